@@ -1,0 +1,67 @@
+#include <gtest/gtest.h>
+
+#include "base/ids.h"
+#include "base/messages.h"
+#include "base/result.h"
+#include "base/time.h"
+
+namespace verbund {
+
+TEST(Lsn, PrintsAndReadsPostgresForm) {
+  EXPECT_EQ(to_string(Lsn{0x16B374D848}), "16/B374D848");
+  EXPECT_EQ(parse_lsn("16/B374D848").value().value, 0x16B374D848u);
+  for (const char* bad : {"", "16", "16/", "/1", "G/1", "1/123456789", "1/2/3", "-1/2"}) EXPECT_FALSE(parse_lsn(bad)) << bad;
+}
+
+TEST(RecordKey, SplitsAtTheFirstSlash) {
+  const auto key = parse_record_key("patient/a/b").value();
+  EXPECT_EQ(key.type, "patient");
+  EXPECT_EQ(key.id, "a/b");
+  EXPECT_EQ(to_string(key), "patient/a/b");
+}
+
+TEST(RecordKey, RefusesWhatIsNoKey) {
+  for (std::string bad : {"", "/", "patient", "patient/", "/1", "patient/\n"}) {
+    EXPECT_EQ(parse_record_key(bad).error().code, ErrorCode::kBadKey) << bad;
+  }
+  EXPECT_FALSE(parse_record_key("patient/" + std::string(kMaxRecordIdBytes + 1, 'x')));
+}
+
+TEST(FencingToken, OrdersByTermThenStartThenCounter) {
+  const auto first = FencingToken::of({Term{1}, 1}, 0xffffffff);
+  const auto restarted = FencingToken::of({Term{1}, 2}, 1);
+  const auto promoted = FencingToken::of({Term{2}, 0}, 1);
+  EXPECT_LT(first, restarted);
+  EXPECT_LT(restarted, promoted);
+  EXPECT_EQ(promoted.epoch(), (LockEpoch{Term{2}, 0}));
+  EXPECT_EQ(first.counter(), 0xffffffffu);
+}
+
+TEST(Csn, KeepsTermAboveCounter) {
+  const auto csn = Csn::of(Term{3}, 42);
+  EXPECT_EQ(csn.term(), Term{3});
+  EXPECT_EQ(csn.counter(), 42u);
+  EXPECT_LT(Csn::of(Term{2}, (1ULL << 40) - 1), csn);
+}
+
+TEST(Errors, KnowTheirWireNames) {
+  EXPECT_EQ(wire_name(ErrorCode::kHeld), "held");
+  EXPECT_EQ(code_from_wire("held"), ErrorCode::kHeld);
+  EXPECT_EQ(code_from_wire("from_the_future"), ErrorCode::kInternal);
+  EXPECT_EQ(exit_code(ErrorCode::kNotReachable), 3);
+  EXPECT_EQ(Error({ErrorCode::kIo, "disk", ""}).in("open").message, "open: disk");
+}
+
+TEST(Messages, SpeakGermanWithUmlautsAndFallBackToTheMsgid) {
+  EXPECT_EQ(translate(Language::kGerman, "hint"), "Hinweis");
+  EXPECT_EQ(translate(Language::kEnglish, "hint"), "hint");
+  EXPECT_EQ(translate(Language::kGerman, "no such text"), "no such text");
+  EXPECT_EQ(language_from_locale("de_DE.UTF-8"), Language::kGerman);
+  EXPECT_EQ(language_from_locale("C"), Language::kEnglish);
+}
+
+TEST(WallTime, PrintsMicroseconds) {
+  EXPECT_EQ(to_iso8601(WallTime{microseconds{1'000'001}}), "1970-01-01T00:00:01.000001Z");
+}
+
+}  // namespace verbund

@@ -1,0 +1,45 @@
+#include "base/messages.h"
+
+#include <cstdint>
+#include <cstring>
+
+namespace verbund {
+namespace {
+
+// Format of a .mo file: GNU gettext manual, "The Format of GNU MO Files". msgfmt sorts the originals.
+constexpr unsigned char kGerman[] = {
+#include "base/catalog_de.inc"
+};
+
+std::uint32_t word(std::size_t offset) {
+  std::uint32_t value = 0;
+  std::memcpy(&value, kGerman + offset, sizeof value);
+  return value;
+}
+
+std::string_view entry(std::size_t table, std::size_t index) {
+  return {reinterpret_cast<const char*>(kGerman) + word(table + index * 8 + 4), word(table + index * 8)};
+}
+
+}  // namespace
+
+Language language_from_locale(std::string_view locale) {
+  return locale.starts_with("de") ? Language::kGerman : Language::kEnglish;
+}
+
+std::string_view translate(Language language, std::string_view msgid) {
+  if (language != Language::kGerman || msgid.empty()) return msgid;
+  const std::size_t originals = word(12);
+  const std::size_t translations = word(16);
+  std::size_t low = 0;
+  std::size_t high = word(8);
+  while (low < high) {
+    const std::size_t middle = (low + high) / 2;
+    const auto candidate = entry(originals, middle);
+    if (candidate == msgid) return entry(translations, middle);
+    (candidate < msgid ? low : high) = candidate < msgid ? middle + 1 : middle;
+  }
+  return msgid;
+}
+
+}  // namespace verbund

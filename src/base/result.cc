@@ -1,0 +1,47 @@
+#include "base/result.h"
+
+#include <array>
+
+namespace verbund {
+namespace {
+
+struct Row {
+  ErrorCode code;
+  std::string_view wire;
+  int exit_code;
+  int http_status;
+};
+
+constexpr Row kRows[] = {
+#define VERBUND_ERROR(name, wire, number, exit_code, http_status) {ErrorCode::name, wire, exit_code, http_status},
+#include "base/error_codes.inc"
+#undef VERBUND_ERROR
+};
+
+const Row& row_of(ErrorCode code) {
+  for (const Row& row : kRows) {
+    if (row.code == code) return row;
+  }
+  return kRows[0];
+}
+
+}  // namespace
+
+std::string_view wire_name(ErrorCode code) { return row_of(code).wire; }
+int exit_code(ErrorCode code) { return row_of(code).exit_code; }
+int http_status(ErrorCode code) { return row_of(code).http_status; }
+
+ErrorCode code_from_wire(std::string_view name) {
+  for (const Row& row : kRows) {
+    if (row.wire == name) return row.code;
+  }
+  return ErrorCode::kInternal;
+}
+
+Error Error::in(std::string_view operation) && {
+  message.insert(0, ": ");
+  message.insert(0, operation);
+  return std::move(*this);
+}
+
+}  // namespace verbund

@@ -1,0 +1,57 @@
+#pragma once
+/// Outcomes that a caller can meet are values: Result<T>. A broken invariant asserts instead.
+///
+/// Codes come from schema/errors.yaml, each once; the table behind them (number, exit code, HTTP status) is generated.
+/// Message: operation, object, cause. The hint says what to do and is shown on a line of its own.
+#include <expected>
+#include <string>
+#include <string_view>
+
+namespace verbund {
+
+enum class ErrorCode : int {
+#define VERBUND_ERROR(name, wire, number, exit_code, http_status) name = number,
+#include "base/error_codes.inc"
+#undef VERBUND_ERROR
+};
+
+/// The wire name ("held"), as in schema/errors.yaml and on the protocol.
+std::string_view wire_name(ErrorCode code);
+/// The code with that wire name; kInternal when unknown (a newer peer may know more codes).
+ErrorCode code_from_wire(std::string_view name);
+/// Exit code of the command line (DESIGN §5).
+int exit_code(ErrorCode code);
+int http_status(ErrorCode code);
+
+struct Error {
+  ErrorCode code = ErrorCode::kInternal;
+  std::string message;  ///< operation, object, cause; English msgid text already formatted
+  std::string hint;     ///< what to do; empty: nothing to say
+
+  /// The same error seen from further up: "outer: inner".
+  [[nodiscard]] Error in(std::string_view operation) &&;
+};
+
+template <typename T>
+using Result = std::expected<T, Error>;
+using Status = Result<void>;
+
+inline std::unexpected<Error> fail(ErrorCode code, std::string message, std::string hint = {}) {
+  return std::unexpected(Error{code, std::move(message), std::move(hint)});
+}
+
+/// Hands an error on: `if (!x) return pass(x);`
+template <typename T>
+std::unexpected<Error> pass(Result<T>& result) {
+  return std::unexpected(std::move(result.error()));
+}
+template <typename T>
+std::unexpected<Error> pass(Result<T>&& result) {
+  return std::unexpected(std::move(result.error()));
+}
+template <typename T>
+std::unexpected<Error> pass(Result<T>& result, std::string_view operation) {
+  return std::unexpected(std::move(result.error()).in(operation));
+}
+
+}  // namespace verbund
