@@ -1,0 +1,48 @@
+#pragma once
+/// The client side: message connections (line JSON, WebSocket; TLS or plain) and single HTTP requests.
+/// Threads: MessageClient on its event loop's thread; http_request blocks its caller (worker threads and the CLI).
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+#include "platform/net/event_loop.h"
+#include "platform/net/server.h"
+
+namespace verbund::net {
+
+enum class Wire { kLine, kWebSocket };
+
+/// How to reach a server and what to trust.
+struct Endpoint {
+  std::string host;
+  std::uint16_t port = 2222;
+  bool tls = true;
+  std::string ca_pem;  ///< trusted authority; required with tls
+  Wire wire = Wire::kLine;
+};
+
+class MessageClient {
+ public:
+  struct Events {
+    std::function<void()> on_open;
+    std::function<void(std::string_view message)> on_message;
+    /// Last call; error.code kNotReachable, kUntrusted, kTimedOut, kCancelled (own close)…
+    std::function<void(const Error& error)> on_close;
+  };
+  /// Starts to connect; one of on_open, on_close follows within `connect_timeout`.
+  MessageClient(EventLoop& loop, Endpoint endpoint, seconds connect_timeout, Events events);
+  /// Closes at once, without callbacks.
+  ~MessageClient();
+  void send(std::string message);
+  void close();
+
+ private:
+  struct Impl;
+  std::shared_ptr<Impl> impl_;  // shared with the I/O operations under way
+};
+
+/// One request on a connection of its own. Errors: kNotReachable, kUntrusted, kTimedOut.
+Result<HttpResponse> http_request(const Endpoint& endpoint, const HttpRequest& request, seconds timeout);
+
+}  // namespace verbund::net

@@ -1,0 +1,50 @@
+#pragma once
+/// Configuration files with the line of every value, so that a refusal can name file, line and range.
+/// TOML (config/verbund.toml, client.toml) and Java properties (config/P2P.properties). Any thread; values.
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/result.h"
+
+namespace verbund::os {
+
+struct ConfigValue {
+  std::variant<std::string, std::int64_t, bool, double, std::vector<std::string>> value;
+  int line = 0;
+};
+
+/// A flat view: "feed.retention" → value; arrays of tables get their index: "record.0.table".
+class ConfigFile {
+ public:
+  static Result<ConfigFile> read_toml(const std::filesystem::path& path);
+  static Result<ConfigFile> parse_toml(std::string_view text, std::string name);
+  /// key = value or key: value, # and ! comments, \uXXXX, line continuation. A key given twice is refused.
+  static Result<ConfigFile> read_properties(const std::filesystem::path& path);
+  static Result<ConfigFile> parse_properties(std::string_view text, std::string name);
+
+  // Getters mark the key as known. Wrong type or out of range: kBadConfig "FILE:LINE: KEY = VALUE: …", hint: the range.
+  Result<std::string> text(const std::string& key, std::string fallback);
+  Result<std::int64_t> integer(const std::string& key, std::int64_t fallback, std::int64_t low, std::int64_t high);
+  Result<bool> boolean(const std::string& key, bool fallback);
+  Result<std::vector<std::string>> list(const std::string& key, std::vector<std::string> fallback);
+  /// One of `allowed`, in any case of letters.
+  Result<std::string> choice(const std::string& key, std::string fallback, const std::vector<std::string>& allowed);
+  [[nodiscard]] bool has(const std::string& key) const;
+  /// Number of tables in an array of tables.
+  [[nodiscard]] std::size_t count(const std::string& array) const;
+  /// Keys that no getter asked for: a typo is refused, with its line and the nearest known key.
+  Status refuse_unknown() const;
+  [[nodiscard]] const std::string& name() const { return name_; }
+
+ private:
+  std::string name_;
+  std::map<std::string, ConfigValue> values_;
+  std::map<std::string, std::size_t> arrays_;
+  mutable std::map<std::string, bool> known_;
+};
+
+}  // namespace verbund::os

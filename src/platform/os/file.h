@@ -1,0 +1,52 @@
+#pragma once
+/// Files whose loss would hurt: read bounded, written atomically, locked. Any thread.
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace verbund::os {
+
+/// Errors: kNotFound, kTooLarge (over max_bytes), kIo.
+Result<std::string> read_file(const std::filesystem::path& path, std::size_t max_bytes = 64 * 1024 * 1024);
+
+/// Writes beside, fsync, rename, fsync of the directory: the old content or the new, never half. Errors: kIo, kDiskFull.
+Status write_file_atomically(const std::filesystem::path& path, std::string_view content, unsigned mode = 0644);
+
+/// Creates directories that are missing, with `mode` for those it makes.
+Status make_directories(const std::filesystem::path& path, unsigned mode = 0755);
+
+/// Bytes free for this process on the file system of `path`.
+Result<std::uint64_t> free_bytes(const std::filesystem::path& path);
+
+/// An exclusive lock on a file (flock), kept until destroyed; the kernel frees it when the process dies.
+class FileLock {
+ public:
+  /// Errors: kInUse (message names the holder's text, written into the file by it), kIo.
+  static Result<FileLock> acquire(const std::filesystem::path& path, std::string_view holder);
+  FileLock(FileLock&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
+  FileLock& operator=(FileLock&& other) noexcept;
+  ~FileLock();
+
+ private:
+  explicit FileLock(int descriptor) : descriptor_(descriptor) {}
+  int descriptor_;
+};
+
+/// A file that only grows: one line per append, each on disk (fdatasync) before the call returns. One thread.
+class AppendFile {
+ public:
+  static Result<AppendFile> open(const std::filesystem::path& path, unsigned mode = 0600);
+  AppendFile(AppendFile&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
+  ~AppendFile();
+  /// `line` without newline. Errors: kIo, kDiskFull.
+  Status append(std::string_view line);
+
+ private:
+  explicit AppendFile(int descriptor) : descriptor_(descriptor) {}
+  int descriptor_;
+};
+
+}  // namespace verbund::os
