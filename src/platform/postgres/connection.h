@@ -4,12 +4,14 @@
 /// Threads: a Connection belongs to one thread at a time; Pool is safe from any thread.
 /// Errors: kDatabaseDown (connection broken; SQLSTATE class 08, 57P0x), kConstraint (class 23), kTimedOut (57014 by
 /// our deadline), kDiskFull (53100), kForbidden (42501), kDatabase (all else, with PostgreSQL's message and SQLSTATE).
+/// When connecting also kUnauthenticated (class 28) and kNotFound (no such database).
 #include <functional>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/ids.h"
@@ -62,6 +64,7 @@ class Rows {
 
 class Connection {
  public:
+  /// `connect_timeout` bounds all addresses together.
   static Result<Connection> open(const ConnectionSettings& settings, seconds connect_timeout = seconds{10});
   Connection(Connection&&) noexcept;
   Connection& operator=(Connection&&) noexcept;
@@ -84,7 +87,7 @@ class Connection {
   /// COPY … TO STDOUT: calls `sink` with each CopyData message; false from it cancels.
   Status copy_out(std::string_view sql, const std::function<bool(std::string_view)>& sink);
 
-  /// Rolls back when it goes out of scope without commit.
+  /// Rolls back when it goes out of scope without commit. The connection outlives it and is not moved meanwhile.
   class Transaction;
   Result<Transaction> begin(std::string_view options = {});
 
@@ -92,6 +95,8 @@ class Connection {
   [[nodiscard]] bool in_transaction() const;
   [[nodiscard]] int backend_pid() const;
   [[nodiscard]] int server_version() const;  ///< 150007
+  /// SQLSTATE of the last statement that failed ("40001"); empty when the connection itself broke.
+  [[nodiscard]] const std::string& last_sqlstate() const;
   pg_conn* native() { return connection_; }
 
   static std::string quote_identifier(std::string_view name);
@@ -101,6 +106,11 @@ class Connection {
 
  private:
   explicit Connection(pg_conn* connection);
+  std::unexpected<Error> failed(const pg_result* result, std::string_view what);
+  std::unexpected<Error> refuse_copy(std::string_view sql);
+  Result<std::string> prepared(std::string_view sql);
+  Result<Rows> query_once(std::string_view sql, std::span<const Parameter> parameters);
+  void forget(std::string_view sql);
   pg_conn* connection_;
   struct Statements;
   std::unique_ptr<Statements> statements_;

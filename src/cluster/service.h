@@ -1,0 +1,146 @@
+#pragma once
+/// Sessions, presence, work locks and change notices of one node: takes messages from peers, asks the pure engine
+/// (engine.h), carries out its actions, delivers broadcasts (broadcaster.h).
+///
+/// Threads: everything on the event loop's thread, except what says otherwise. What this folder needs of others are
+/// the interfaces below; src/node/adapters implements them.
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/counters.h"
+#include "base/log.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "cluster/settings.h"
+#include "platform/net/server.h"
+#include "protocol/messages.h"
+
+namespace verbund::cluster {
+
+/// Who has been let in.
+struct Identity {
+  std::string user;
+  std::string role;
+  bool may_break_locks = false;
+};
+
+struct Credentials {
+  std::string user, password;  ///< or
+  std::string token;           ///< or
+  std::string cookie;          ///< the login cookie of a WebSocket's upgrade request
+  std::string address;
+};
+
+class Authenticator {
+ public:
+  virtual ~Authenticator() = default;
+  struct Answer {
+    Result<Identity> identity;                ///< errors: kUnauthenticated, kRateLimited, kUnavailable
+    std::optional<milliseconds> retry_after;  ///< with kRateLimited
+  };
+  /// `done` is called on the loop, later.
+  virtual void authenticate(Credentials credentials, std::function<void(Answer)> done) = 0;
+};
+
+/// A session as it survives a restart of the node.
+struct StoredSession {
+  SessionId id;
+  std::string secret_hash;  ///< BLAKE2b of the secret, hex
+  Identity identity;
+  std::string workstation, app, address;
+  protocol::SessionKind kind = protocol::SessionKind::kWorkstation;
+  Language language = Language::kEnglish;
+  protocol::Watch watch;
+  WallTime since;
+};
+
+class SessionStore {
+ public:
+  virtual ~SessionStore() = default;
+  /// Durable when `done` is called (on the loop). Calls are gathered into one transaction (group commit).
+  virtual void save(StoredSession session, std::function<void(Status)> done) = 0;
+  virtual void remove(SessionId session) = 0;
+};
+
+/// The feed as sessions see it.
+class ChangeLog {
+ public:
+  virtual ~ChangeLog() = default;
+  /// Up to where changes have been handed to Service::on_changes.
+  [[nodiscard]] virtual Cursor head() const = 0;
+  /// WAL position up to which everything has been handed to Service::on_changes.
+  [[nodiscard]] virtual Lsn passed() const = 0;
+  /// Journal rows after `from`, oldest first, conflated by transaction, at most `limit` events; `done` on the loop.
+  /// Errors: kSnapshotNeeded (message is the reason: "cursor_too_old" or "history_changed"), kUnavailable.
+  virtual void replay(Cursor from, std::size_t limit,
+                      std::function<void(Result<std::vector<protocol::Changes>>)> done) = 0;
+  /// Puts an announced change into the database's log; `done` on the loop when it has committed.
+  virtual void announce(std::vector<protocol::AnnouncedChange> changes, SessionId by, std::function<void(Status)> done) = 0;
+  /// The database's current WAL insert position.
+  virtual void current_lsn(std::function<void(Result<Lsn>)> done) = 0;
+};
+
+class AuditTrail {
+ public:
+  virtual ~AuditTrail() = default;
+  virtual void record(const std::string& actor, const std::string& action, const std::string& object,
+                      const std::string& detail) = 0;
+};
+
+/// Status as JSON object of the whole node (its parts belong to several folders).
+using StatusSource = std::function<std::string()>;
+
+struct Surroundings {
+  net::EventLoop& loop;
+  const Clock& clock;
+  Authenticator& authenticator;
+  SessionStore& sessions;
+  ChangeLog& changes;
+  AuditTrail& audit;
+  Log& log;
+  Counters& counters;
+  StatusSource status;
+  std::string node_name, version;
+  std::vector<std::string> servers;       ///< for the welcome
+  std::vector<std::string> record_types;  ///< for the welcome
+};
+
+class Service final : public net::PeerHandler {
+ public:
+  /// `known`: sessions that were alive when the node last ran; they may resume within the reclaim window.
+  /// `next_session`: first session id to give (ids are never given twice; the store persists the highest).
+  Service(Settings settings, LockEpoch epoch, std::vector<StoredSession> known, SessionId next_session,
+          Surroundings surroundings);
+  ~Service() override;
+
+  /// The server whose handler this is: before the first connection. Terminalservice ports are opened on it.
+  void attach(net::Server& server, std::string listen_host, std::uint16_t main_port);
+
+  /// One committed transaction (or several, conflated), in csn order, without gap. On the loop.
+  void on_changes(protocol::Changes changes);
+  /// The feed had to start over: all clients get `snapshot`.
+  void on_snapshot(std::string reason, Cursor cursor);
+  void on_feed_state(std::string state, std::string reason);
+  /// The lock holder a change is attributed to: who held `key` at `commit`; recent releases are remembered for 10 s.
+  [[nodiscard]] protocol::ChangeAuthor author(const RecordKey& key, WallTime commit) const;
+
+  [[nodiscard]] std::vector<protocol::SessionView> sessions() const;
+  [[nodiscard]] std::vector<protocol::LockView> locks() const;
+  /// Tells all clients, with jitter, that the node goes down; sessions stay resumable. Then ~Service.
+  void shut_down();
+
+  // net::PeerHandler
+  void on_open(net::Peer& peer) override;
+  void on_message(net::Peer& peer, std::string_view message) override;
+  void on_too_large(net::Peer& peer, std::size_t bytes) override;
+  void on_drained(net::Peer& peer) override;
+  void on_close(net::Peer& peer, net::CloseReason reason) override;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace verbund::cluster

@@ -1,0 +1,120 @@
+#pragma once
+/// The ordered change log: captures the source database's WAL through one logical slot, writes the journal and the
+/// shadow tables in the mid-tier database, hands each committed transaction on in commit order.
+///
+/// Threads: one capture thread of its own; callbacks come from it. `replay`, `announce`, `status` from any thread.
+/// Exactly once: journal rows, shadow changes and the position commit in one mid-tier transaction; the slot is
+/// confirmed only after it; csns are assigned in commit order, so what is decoded again gets the same csn or is skipped.
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/counters.h"
+#include "base/ids.h"
+#include "base/log.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "platform/postgres/connection.h"
+
+namespace verbund::feed {
+
+/// One hop from a child table towards its record's root: child.columns reference parent.columns.
+struct Hop {
+  std::vector<std::string> columns;
+  std::string parent_schema, parent_table;
+  std::vector<std::string> parent_columns;
+};
+
+/// A captured table and the record its rows belong to. Several entries for one table: its rows belong to several types.
+struct TrackedTable {
+  std::string schema, table;
+  std::string record_type;  ///< empty: captured, but of no record
+  std::vector<Hop> path;    ///< empty: this is the root table, its primary key is the record's id
+};
+
+struct FeedSettings {
+  postgres::ConnectionSettings source;    ///< a role with REPLICATION that owns the publication
+  postgres::ConnectionSettings mid_tier;  ///< owner of schema feed
+  std::string slot = "verbund_feed";
+  std::string publication = "verbund";
+  std::vector<TrackedTable> tables;
+  Term term;
+  std::size_t batch_changes = 20'000;          ///< rows held in memory at most, whatever the transaction's size
+  milliseconds batch_wait{0};                  ///< 0: a batch is what has arrived when the last one committed
+  std::size_t listed_changes_per_event = 1'000;  ///< more records in one transaction become a count per type
+  std::uint64_t journal_rows_kept = 5'000'000;
+};
+
+enum class RowOp : char { kInsert = 'I', kUpdate = 'U', kDelete = 'D', kTruncate = 'T', kAnnounced = 'A' };
+
+/// What happened to one record in one transaction.
+struct RecordEvent {
+  enum class Op { kInsert, kUpdate, kDelete } op = Op::kUpdate;
+  RecordKey key;
+  std::optional<RecordKey> was;     ///< its key before, when the root's primary key changed
+  std::vector<std::string> tables;  ///< tables whose rows changed, "observation" (schema named unless public)
+};
+
+struct TransactionEvent {
+  Cursor cursor;  ///< csn of its last change
+  Lsn commit_lsn;
+  WallTime commit_time;
+  SessionId by;   ///< from a 'verbund.by' logical message in front of the writes; none otherwise
+  std::vector<RecordEvent> records;                             ///< each key once
+  std::vector<std::pair<std::string, std::uint64_t>> bulk;      ///< record type → records touched, instead of keys
+  std::vector<std::string> truncated;                           ///< record types whose root was truncated
+};
+
+enum class FeedState { kStarting, kRunning, kWaiting /* for the database */, kStopped };
+
+struct FeedStatus {
+  FeedState state = FeedState::kStarting;
+  std::string reason;      ///< of kWaiting, kStopped
+  Cursor head;
+  Lsn passed;              ///< handed on up to here
+  Lsn server_end;          ///< end of WAL at the last message
+  std::uint64_t lag_bytes = 0;
+  milliseconds last_message_age{0};
+  std::uint64_t changes_total = 0, transactions_total = 0;
+  std::vector<std::pair<std::string, std::string>> excluded;  ///< table → why it is not captured
+};
+
+struct FeedEvents {
+  std::function<void(TransactionEvent)> on_transaction;           ///< in csn order
+  std::function<void(Lsn)> on_passed;                             ///< WAL position moved on (also without changes)
+  std::function<void(std::string reason, Cursor)> on_snapshot;    ///< history forked or was reconciled
+  std::function<void(FeedState, std::string reason)> on_state;
+};
+
+class Feed {
+ public:
+  Feed(FeedSettings settings, FeedEvents events, const Clock& clock, Log& log, Counters& counters);
+  ~Feed();  ///< stops
+
+  /// Creates publication, slot (with exported snapshot), shadow tables and their first content when missing; then runs.
+  /// When the database goes away it waits and goes on by itself.
+  Status start();
+  /// Ends the capture thread after its batch.
+  void stop();
+
+  /// Events after `from`, oldest first, from the journal; at most `limit`. Blocking.
+  /// Errors: kSnapshotNeeded (message "cursor_too_old" or "history_changed"), kDatabaseDown.
+  Result<std::vector<TransactionEvent>> replay(const Cursor& from, std::size_t limit);
+
+  /// Emits a transactional logical message on the source, which comes back as kAnnounced through the log. Blocking.
+  Status announce(std::span<const RecordEvent> records, SessionId by);
+  /// pg_current_wal_insert_lsn() of the source. Blocking.
+  Result<Lsn> current_lsn();
+
+  [[nodiscard]] FeedStatus status() const;
+  [[nodiscard]] Cursor head() const;
+  [[nodiscard]] Lsn passed() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace verbund::feed
