@@ -10,6 +10,7 @@
 #
 # Tests link testing/ when they are _pgtest. Every test binary is one ctest entry; ./test counts the cases.
 
+include(VerbundSql)
 file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/generated)
 
 function(verbund_module name)

@@ -103,11 +103,6 @@ Result<Rows> Connection::query(std::string_view sql, std::span<const Parameter> 
   return idle ? query_once(sql, parameters) : std::move(rows);
 }
 
-std::unexpected<Error> Connection::refuse_copy(std::string_view sql) {
-  copy_in_abort("not a COPY call");
-  return fail(ErrorCode::kInternal, fmt::format("PostgreSQL, {}: COPY goes through copy_in and copy_out", brief(sql)));
-}
-
 Status Connection::execute(std::string_view sql) {
   const ResultHandle result(PQexec(connection_, text_of(sql).c_str()));
   switch (PQresultStatus(result.get())) {

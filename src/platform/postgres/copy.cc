@@ -71,6 +71,17 @@ void Connection::copy_in_abort(std::string_view reason) {
   const ResultHandle result = drain(connection_);
 }
 
+std::unexpected<Error> Connection::refuse_copy(std::string_view sql) {
+  // COPY … FROM waits for data: ended with an error. COPY … TO sends some: cancelled and read to its end.
+  if (PQputCopyEnd(connection_, "not a COPY call") != 1) {
+    cancel(connection_);
+    CopyBuffer buffer;
+    while (PQgetCopyData(connection_, &buffer.text, 0) > 0) PQfreemem(std::exchange(buffer.text, nullptr));
+  }
+  const ResultHandle result = drain(connection_);
+  return fail(ErrorCode::kInternal, fmt::format("PostgreSQL, {}: COPY goes through copy_in and copy_out", brief(sql)));
+}
+
 Status Connection::copy_out(std::string_view sql, const std::function<bool(std::string_view)>& sink) {
   const ResultHandle started(PQexec(connection_, std::string(sql).c_str()));
   if (PQresultStatus(started.get()) == PGRES_FATAL_ERROR) return failed(started.get(), brief(sql));
