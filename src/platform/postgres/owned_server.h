@@ -2,9 +2,11 @@
 /// A private PostgreSQL server in a directory: finding the binaries, initdb, settings, start, stop, clearing up after
 /// kill -9. Mechanism only: when to start and stop is decided by the agent (mirror/), the only caller.
 ///
+/// Threads: one at a time; running_pid, connection and data_directory from any.
 /// PostgreSQL refuses root: started as root, the server runs as the first existing of the users `postgres`, `verbund`,
 /// `nobody`, who must be able to enter the directory (kServerSetting names the directory that forbids it).
 #include <filesystem>
+#include <map>
 #include <string>
 
 #include "base/log.h"
@@ -21,6 +23,7 @@ struct OwnedServerSettings {
   std::string superuser = "verbund";
   std::string superuser_password;
   std::map<std::string, std::string> settings;  ///< lines of postgresql.conf that override our defaults
+  bool sync_initdb = true;            ///< false for scratch servers only: initdb does not wait for the disk
 };
 
 enum class StopMode { kFast, kImmediate };
@@ -42,15 +45,30 @@ class OwnedServer {
   /// Starts and waits until it takes connections. A server of this very directory that already runs (orphan after
   /// kill -9 of the node) is recognised by postmaster.pid, its start time and its executable, and is stopped first;
   /// a stale pid file is removed. Errors: kInUse (port taken), kServerSetting (with the last lines of its log).
+  /// At the deadline kTimedOut: the server goes on starting (crash recovery may take its time), see await_ready.
   Status start(Deadline deadline);
+  /// Waits until a server that was started takes connections. Errors: kTimedOut, and those of start when it died.
+  Status await_ready(Deadline deadline);
   Status stop(StopMode mode, Deadline deadline);
-  /// Pid of the postmaster, 0 when it does not run.
+  /// Stops what is left of an earlier life: a postmaster of this directory, then backends that outlived a killed
+  /// postmaster; removes a stale pid file. `start` calls it.
+  Status clear_up(Deadline deadline);
+  /// Pid of the postmaster of this very directory, 0 when it does not run.
   [[nodiscard]] int running_pid() const;
   /// Settings to connect to `database` as superuser through the socket.
   [[nodiscard]] ConnectionSettings connection(std::string database) const;
   [[nodiscard]] std::filesystem::path data_directory() const;
 
  private:
+  [[nodiscard]] std::filesystem::path log_directory() const;
+  [[nodiscard]] Error died(std::string_view what) const;
+  Status await(int pid, Deadline deadline);
+  Status prepare_directories() const;
+  Status run_initdb(const std::filesystem::path& target) const;
+  Status configure(const std::filesystem::path& target) const;
+  Status write_settings_into(const std::filesystem::path& target) const;
+  Status write_owned(const std::filesystem::path& path, std::string_view content) const;
+
   OwnedServerSettings settings_;
   Log& log_;
   const Clock& clock_;

@@ -1,0 +1,187 @@
+// Creating a private server's directory and its settings.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "platform/os/clock.h"
+#include "platform/os/file.h"
+#include "platform/os/process.h"
+#include "platform/postgres/owned_server.h"
+#include "platform/postgres/server_process.h"
+
+namespace verbund::postgres {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Also what a person finds who wonders why a server behaves so; DESIGN §4 names the reasons.
+const std::map<std::string, std::string>& defaults() {
+  static const std::map<std::string, std::string> values = {
+      {"wal_level", "logical"},
+      {"max_wal_senders", "10"},
+      {"max_replication_slots", "10"},
+      {"max_connections", "100"},
+      {"max_slot_wal_keep_size", "4GB"},  // a slot nobody reads must not fill the disk
+      {"shared_buffers", "128MB"},
+      {"logical_decoding_work_mem", "64MB"},
+      {"password_encryption", "scram-sha-256"},
+      {"lc_messages", "C"},
+      {"timezone", "UTC"},
+      {"log_timezone", "UTC"},
+      {"logging_collector", "on"},
+      {"log_filename", "postgresql-%a.log"},
+      {"log_truncate_on_rotation", "on"},
+      {"log_rotation_age", "1d"},
+      {"log_rotation_size", "0"},
+      {"log_line_prefix", "%m [%p] %q%u@%d "},
+      // Statements and details hold values of records, which have no place in a log.
+      {"log_min_error_statement", "panic"},
+      {"log_error_verbosity", "terse"},
+  };
+  return values;
+}
+
+constexpr std::string_view kHostAccess =
+    "# Written by verbund once. Everybody needs a password, on the socket too.\n"
+    "local all         all                scram-sha-256\n"
+    "host  all         all  0.0.0.0/0     scram-sha-256\n"
+    "host  all         all  ::/0          scram-sha-256\n"
+    "local replication all                scram-sha-256\n"
+    "host  replication all  0.0.0.0/0     scram-sha-256\n"
+    "host  replication all  ::/0          scram-sha-256\n";
+
+std::string conf_line(std::string_view name, std::string_view value) {
+  std::string line = fmt::format("{} = '", name);
+  for (const char c : value) {
+    if (c == '\'' || c == '\\') line.push_back(c);
+    line.push_back(c);
+  }
+  return line + "'\n";
+}
+
+Status system_error(std::string_view operation, const fs::path& path) {
+  return fail(ErrorCode::kIo, fmt::format("{} {}: {}", operation, path.string(), std::strerror(errno)));
+}
+
+Status give_to_server(const fs::path& path) {
+  const auto user = server_user();
+  if (!user) return std::unexpected(user.error());
+  if (!*user) return {};
+  if (::chown(path.c_str(), (*user)->uid, (*user)->gid) != 0) return system_error("chown", path);
+  return {};
+}
+
+Status sync_directory(const fs::path& path) {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor < 0) return system_error("open", path);
+  const bool synced = ::fsync(descriptor) == 0;
+  ::close(descriptor);
+  return synced ? Status{} : system_error("fsync", path);
+}
+
+Status remove_tree(const fs::path& path) {
+  std::error_code error;
+  fs::remove_all(path, error);
+  if (error) return fail(ErrorCode::kIo, fmt::format("remove {}: {}", path.string(), error.message()));
+  return {};
+}
+
+/// Removes the password's file whatever happens.
+class PasswordFile {
+ public:
+  explicit PasswordFile(fs::path path) : path_(std::move(path)) {}
+  PasswordFile(const PasswordFile&) = delete;
+  PasswordFile& operator=(const PasswordFile&) = delete;
+  ~PasswordFile() {
+    std::error_code ignored;  // nothing better to do than to try; initialise() starts by removing a left-over
+    fs::remove(path_, ignored);
+  }
+  [[nodiscard]] const fs::path& path() const { return path_; }
+
+ private:
+  fs::path path_;
+};
+
+}  // namespace
+
+Status OwnedServer::prepare_directories() const {
+  const fs::path& directory = settings_.directory;
+  if (auto made = os::make_directories(directory, 0755); !made) return made;
+  for (const char* name : {"run", "log"}) {
+    const fs::path part = directory / name;
+    if (auto made = os::make_directories(part, part.filename() == "run" ? 0755 : 0700); !made) return made;
+    if (auto given = give_to_server(part); !given) return given;
+  }
+  const auto user = server_user();
+  if (!user) return std::unexpected(user.error());
+  return *user ? check_enterable(directory, **user, clock_) : Status{};
+}
+
+Status OwnedServer::write_owned(const fs::path& path, std::string_view content) const {
+  if (auto written = os::write_file_atomically(path, content, 0600); !written) return written;
+  return give_to_server(path);
+}
+
+Status OwnedServer::run_initdb(const fs::path& target) const {
+  auto binaries = find_binaries();
+  if (!binaries) return pass(binaries);
+  const auto user = server_user();
+  if (!user) return std::unexpected(user.error());
+  const PasswordFile password(settings_.directory / "initdb.password");
+  if (auto written = write_owned(password.path(), settings_.superuser_password + "\n"); !written) return written;
+  os::Command command;
+  command.argv = {(*binaries / "initdb").string(), "-D", target.string(), "-U", settings_.superuser,
+                  "--auth=scram-sha-256", "--pwfile=" + password.path().string(), "--data-checksums",
+                  "--encoding=UTF8", "--locale=C.UTF-8"};
+  if (!settings_.sync_initdb) command.argv.emplace_back("--no-sync");
+  command.directory = std::string{"/"};
+  command.as_user = *user;
+  const auto outcome = os::run(command, Deadline::in(clock_, std::chrono::minutes{5}), clock_);
+  if (!outcome) return std::unexpected(outcome.error());
+  if (outcome->exit_code == 0) return {};
+  return fail(ErrorCode::kServerSetting,
+              fmt::format("initdb {}: exit code {}: {}", target.string(), outcome->exit_code, outcome->errors));
+}
+
+Status OwnedServer::configure(const fs::path& target) const {
+  if (auto written = write_owned(target / "pg_hba.conf", kHostAccess); !written) return written;
+  auto conf = os::read_file(target / "postgresql.conf");
+  if (!conf) return pass(conf);
+  *conf += "\n# Last, so that it wins; verbund writes it anew at every start.\ninclude = 'verbund.conf'\n";
+  if (auto written = write_owned(target / "postgresql.conf", *conf); !written) return written;
+  return write_settings_into(target);
+}
+
+Status OwnedServer::initialise() {
+  if (initialised()) return {};
+  if (auto prepared = prepare_directories(); !prepared) return prepared;
+  const fs::path target = settings_.directory / "data.new";
+  if (auto removed = remove_tree(target); !removed) return removed;
+  if (auto made = os::make_directories(target, 0700); !made) return made;
+  if (auto given = give_to_server(target); !given) return given;
+  if (auto created = run_initdb(target); !created) return created;
+  if (auto configured = configure(target); !configured) return configured;
+  if (auto synced = sync_directory(target); !synced) return synced;
+  if (std::rename(target.c_str(), data_directory().c_str()) != 0) return system_error("rename to", data_directory());
+  if (auto synced = sync_directory(settings_.directory); !synced) return synced;
+  log_.info("postgres.initialised", {{"directory", settings_.directory.string()}});
+  return {};
+}
+
+Status OwnedServer::write_settings() { return write_settings_into(data_directory()); }
+
+Status OwnedServer::write_settings_into(const fs::path& target) const {
+  std::map<std::string, std::string> values = defaults();
+  values["listen_addresses"] = settings_.listen_addresses;
+  values["port"] = std::to_string(settings_.port);
+  values["unix_socket_directories"] = (settings_.directory / "run").string();
+  values["log_directory"] = log_directory().string();
+  for (const auto& [name, value] : settings_.settings) values[name] = value;
+  std::string text = "# Written by verbund at every start: changes here are lost. Yours belong into config/verbund.toml.\n";
+  for (const auto& [name, value] : values) text += conf_line(name, value);
+  return write_owned(target / "verbund.conf", text);
+}
+
+}  // namespace verbund::postgres
