@@ -1,9 +1,12 @@
 #pragma once
 /// Files whose loss would hurt: read bounded, written atomically, locked. Any thread.
+#include <cstdint>
 #include <filesystem>
-#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+
+#include <sys/types.h>
 
 #include "base/result.h"
 
@@ -36,17 +39,22 @@ class FileLock {
 };
 
 /// A file that only grows: one line per append, each on disk (fdatasync) before the call returns. One thread.
+/// A write that fails leaves no half line behind. After a failed sync every further append is refused.
 class AppendFile {
  public:
+  /// Creates it when missing. A last line without newline was cut off by a crash, never acknowledged, and is removed.
   static Result<AppendFile> open(const std::filesystem::path& path, unsigned mode = 0600);
-  AppendFile(AppendFile&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
+  AppendFile(AppendFile&& other) noexcept
+      : descriptor_(std::exchange(other.descriptor_, -1)), path_(std::move(other.path_)) {}
   ~AppendFile();
   /// `line` without newline. Errors: kIo, kDiskFull.
   Status append(std::string_view line);
 
  private:
-  explicit AppendFile(int descriptor) : descriptor_(descriptor) {}
+  AppendFile(int descriptor, std::string path) : descriptor_(descriptor), path_(std::move(path)) {}
+  Status give_up(int cause, off_t before);
   int descriptor_;
+  std::string path_;
 };
 
 }  // namespace verbund::os

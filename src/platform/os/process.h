@@ -1,5 +1,6 @@
 #pragma once
 /// Child processes: no shell, secrets only through stdin, environment or files. Any thread.
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
@@ -35,7 +36,8 @@ struct Outcome {
 };
 
 /// Runs to the end, or kills the child's process group at the deadline (kTimedOut). Errors: kNotFound, kIo.
-/// A non-zero exit code is an Outcome, not an error.
+/// A non-zero exit code is an Outcome, not an error. The child dies with the calling thread (PR_SET_PDEATHSIG); what it
+/// left in the background lives on and is not waited for. It inherits no descriptor but 0 to 2 and no ignored signal.
 Result<Outcome> run(const Command& command, Deadline deadline, const Clock& clock);
 
 /// A child that keeps running. Not stopped by the destructor (the agent decides).
@@ -45,11 +47,17 @@ struct Child {
 /// Starts in a session of its own; standard output and error are appended to `log_file`.
 Result<Child> start(const Command& command, const std::string& log_file);
 
-/// Is there a process of this pid that started at this time (jiffies since boot, field 22 of /proc/PID/stat)?
+/// Exit code of a child of this process (128 + signal when killed by one) once it has ended, and only the first time:
+/// whoever asks first takes it off the process table. Nothing: it runs, or is no child of ours (any more).
+std::optional<int> exit_code_if_ended(const Child& child);
+
+/// When the process of this pid started (jiffies since boot, field 22 of /proc/PID/stat): pid and start time together
+/// name a process for as long as the machine is up. Nothing: there is none, or it has ended.
 std::optional<std::uint64_t> process_start_time(int pid);
 /// Target of /proc/PID/exe, or nothing.
 std::optional<std::string> process_executable(int pid);
-/// Sends `signal` and waits until the process is gone. False when it still lives at the deadline.
+/// Sends `signal` and waits until the process is gone (reaping a child of ours). False when it still lives at the deadline
+/// or we may not signal it.
 bool signal_and_wait(int pid, int signal, Deadline deadline, const Clock& clock);
 
 }  // namespace verbund::os

@@ -12,6 +12,7 @@ std::string blake2b_hex(std::string_view text);
 /// In constant time for equal lengths.
 bool equal_secrets(std::string_view left, std::string_view right);
 /// argon2id in libsodium's string form, for typed passwords. About 100 ms and 64 MiB: on the worker pool only.
+/// Without that memory: std::bad_alloc.
 std::string hash_password(std::string_view password);
 bool verify_password(std::string_view hash, std::string_view password);
 

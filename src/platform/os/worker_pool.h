@@ -13,7 +13,7 @@ class WorkerPool {
   WorkerPool(std::size_t threads, std::size_t max_waiting);
   /// Runs what waits, then joins.
   ~WorkerPool();
-  /// From any thread. Errors: kUnavailable (max_waiting tasks wait already: the caller answers "busy").
+  /// From any thread. A task must not throw. Errors: kUnavailable (max_waiting tasks wait already: the caller answers "busy").
   Status submit(std::function<void()> task);
   [[nodiscard]] std::size_t waiting() const;
 
