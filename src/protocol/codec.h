@@ -30,7 +30,7 @@ void encode_request(std::string& out, const Request& request);
 
 struct Reply {
   RequestId id;
-  ReplyBody body;  ///< which one follows from the fields present; a bare ok is Done
+  ReplyBody body;  ///< which one follows from the fields present; a bare ok is Done, a bare cursor BeatReply (never WatchReply)
 };
 /// Errors: kBadMessage. Unknown events are Ping-like and must be ignored: they decode to std::monostate.
 Result<std::variant<std::monostate, Reply, Event>> decode_from_server(std::string_view json);
@@ -38,7 +38,7 @@ Result<std::variant<std::monostate, Reply, Event>> decode_from_server(std::strin
 /// JSON of the views, used by REST as well.
 void append_json(std::string& out, const SessionView& view);
 void append_json(std::string& out, const LockView& view);
-/// A JSON string literal with quotes; `text` is UTF-8.
+/// A JSON string literal with quotes; `text` is UTF-8, bytes that are not become U+FFFD.
 void append_json_string(std::string& out, std::string_view text);
 /// RFC 3629; no overlong forms, surrogates or code points above U+10FFFF.
 bool valid_utf8(std::string_view text);
