@@ -36,8 +36,10 @@ class ReplicationStream {
   ~ReplicationStream();
 
   Result<SystemIdentity> identify();
-  /// CREATE_REPLICATION_SLOT name LOGICAL pgoutput (SNAPSHOT 'export'). Errors: kAlreadyExists, kServerSetting.
+  /// CREATE_REPLICATION_SLOT name LOGICAL pgoutput (SNAPSHOT 'export'). Errors: kAlreadyExists, kServerSetting
+  /// (wal_level, no free slot, right to replicate).
   Result<NewSlot> create_slot(std::string_view name);
+  /// Errors: kNotFound, kInUse (a walsender still holds it: it may need a moment to notice that its client has gone).
   Status drop_slot(std::string_view name);
 
   /// START_REPLICATION SLOT name LOGICAL from (proto_version '1', publication_names 'publication', messages 'true').
@@ -53,11 +55,15 @@ class ReplicationStream {
     bool reply_requested = false;
   };
   /// Waits for the next message, at most until the deadline (then kIdle). `next` with data buffered makes no system call.
-  /// Errors: kDatabaseDown, kCancelled (interrupted).
+  /// Errors: kDatabaseDown, kCancelled (interrupted; the stream goes on), kBadStream, kNotFound (publication gone),
+  /// kSnapshotNeeded (WAL removed). After an error other than kCancelled the stream is over: open a new one.
   Result<Event> next(nanoseconds wait);
   /// True when a message can be had without waiting.
   bool ready();
-  /// Standby status update: everything up to `flushed` is durable here; the server may remove WAL before it.
+  /// Standby status update: everything up to `flushed` is durable here; the server may remove WAL before it. Never
+  /// goes backwards. Confirm a keepalive's wal_end whenever nothing is open: a server that shuts down waits for it
+  /// (LESSONS: an idle slot keeps WAL, too). Keepalives that ask for a reply are answered with the last confirmation
+  /// even if the caller does nothing.
   Status confirm(Lsn flushed);
   /// Makes a waiting or the next `next` return kCancelled. From any thread.
   void interrupt();
