@@ -1,0 +1,82 @@
+#pragma once
+/// REST on the node's port (docs/protocol/openapi.yaml): one file per resource. The page's files, /metrics and /healthz.
+///
+/// Threads: on_request on the loop; resources run on the worker pool and may block. Rights are checked before a
+/// resource is called. A request that changes something and is authenticated by the login cookie must carry the header
+/// X-Verbund (a foreign page can't set it: CSRF).
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "access/accounts.h"
+#include "base/log.h"
+#include "base/time.h"
+#include "platform/net/server.h"
+#include "platform/os/worker_pool.h"
+#include "platform/postgres/connection.h"
+#include "records/record_types.h"
+
+namespace verbund::api {
+
+/// What the resources stand on; borrowed, outlives the Api.
+struct Surroundings {
+  net::EventLoop& loop;
+  os::WorkerPool& workers;
+  access::Accounts& accounts;
+  postgres::Pool& mid_tier;
+  postgres::Pool& source;
+  const records::RecordTypes& types;
+  const Clock& clock;
+  Log& log;
+  std::function<std::string()> status_json;   ///< on the loop
+  std::function<std::string()> metrics_text;  ///< any thread
+  std::function<bool()> healthy;              ///< on the loop
+  std::function<Cursor()> head;               ///< on the loop
+  std::string ca_pem;
+};
+
+/// A request that has passed the checks.
+struct Call {
+  const net::HttpRequest& request;
+  std::vector<std::string> arguments;      ///< what the pattern's '*' matched
+  std::optional<access::Account> account;  ///< absent on public routes
+  std::string login_secret;                ///< of the cookie, or empty
+  Cursor head;                             ///< when the request came in: what is read is at least as new
+};
+using Resource = std::function<net::HttpResponse(const Call&)>;
+
+struct Route {
+  std::string method;
+  std::string pattern;                    ///< "/api/records/*/*"; the last '*' takes the rest of the path
+  std::optional<access::Right> right;     ///< needed right; absent: public
+  Resource resource;
+};
+
+class Api final : public net::HttpHandler {
+ public:
+  explicit Api(Surroundings surroundings);
+  ~Api() override;
+  void on_request(std::shared_ptr<net::HttpExchange> exchange) override;
+  bool accept_websocket(const net::HttpRequest& request) override;
+
+ private:
+  void answer(const std::shared_ptr<net::HttpExchange>& exchange, const Route& route, std::vector<std::string> arguments);
+  access::Attempt authenticate(const net::HttpRequest& request) const;
+
+  Surroundings surroundings_;
+  std::vector<Route> routes_;
+};
+
+net::HttpResponse error_response(const Error& error, std::optional<milliseconds> retry_after = {});
+net::HttpResponse json_response(std::string body, int status = 200);
+
+// The resources, one file each; each appends its routes.
+void add_login_routes(std::vector<Route>& routes, const Surroundings& surroundings);
+void add_record_routes(std::vector<Route>& routes, const Surroundings& surroundings);
+void add_user_routes(std::vector<Route>& routes, const Surroundings& surroundings);
+void add_audit_routes(std::vector<Route>& routes, const Surroundings& surroundings);
+
+}  // namespace verbund::api

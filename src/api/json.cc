@@ -1,0 +1,27 @@
+#include "api/json.h"
+
+#include <fmt/format.h>
+
+namespace verbund::api {
+
+namespace json = boost::json;
+
+Result<json::object> read_object(std::string_view body) {
+  json::parse_options options;
+  options.max_depth = 16;
+  boost::system::error_code error;
+  auto value = json::parse(body, error, {}, options);
+  if (error) return fail(ErrorCode::kBadMessage, fmt::format("read the request's body: {}", error.message()));
+  if (!value.is_object()) return fail(ErrorCode::kBadMessage, "read the request's body: it is no JSON object");
+  return std::move(value.as_object());
+}
+
+Result<std::string> string_member(const json::object& object, std::string_view name) {
+  const auto* value = object.if_contains(name);
+  if (!value || !value->is_string()) {
+    return fail(ErrorCode::kBadMessage, fmt::format("read the request's body: field '{}' is missing or no string", name));
+  }
+  return std::string(value->as_string());
+}
+
+}  // namespace verbund::api

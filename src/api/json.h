@@ -1,0 +1,16 @@
+#pragma once
+/// JSON as the resources write it: small, by hand, over Boost.JSON's serialiser. Any thread.
+#include <string>
+
+#include <boost/json.hpp>
+
+#include "base/result.h"
+
+namespace verbund::api {
+
+/// The request's body as an object. Errors: kBadMessage.
+Result<boost::json::object> read_object(std::string_view body);
+/// A string member. Errors: kBadMessage (missing, or not a string).
+Result<std::string> string_member(const boost::json::object& object, std::string_view name);
+
+}  // namespace verbund::api

@@ -1,0 +1,100 @@
+/// GET, POST /api/users; PUT /api/users/USER/password, …/role; POST /api/users/USER/tokens; DELETE /api/users/USER
+#include "access/audit.h"
+#include "api/api.h"
+#include "api/json.h"
+
+namespace verbund::api {
+namespace {
+
+namespace json = boost::json;
+
+/// An audited change of `object`: the entry is written first, so that nothing changes without one.
+template <typename Change>
+net::HttpResponse audited(const Surroundings& surroundings, const Call& call, const std::string& action,
+                          const std::string& object, const std::string& detail, Change change) {
+  const access::AuditEntry entry{0, surroundings.clock.wall(), call.account->user, action, object, detail};
+  if (auto written = access::record_audit(surroundings.mid_tier, surroundings.clock, entry); !written) {
+    return error_response(written.error());
+  }
+  return change();
+}
+
+net::HttpResponse done(const Status& status) { return status ? json_response("{}") : error_response(status.error()); }
+
+net::HttpResponse list_users(const Surroundings& surroundings) {
+  auto accounts = surroundings.accounts.list();
+  if (!accounts) return error_response(accounts.error());
+  json::array users;
+  for (const auto& account : *accounts) {
+    users.push_back(json::object{
+        {"user", account.user},
+        {"role", to_wire(account.role)},
+        {"enabled", account.enabled},
+        {"created", to_iso8601(account.created)},
+        {"last_login", account.last_login ? json::value(to_iso8601(*account.last_login)) : json::value(nullptr)}});
+  }
+  return json_response(json::serialize(json::object{{"users", users}}));
+}
+
+net::HttpResponse add_user(const Surroundings& surroundings, const Call& call) {
+  auto body = read_object(call.request.body);
+  if (!body) return error_response(body.error());
+  const auto user = string_member(*body, "user");
+  const auto password = string_member(*body, "password");
+  const auto role_name = string_member(*body, "role");
+  for (const auto* field : {&user, &password, &role_name}) {
+    if (!*field) return error_response(field->error());
+  }
+  const auto role = access::role_from_wire(*role_name);
+  if (!role) return error_response(role.error());
+  return audited(surroundings, call, "user.add", *user, *role_name,
+                 [&] { return done(surroundings.accounts.add(*user, *password, *role)); });
+}
+
+net::HttpResponse set_password(const Surroundings& surroundings, const Call& call) {
+  auto body = read_object(call.request.body);
+  if (!body) return error_response(body.error());
+  const auto password = string_member(*body, "password");
+  if (!password) return error_response(password.error());
+  return audited(surroundings, call, "user.passwd", call.arguments[0], "",
+                 [&] { return done(surroundings.accounts.set_password(call.arguments[0], *password)); });
+}
+
+net::HttpResponse set_role(const Surroundings& surroundings, const Call& call) {
+  auto body = read_object(call.request.body);
+  if (!body) return error_response(body.error());
+  const auto name = string_member(*body, "role");
+  if (!name) return error_response(name.error());
+  const auto role = access::role_from_wire(*name);
+  if (!role) return error_response(role.error());
+  return audited(surroundings, call, "user.role", call.arguments[0], *name,
+                 [&] { return done(surroundings.accounts.set_role(call.arguments[0], *role)); });
+}
+
+net::HttpResponse create_token(const Surroundings& surroundings, const Call& call) {
+  auto body = read_object(call.request.body);
+  if (!body) return error_response(body.error());
+  const auto label = string_member(*body, "label");
+  if (!label) return error_response(label.error());
+  return audited(surroundings, call, "user.token", call.arguments[0], *label, [&] {
+    auto token = surroundings.accounts.create_token(call.arguments[0], *label);
+    return token ? json_response(json::serialize(json::object{{"token", *token}})) : error_response(token.error());
+  });
+}
+
+}  // namespace
+
+void add_user_routes(std::vector<Route>& routes, const Surroundings& surroundings) {
+  constexpr auto kRight = access::Right::kManageUsers;
+  routes.push_back({"GET", "/api/users", kRight, [&](const Call&) { return list_users(surroundings); }});
+  routes.push_back({"POST", "/api/users", kRight, [&](const Call& call) { return add_user(surroundings, call); }});
+  routes.push_back({"PUT", "/api/users/*/password", kRight, [&](const Call& call) { return set_password(surroundings, call); }});
+  routes.push_back({"PUT", "/api/users/*/role", kRight, [&](const Call& call) { return set_role(surroundings, call); }});
+  routes.push_back({"POST", "/api/users/*/tokens", kRight, [&](const Call& call) { return create_token(surroundings, call); }});
+  routes.push_back({"DELETE", "/api/users/*", kRight, [&](const Call& call) {
+                      return audited(surroundings, call, "user.remove", call.arguments[0], "",
+                                     [&] { return done(surroundings.accounts.remove(call.arguments[0])); });
+                    }});
+}
+
+}  // namespace verbund::api

@@ -1,0 +1,94 @@
+#pragma once
+/// What all subcommands share: global options, how a node is reached, how results and errors are shown.
+/// The command line only parses, calls and prints. Threads: the main thread.
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include <CLI/CLI.hpp>
+
+#include "base/messages.h"
+#include "base/result.h"
+#include "platform/net/client.h"
+#include "verbund/client.h"
+
+namespace verbund::cli {
+
+/// Options that stand before the subcommand.
+struct Globals {
+  std::string server;       ///< HOST:PORT[,HOST:PORT…]; empty: from client.toml
+  std::string workstation;  ///< empty: from client.toml, else host name and terminal
+  std::string user;         ///< logs in with a password asked for (or from --password-file) instead of the token
+  std::string password_file;
+  std::string config;       ///< client.toml
+  std::string dir;          ///< installation
+  bool json = false;
+  bool plaintext = false;   ///< no TLS (loopback)
+  Language language = Language::kEnglish;
+};
+
+/// Where a node is and how to log in: --options, VERBUND_*, client.toml, in this order.
+/// Errors: kBadConfig, kNotFound (hint: how to get a client.toml), kUsage.
+Result<ClientSettings> client_settings(const Globals& globals);
+/// The same node for REST; the token as bearer.
+struct RestTarget {
+  net::Endpoint endpoint;
+  std::string token;
+};
+Result<RestTarget> rest_target(const Globals& globals);
+/// One REST call; an error body becomes its Error. Returns the body.
+Result<std::string> rest_call(const Globals& globals, const std::string& method, const std::string& path_and_query,
+                              const std::string& body = {});
+
+/// Prints "verbund: MESSAGE" and the hint on a line of its own; returns the exit code.
+int report(const Globals& globals, const Error& error);
+int report(const Globals& globals, const Failure& failure);
+
+/// Asks on the terminal without echo, or reads one line from standard input when it is no terminal.
+Result<std::string> read_password(const Globals& globals, std::string_view prompt);
+
+/// A connected client. Errors are reported and give an exit code.
+struct Connected {
+  std::unique_ptr<Client> client;
+  int exit_code = 0;
+};
+Connected connect(const Globals& globals, ClientSettings settings);
+Connected connect_quietly(const Globals& globals);  ///< watches nothing
+
+/// Columns padded to the widest cell; German and English headers come translated.
+void print_table(const std::vector<std::string>& header, const std::vector<std::vector<std::string>>& rows);
+/// A JSON string literal.
+std::string quoted(std::string_view text);
+/// Local time, "2026-11-22 03:04:05", of the protocol's time text.
+std::string local_time(std::string_view iso8601);
+
+/// Blocks until SIGINT or SIGTERM, or until `done` says so (asked after every wake-up).
+class Interrupt {
+ public:
+  Interrupt();  ///< from now on the signals are caught, not deadly
+  void wait();
+  /// From any thread: ends wait().
+  void wake();
+  [[nodiscard]] int signal() const { return signal_; }
+
+ private:
+  int signal_ = 0;
+};
+
+// One function per subcommand: adds itself to `app`; when chosen, sets the exit code.
+using Runner = std::function<void(std::function<int()>)>;  ///< called in the subcommand's callback with what to run
+void add_up(CLI::App& app, Globals& globals, const Runner& run);
+void add_config(CLI::App& app, Globals& globals, const Runner& run);
+void add_status(CLI::App& app, Globals& globals, const Runner& run);
+void add_user(CLI::App& app, Globals& globals, const Runner& run);
+void add_audit(CLI::App& app, Globals& globals, const Runner& run);
+void add_who(CLI::App& app, Globals& globals, const Runner& run);
+void add_locks(CLI::App& app, Globals& globals, const Runner& run);
+void add_lock(CLI::App& app, Globals& globals, const Runner& run);
+void add_unlock(CLI::App& app, Globals& globals, const Runner& run);
+void add_watch(CLI::App& app, Globals& globals, const Runner& run);
+void add_tell(CLI::App& app, Globals& globals, const Runner& run);
+void add_import(CLI::App& app, Globals& globals, const Runner& run);
+
+}  // namespace verbund::cli

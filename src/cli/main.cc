@@ -1,0 +1,61 @@
+#include <clocale>
+
+#include "cli/command.h"
+#include "node/version.h"
+
+namespace {
+
+using namespace verbund;
+
+Language language_of_user() {
+  std::setlocale(LC_ALL, "");
+  const char* name = std::setlocale(LC_MESSAGES, nullptr);
+  // A machine without the German locale data still has the user's wish in the environment.
+  std::string locale = name ? name : "";
+  for (const char* variable : {"LC_ALL", "LC_MESSAGES", "LANG"}) {
+    if (const char* value = std::getenv(variable); value && *value) {
+      locale = value;
+      break;
+    }
+  }
+  return language_from_locale(locale);
+}
+
+void add_globals(CLI::App& app, cli::Globals& globals) {
+  const auto text = [&](const char* msgid) { return std::string(translate(globals.language, msgid)); };
+  app.add_option("--server", globals.server, text("node to talk to: HOST:PORT, several separated by commas"))->envname("VERBUND_SERVER");
+  app.add_option("--config", globals.config, text("client settings (client.toml)"))->envname("VERBUND_CONFIG");
+  app.add_option("--dir", globals.dir, text("installation directory"));
+  app.add_option("--workstation", globals.workstation, text("name under which others see you"))->envname("VERBUND_WORKSTATION");
+  app.add_option("--user", globals.user, text("log in with this user's password instead of the token"))->envname("VERBUND_USER");
+  app.add_option("--password-file", globals.password_file, text("file that holds the password"));
+  app.add_flag("--json", globals.json, text("print JSON (a line per event for streams)"));
+  app.add_flag("--plaintext", globals.plaintext, text("connect without TLS (only from the node's own machine)"));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  cli::Globals globals;
+  globals.language = language_of_user();
+  CLI::App app{std::string(translate(globals.language, "Keeps an office's shared records in step.")), "verbund"};
+  app.set_version_flag("--version", std::string("verbund ") + node::kVersion);
+  app.require_subcommand(1);
+  app.fallthrough();
+  add_globals(app, globals);
+
+  int code = 0;
+  std::function<int()> chosen;
+  const cli::Runner run = [&](std::function<int()> task) { chosen = std::move(task); };
+  for (const auto add : {cli::add_up, cli::add_config, cli::add_status, cli::add_user, cli::add_audit, cli::add_who,
+                         cli::add_locks, cli::add_lock, cli::add_unlock, cli::add_watch, cli::add_tell, cli::add_import}) {
+    add(app, globals, run);
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    code = app.exit(error);
+    return code == 0 ? 0 : exit_code(ErrorCode::kUsage);
+  }
+  return chosen ? chosen() : exit_code(ErrorCode::kUsage);
+}

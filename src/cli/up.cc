@@ -1,0 +1,98 @@
+/// verbund up, init, node: make an installation, run a node in the foreground.
+#include "cli/command.h"
+#include "node/installation.h"
+#include "node/node.h"
+
+namespace verbund::cli {
+namespace {
+
+struct Options {
+  bool demo = false;
+  std::string demo_data, database, listen;
+};
+
+std::optional<std::string> given(const std::string& text) { return text.empty() ? std::nullopt : std::optional(text); }
+
+void print_started(const Globals& globals, const node::Started& started) {
+  if (globals.json) {
+    fmt::print("{{\"started\":true,\"page\":{},\"port\":{},\"directory\":{}}}\n", quoted(started.page), started.port,
+               quoted(started.directory.string()));
+    std::fflush(stdout);
+    return;
+  }
+  const auto say = [&](const char* msgid, const auto&... args) { fmt::print("{}\n", translated(globals.language, msgid, args...)); };
+  if (!started.demo_report.empty()) fmt::print("{}\n", started.demo_report);
+  say("Verbund runs.  Page:   {}", started.page);
+  if (!started.first_password.empty()) {
+    say("               Login:  {}  password: {}   (also in {}/administrator.txt)", started.administrator,
+        started.first_password, started.directory.string());
+  } else {
+    say("               Login:  {}   (first password: {}/administrator.txt)", started.administrator, started.directory.string());
+  }
+  const auto command = fmt::format("verbund --dir {}", started.directory.string());
+  say("Try in another shell:");
+  fmt::print("  {} watch\n  {} lock patient/1\n", command, command);
+  if (!started.psql.empty()) fmt::print("  {}\n", started.psql);
+  say("Ctrl-C stops everything in order.");
+  std::fflush(stdout);
+}
+
+int run_node(const Globals& globals, const std::filesystem::path& directory, const Options& options) {
+  node::NodeOptions node_options;
+  node_options.directory = directory;
+  node_options.listen = given(options.listen);
+  node_options.language = globals.language;
+  node_options.demo = options.demo;
+  node_options.demo_data = options.demo_data;
+  node_options.on_started = [&globals](const node::Started& started) { print_started(globals, started); };
+  node::Node node(std::move(node_options));
+  if (auto outcome = node.run(); !outcome) return report(globals, outcome.error());
+  return 0;
+}
+
+std::filesystem::path directory_of(const Globals& globals) { return node::Installation::find(given(globals.dir)); }
+
+int init(const Globals& globals, const Options& options) {
+  const auto directory = directory_of(globals);
+  if (auto made = node::Installation::create({directory, options.database, given(options.listen)}); !made) {
+    return report(globals, made.error());
+  }
+  if (!globals.json) fmt::print("{}\n", translated(globals.language, "installation in {}", directory.string()));
+  return 0;
+}
+
+int up(const Globals& globals, const Options& options) {
+  const auto directory = directory_of(globals);
+  if (!node::Installation::exists(directory)) {
+    if (auto made = node::Installation::create({directory, options.database, given(options.listen)}); !made) {
+      return report(globals, made.error());
+    }
+  } else if (!options.database.empty()) {
+    return report(globals, Error{ErrorCode::kUsage, fmt::format("--database: {} is an installation already", directory.string()),
+                                 "its connection stands in config/verbund.toml, [database] connection"});
+  }
+  return run_node(globals, directory, options);
+}
+
+}  // namespace
+
+void add_up(CLI::App& app, Globals& globals, const Runner& run) {
+  const auto text = [&](const char* msgid) { return std::string(translate(globals.language, msgid)); };
+  auto options = std::make_shared<Options>();
+  auto* up_command = app.add_subcommand("up", text("create the installation if needed and run a node in the foreground"));
+  auto* init_command = app.add_subcommand("init", text("create an installation"));
+  auto* node_command = app.add_subcommand("node", text("run the node of an existing installation in the foreground"));
+  up_command->add_flag("--demo", options->demo, text("load the demo practice"));
+  up_command->add_option("--demo-data", options->demo_data, text("directory of FHIR files for it; default: synthetic patients"));
+  for (auto* command : {up_command, init_command}) {
+    command->add_option("--database", options->database, text("use an existing PostgreSQL server (connection string)"));
+  }
+  for (auto* command : {up_command, init_command, node_command}) {
+    command->add_option("--listen", options->listen, text("HOST:PORT; port 0 picks a free one"));
+  }
+  up_command->callback([&globals, run, options] { run([&globals, options] { return up(globals, *options); }); });
+  init_command->callback([&globals, run, options] { run([&globals, options] { return init(globals, *options); }); });
+  node_command->callback([&globals, run, options] { run([&globals, options] { return run_node(globals, directory_of(globals), *options); }); });
+}
+
+}  // namespace verbund::cli

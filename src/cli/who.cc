@@ -1,0 +1,41 @@
+/// verbund who: the registered workstations.
+#include "cli/command.h"
+
+namespace verbund::cli {
+namespace {
+
+std::string session_json(const SessionInfo& s) {
+  return fmt::format(
+      R"({{"session":{},"workstation":{},"user":{},"address":{},"app":{},"kind":{},"since":{},"state":{}}})", quoted(s.session),
+      quoted(s.workstation), quoted(s.user), quoted(s.address), quoted(s.app), quoted(s.tool ? "tool" : "workstation"),
+      quoted(s.since), quoted(s.state));
+}
+
+int who(const Globals& globals) {
+  auto connected = connect_quietly(globals);
+  if (!connected.client) return connected.exit_code;
+  auto sessions = connected.client->who();
+  if (!sessions) return report(globals, sessions.error());
+  if (globals.json) {
+    std::string rows;
+    for (const auto& session : *sessions) rows += (rows.empty() ? "" : ",") + session_json(session);
+    fmt::print("[{}]\n", rows);
+    return 0;
+  }
+  const auto text = [&](const char* msgid) { return std::string(translate(globals.language, msgid)); };
+  std::vector<std::vector<std::string>> rows;
+  for (const auto& s : *sessions) {
+    rows.push_back({s.workstation, s.user, s.address, s.app, local_time(s.since), text(s.state.c_str()), s.session});
+  }
+  print_table({text("WORKSTATION"), text("USER"), text("ADDRESS"), text("APPLICATION"), text("SINCE"), text("STATE"), text("SESSION")}, rows);
+  return 0;
+}
+
+}  // namespace
+
+void add_who(CLI::App& app, Globals& globals, const Runner& run) {
+  auto* command = app.add_subcommand("who", std::string(translate(globals.language, "list the registered workstations")));
+  command->callback([&globals, run] { run([&globals] { return who(globals); }); });
+}
+
+}  // namespace verbund::cli

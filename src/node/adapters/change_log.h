@@ -1,0 +1,41 @@
+#pragma once
+/// cluster::ChangeLog by feed::Feed: the capture thread's transactions are posted to the loop, in order; the loop sees a
+/// head that never runs ahead of what the service has been given. Author "by lock" is looked up at the service.
+#include "cluster/service.h"
+#include "feed/feed.h"
+#include "platform/os/worker_pool.h"
+
+namespace verbund::node {
+
+class FeedChangeLog final : public cluster::ChangeLog {
+ public:
+  FeedChangeLog(net::EventLoop& loop, os::WorkerPool& workers) : loop_(loop), workers_(workers) {}
+
+  /// Callbacks for the Feed; they post to the loop.
+  feed::FeedEvents events();
+  /// After the Feed was made and before it starts.
+  void attach(feed::Feed& feed, cluster::Service& service);
+  /// On the loop, before the service goes.
+  void detach() { service_ = nullptr; }
+
+  [[nodiscard]] Cursor head() const override { return head_; }
+  [[nodiscard]] Lsn passed() const override { return passed_; }
+  void replay(Cursor from, std::size_t limit,
+              std::function<void(Result<std::vector<protocol::Changes>>)> done) override;
+  void announce(std::vector<protocol::AnnouncedChange> changes, SessionId by, std::function<void(Status)> done) override;
+  void current_lsn(std::function<void(Result<Lsn>)> done) override;
+
+ private:
+  protocol::Changes to_protocol(const feed::TransactionEvent& event) const;
+  template <typename T>
+  void on_worker(std::function<T()> task, std::function<void(T)> done);
+
+  net::EventLoop& loop_;
+  os::WorkerPool& workers_;
+  feed::Feed* feed_ = nullptr;
+  cluster::Service* service_ = nullptr;
+  Cursor head_;  // loop thread
+  Lsn passed_;   // loop thread
+};
+
+}  // namespace verbund::node

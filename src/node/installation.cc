@@ -1,0 +1,234 @@
+#include "node/installation.h"
+
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include "platform/os/file.h"
+#include "platform/os/random.h"
+
+namespace verbund::node {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kDefaultConfig = R"(# Verbund: settings of this node. Every key stands here with its default. `verbund config check` reads it without starting.
+# Einstellungen dieses Knotens. Jeder Schlüssel steht hier mit seiner Vorgabe.
+
+[node]
+# name = "praxis-server"        # shown to workstations; default: host name
+# servers = ["10.0.0.1:2222"]   # addresses told to clients, for reconnecting
+
+[listen]
+host = "{host}"
+port = {port}
+# plaintext = "loopback"        # "loopback": other machines must use TLS; "all": plaintext from everywhere
+# names = ["praxis.local"]      # further names and addresses in the server certificate
+
+[database]
+# connection = "host=10.0.0.1 dbname=praxis user=…"   # an existing server instead of the owned one
+{connection}name = "praxis"             # source database on the owned server
+port = {postgres_port}                 # of the owned server (names its socket, too)
+listen = ""                    # addresses of the owned server; "" = Unix socket only
+
+[feed]
+journal_rows_kept = 5000000    # 10 000 … 1 000 000 000: how far back clients can resume
+
+# What makes a record: its root table, the label and branch of the tree, the child tables.
+[[record]]
+type = "patient"
+label = "Patient"
+table = "public.patient"
+label_sql = "concat_ws(', ', nullif(family_name, ''), nullif(given_name, ''))"
+group_sql = "upper(left(coalesce(nullif(family_name, ''), '?'), 1))"
+search = ["family_name", "given_name", "birth_date"]
+children = [
+  "public.patient_identifier.patient_id",
+  "public.encounter.patient_id",
+  "public.condition.patient_id",
+  "public.observation.patient_id",
+  "public.medication.patient_id",
+  "public.care_assignment.patient_id",
+]
+)";
+
+std::string host_name() {
+  std::string name(256, '\0');
+  if (gethostname(name.data(), name.size() - 1) != 0) return "verbund";
+  name.resize(name.find('\0'));
+  return name;
+}
+
+std::string quoted_toml(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') out += '\\';
+    out += c;
+  }
+  return out + '"';
+}
+
+Status write_new(const fs::path& path, std::string_view content, unsigned mode) {
+  if (fs::exists(path)) return {};
+  return os::write_file_atomically(path, content, mode);
+}
+
+std::string replace(std::string text, std::string_view what, std::string_view by) {
+  for (auto at = text.find(what); at != std::string::npos; at = text.find(what, at + by.size())) {
+    text.replace(at, what.size(), by);
+  }
+  return text;
+}
+
+}  // namespace
+
+Result<std::pair<std::string, std::uint16_t>> parse_host_port(std::string_view text) {
+  std::string_view host = text;
+  std::string_view port;
+  if (text.starts_with('[')) {
+    const auto end = text.find(']');
+    if (end == std::string_view::npos) {
+      return fail(ErrorCode::kUsage, fmt::format("read an address: '{}' lacks ']'", text), "write [::1]:2222");
+    }
+    host = text.substr(1, end - 1);
+    port = text.substr(end + 1);
+    if (port.starts_with(':')) port.remove_prefix(1);
+  } else if (const auto colon = text.rfind(':'); colon != std::string_view::npos && text.find(':') == colon) {
+    host = text.substr(0, colon);
+    port = text.substr(colon + 1);
+  }
+  std::uint64_t number = 2222;
+  if (!port.empty()) {
+    const auto parsed = parse_u64(port);
+    if (!parsed || *parsed > 65535) {
+      return fail(ErrorCode::kUsage, fmt::format("read an address: port '{}' is not in 0 … 65535", port),
+                  "write HOST:PORT, for example 127.0.0.1:2222");
+    }
+    number = *parsed;
+  }
+  if (host.empty()) host = "0.0.0.0";
+  return std::pair{std::string(host), static_cast<std::uint16_t>(number)};
+}
+
+fs::path Installation::find(const std::optional<std::string>& option) {
+  if (option && !option->empty()) return fs::absolute(*option).lexically_normal();
+  if (const char* environment = std::getenv("VERBUND_DIR"); environment && *environment) {
+    return fs::absolute(environment).lexically_normal();
+  }
+  const fs::path system = "/var/lib/verbund";
+  const fs::path here = fs::absolute("verbund-data").lexically_normal();
+  return !exists(here) && exists(system) ? system : here;
+}
+
+bool Installation::exists(const fs::path& directory) {
+  std::error_code ignored;
+  return fs::exists(directory / "config" / "verbund.toml", ignored);
+}
+
+Status Installation::create(const InitOptions& options) {
+  const auto& dir = options.directory;
+  std::pair<std::string, std::uint16_t> address{"0.0.0.0", 2222};
+  if (options.listen) {
+    auto parsed = parse_host_port(*options.listen);
+    if (!parsed) return pass(parsed);
+    address = *parsed;
+  }
+  // The directory itself can be entered by the user that PostgreSQL runs as; what is secret is 0700 or 0600 below.
+  for (const auto& [name, mode] : {std::pair{"", 0755u}, {"config", 0755u}, {"secrets", 0700u}, {"log", 0750u},
+                                   {"tls", 0755u}, {"agent", 0700u}}) {
+    if (auto made = os::make_directories(dir / name, mode); !made) return made;
+  }
+  for (const char* role : {kSuperuser, kNodeRole, kApplicationRole}) {
+    if (auto written = write_new(dir / "secrets" / role, os::random_hex(24) + "\n", 0600); !written) return written;
+  }
+  if (auto written = write_new(dir / "config" / "P2P.properties", cluster::default_properties(), 0644); !written) {
+    return written;
+  }
+  std::string config = kDefaultConfig;
+  config = replace(config, "{host}", address.first);
+  config = replace(config, "{port}", std::to_string(address.second));
+  config = replace(config, "{postgres_port}", "5432");
+  config = replace(config, "{connection}",
+                   options.connection.empty() ? "" : "connection = " + quoted_toml(options.connection) + "\n");
+  // A connection string may carry a password.
+  return write_new(dir / "config" / "verbund.toml", config, options.connection.empty() ? 0644 : 0600);
+}
+
+Result<Installation> Installation::load(const fs::path& directory) {
+  if (!exists(directory)) {
+    return fail(ErrorCode::kNotFound, fmt::format("open the installation: {} holds none", directory.string()),
+                "make one with `verbund up --dir DIR`, or name it with --dir or VERBUND_DIR");
+  }
+  auto config = os::ConfigFile::read_toml(directory / "config" / "verbund.toml");
+  if (!config) return pass(config);
+  Installation installation(directory, std::move(*config));
+  if (auto read = installation.read_settings(); !read) return pass(read);
+  return installation;
+}
+
+#define VERBUND_READ(target, expression)               \
+  do {                                                 \
+    auto value = (expression);                         \
+    if (!value) return pass(value);                    \
+    target = static_cast<decltype(target)>(std::move(*value)); \
+  } while (false)
+
+Status Installation::read_settings() {
+  auto& s = settings_;
+  VERBUND_READ(s.name, config_.text("node.name", host_name()));
+  VERBUND_READ(s.servers, config_.list("node.servers", {}));
+  VERBUND_READ(s.listen_host, config_.text("listen.host", s.listen_host));
+  VERBUND_READ(s.listen_port, config_.integer("listen.port", s.listen_port, 0, 65535));
+  std::string plaintext;
+  VERBUND_READ(plaintext, config_.choice("listen.plaintext", "loopback", {"loopback", "all"}));
+  s.remote_plaintext = plaintext == "all";
+  VERBUND_READ(s.certificate_names, config_.list("listen.names", {}));
+  VERBUND_READ(s.connection, config_.text("database.connection", ""));
+  VERBUND_READ(s.database, config_.text("database.name", s.database));
+  VERBUND_READ(s.postgres_port, config_.integer("database.port", s.postgres_port, 1, 65535));
+  VERBUND_READ(s.postgres_listen, config_.text("database.listen", ""));
+  VERBUND_READ(s.journal_rows_kept, config_.integer("feed.journal_rows_kept", 5'000'000, 10'000, 1'000'000'000));
+  auto properties = os::ConfigFile::read_properties(directory_ / "config" / "P2P.properties");
+  if (!properties) return pass(properties);
+  auto cluster_settings = cluster::read_settings(*properties);
+  if (!cluster_settings) return pass(cluster_settings);
+  s.cluster = std::move(*cluster_settings);
+  return properties->refuse_unknown();
+}
+#undef VERBUND_READ
+
+Result<std::string> Installation::secret(const std::string& role) const {
+  auto text = os::read_file(directory_ / "secrets" / role, 4096);
+  if (!text) return pass(text);
+  while (!text->empty() && (text->back() == '\n' || text->back() == '\r')) text->pop_back();
+  return text;
+}
+
+Result<postgres::ConnectionSettings> Installation::connection(std::string database) const {
+  if (!owns_server()) {
+    auto settings = postgres::parse_connection_string(settings_.connection);
+    if (settings && !database.empty()) settings->database = std::move(database);
+    return settings;
+  }
+  auto password = secret(kNodeRole);
+  if (!password) return pass(password);
+  postgres::ConnectionSettings settings;
+  settings.host = (directory_ / "postgres" / "run").string();
+  settings.port = settings_.postgres_port;
+  settings.database = database.empty() ? settings_.database : std::move(database);
+  settings.user = kNodeRole;
+  settings.password = std::move(*password);
+  return settings;
+}
+
+Result<postgres::ConnectionSettings> Installation::application_connection() const {
+  auto settings = connection();
+  if (!settings || !owns_server()) return settings;
+  auto password = secret(kApplicationRole);
+  if (!password) return pass(password);
+  settings->user = kApplicationRole;
+  settings->password = std::move(*password);
+  return settings;
+}
+
+}  // namespace verbund::node

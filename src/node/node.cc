@@ -1,0 +1,313 @@
+#include "node/node.h"
+
+#include <csignal>
+#include <thread>
+
+#include "access/certificates.h"
+#include "api/api.h"
+#include "cluster/service.h"
+#include "feed/feed.h"
+#include "mirror/agent.h"
+#include "node/adapters/audit_trail.h"
+#include "node/adapters/authenticator.h"
+#include "node/adapters/change_log.h"
+#include "node/adapters/prometheus_counters.h"
+#include "node/adapters/session_store.h"
+#include "node/demo.h"
+#include "node/feed_tables.h"
+#include "node/first_login.h"
+#include "node/installation.h"
+#include "node/provision.h"
+#include "node/status.h"
+#include "node/version.h"
+#include "platform/net/server.h"
+#include "platform/os/clock.h"
+#include "platform/os/file.h"
+#include "platform/os/log_sink.h"
+#include "platform/os/worker_pool.h"
+
+namespace verbund::node {
+namespace {
+
+constexpr seconds kPostgresStart{120};
+constexpr seconds kPostgresStop{60};
+constexpr milliseconds kGrace{2000};
+constexpr std::size_t kWorkers = 8;
+constexpr std::size_t kWaitingTasks = 20'000;
+constexpr std::size_t kMidTierConnections = 8;
+constexpr std::size_t kSourceConnections = 8;
+
+}  // namespace
+
+/// Members stand in the order in which they are made; the destructor goes the way back.
+struct Node::Impl {
+  explicit Impl(NodeOptions given) : options(std::move(given)) {}
+
+  Status prepare();
+  Status start_database();
+  Status open_databases();
+  Status prepare_records();
+  Status start_services();
+  Status listen();
+  void announce_start();
+  void stop();
+  mirror::AgentSettings agent_settings() const;
+  Result<feed::FeedSettings> feed_settings() const;
+  std::string status_json() const;
+
+  NodeOptions options;
+  os::SystemClock clock;
+  std::optional<os::FileLock> lock;
+  std::optional<Installation> installation;
+  std::unique_ptr<Log> log;
+  PrometheusCounters counters;
+  net::EventLoop loop;
+  std::optional<access::Certificates> certificates;
+  std::unique_ptr<mirror::Agent> agent;
+  LockEpoch epoch;
+  std::unique_ptr<postgres::Pool> mid_tier, source;
+  std::unique_ptr<os::WorkerPool> workers;
+  std::unique_ptr<access::Accounts> accounts;
+  FirstLogin first_login;
+  std::string demo_report;
+  std::optional<records::RecordTypes> types;
+  std::unique_ptr<PostgresAuditTrail> audit;
+  std::unique_ptr<AccountAuthenticator> authenticator;
+  std::unique_ptr<PostgresSessionStore> sessions;
+  std::unique_ptr<FeedChangeLog> changes;
+  std::unique_ptr<cluster::Service> service;
+  std::unique_ptr<feed::Feed> feed;
+  std::unique_ptr<api::Api> api;
+  std::unique_ptr<net::Server> server;
+  std::uint16_t port = 0;
+  bool stopping = false;
+};
+
+Status Node::Impl::prepare() {
+  auto taken = os::FileLock::acquire(options.directory / "node.lock", fmt::format("verbund node, pid {}", getpid()));
+  if (!taken) return pass(taken, fmt::format("start a node on {}", options.directory.string()));
+  lock = std::move(*taken);
+  auto loaded = Installation::load(options.directory);
+  if (!loaded) return pass(loaded);
+  installation.emplace(std::move(*loaded));
+  auto opened = os::open_log({.file = options.directory / "log" / "verbund.log"});
+  if (!opened) return pass(opened);
+  log = std::move(*opened);
+  log->info("node.starting", {{"version", kVersion}, {"pid", getpid()}, {"directory", options.directory.string()}});
+  auto made = access::load_or_create(options.directory / "tls", installation->settings().certificate_names, clock);
+  if (!made) return pass(made);
+  certificates = std::move(*made);
+  return {};
+}
+
+mirror::AgentSettings Node::Impl::agent_settings() const {
+  mirror::AgentSettings settings;
+  settings.directory = options.directory / "agent";
+  settings.owned = installation->owns_server();
+  settings.server.directory = options.directory / "postgres";
+  settings.server.port = installation->settings().postgres_port;
+  settings.server.listen_addresses = installation->settings().postgres_listen;
+  settings.server.superuser = Installation::kSuperuser;
+  return settings;
+}
+
+Status Node::Impl::start_database() {
+  auto settings = agent_settings();
+  if (settings.owned) {
+    auto password = installation->secret(Installation::kSuperuser);
+    if (!password) return pass(password);
+    settings.server.superuser_password = std::move(*password);
+  } else {
+    auto watched = installation->connection();
+    if (!watched) return pass(watched);
+    settings.watched = std::move(*watched);
+  }
+  agent = std::make_unique<mirror::Agent>(settings, *log, clock);
+  if (auto started = agent->start(Deadline::in(clock, kPostgresStart)); !started) return pass(started, "start PostgreSQL");
+  auto next = agent->next_epoch();
+  if (!next) return pass(next);
+  epoch = *next;
+  return {};
+}
+
+Status Node::Impl::open_databases() {
+  auto provisioned = installation->owns_server()
+                         ? provision_owned(*installation, agent->server().connection("postgres"), *log)
+                         : provision_existing(*installation, *log);
+  if (!provisioned) return provisioned;
+  if (auto migrated = migrate_databases(*installation, *log); !migrated) return migrated;
+  auto mid = installation->connection(Installation::kMidTier);
+  if (!mid) return pass(mid);
+  auto practice = installation->connection();
+  if (!practice) return pass(practice);
+  mid_tier = std::make_unique<postgres::Pool>(std::move(*mid), kMidTierConnections, clock);
+  source = std::make_unique<postgres::Pool>(std::move(*practice), kSourceConnections, clock);
+  workers = std::make_unique<os::WorkerPool>(kWorkers, kWaitingTasks);
+  accounts = std::make_unique<access::Accounts>(*mid_tier, clock, *log);
+  return {};
+}
+
+Status Node::Impl::prepare_records() {
+  if (options.demo) {
+    if (auto made = ensure_demo_schema(*installation); !made) return pass(made);
+    auto loaded = load_demo_records(*installation, options.demo_data, options.language, *log);
+    if (!loaded) return pass(loaded);
+    demo_report = std::move(*loaded);
+  }
+  auto connection = source->acquire(Deadline::in(clock, seconds{30}));
+  if (!connection) return pass(connection);
+  auto read = records::RecordTypes::load(installation->config(), **connection);
+  if (!read) return pass(read);
+  types = std::move(*read);
+  return installation->config().refuse_unknown();
+}
+
+Result<feed::FeedSettings> Node::Impl::feed_settings() const {
+  auto source_settings = installation->connection();
+  if (!source_settings) return pass(source_settings);
+  auto mid_settings = installation->connection(Installation::kMidTier);
+  if (!mid_settings) return pass(mid_settings);
+  feed::FeedSettings settings;
+  settings.source = std::move(*source_settings);
+  settings.mid_tier = std::move(*mid_settings);
+  settings.tables = tracked_tables(*types);
+  settings.term = epoch.term;
+  settings.journal_rows_kept = installation->settings().journal_rows_kept;
+  return settings;
+}
+
+std::string Node::Impl::status_json() const {
+  return node_status_json({.settings = installation->settings(),
+                           .epoch = epoch,
+                           .sessions = service->session_count(),
+                           .locks = service->lock_count(),
+                           .feed = feed->status(),
+                           .database_up = agent->state() == mirror::AgentState::kRunning,
+                           .database = installation->connection()
+                                           .transform_error([](Error error) { return error; })
+                                           .value_or(postgres::ConnectionSettings{})
+                                           .shown()});
+}
+
+Status Node::Impl::start_services() {
+  auto stored = load_sessions(*mid_tier, clock);
+  if (!stored) return pass(stored);
+  audit = std::make_unique<PostgresAuditTrail>(*mid_tier, *workers, clock, *log);
+  authenticator = std::make_unique<AccountAuthenticator>(*accounts, *workers, loop);
+  sessions = std::make_unique<PostgresSessionStore>(*mid_tier, *workers, loop, clock, *log);
+  changes = std::make_unique<FeedChangeLog>(loop, *workers);
+  std::vector<std::string> type_names;
+  for (const auto& type : types->all()) type_names.push_back(type.type);
+  service = std::make_unique<cluster::Service>(
+      installation->settings().cluster, epoch, std::move(stored->sessions), stored->next,
+      cluster::Surroundings{loop, clock, *authenticator, *sessions, *changes, *audit, *log, counters,
+                            [this] { return status_json(); }, installation->settings().name, kVersion,
+                            installation->settings().servers, std::move(type_names)});
+  auto settings = feed_settings();
+  if (!settings) return pass(settings);
+  feed = std::make_unique<feed::Feed>(std::move(*settings), changes->events(), clock, *log, counters);
+  changes->attach(*feed, *service);
+  agent->on_change([this](mirror::AgentState state) {
+    log->info("node.database_state", {{"up", state == mirror::AgentState::kRunning}});
+  });
+  return feed->start();
+}
+
+Status Node::Impl::listen() {
+  api = std::make_unique<api::Api>(api::Surroundings{
+      .loop = loop, .workers = *workers, .accounts = *accounts, .mid_tier = *mid_tier, .source = *source, .types = *types,
+      .clock = clock, .log = *log, .status_json = [this] { return status_json(); },
+      .metrics_text = [this] { return counters.text(); },
+      .healthy = [this] { return agent->state() == mirror::AgentState::kRunning && !stopping; },
+      .head = [this] { return changes->head(); }, .ca_pem = certificates->ca_pem});
+  server = std::make_unique<net::Server>(loop, net::Limits{}, *service, *api, *log, counters);
+  if (auto used = server->use_tls({certificates->chain_pem, certificates->key_pem}); !used) return used;
+  server->allow_remote_plaintext(installation->settings().remote_plaintext);
+  std::pair<std::string, std::uint16_t> address{installation->settings().listen_host, installation->settings().listen_port};
+  if (options.listen) {
+    auto parsed = parse_host_port(*options.listen);
+    if (!parsed) return pass(parsed);
+    address = *parsed;
+  }
+  // Attached first: a client may speak as soon as the port is open.
+  service->attach(*server, address.first, address.second);
+  auto listening = server->listen(address.first, address.second);
+  if (!listening) return pass(listening);
+  port = *listening;
+  service->attach(*server, address.first, port);
+  auto login = ensure_first_login(*installation, *accounts, port);
+  if (!login) return pass(login);
+  first_login = std::move(*login);
+  return {};
+}
+
+void Node::Impl::announce_start() {
+  log->info("node.started", {{"port", port}, {"term", epoch.term.value}, {"start_count", epoch.start_count}});
+  if (!options.on_started) return;
+  auto practice = installation->application_connection();
+  Started started;
+  started.directory = options.directory;
+  started.page = fmt::format("https://localhost:{}/", port);
+  started.port = port;
+  started.administrator = first_login.user;
+  started.first_password = first_login.password;
+  if (practice && installation->owns_server()) {
+    started.psql = fmt::format("PGPASSFILE={}/pgpass psql -h {} -p {} -U {} {}", options.directory.string(), practice->host,
+                               practice->port, practice->user, practice->database);
+  }
+  started.demo_report = demo_report;
+  options.on_started(started);
+}
+
+void Node::Impl::stop() {
+  if (log) log->info("node.stopping");
+  stopping = true;
+  if (server) {
+    if (service) service->shut_down();
+    bool closed = false;
+    // The loop runs on for the farewells; the server calls back within its grace at the latest.
+    server->shut_down(kGrace, [this, &closed] {
+      closed = true;
+      loop.stop();
+    });
+    if (!closed) loop.run();
+  }
+  if (feed) feed->stop();
+  if (changes) changes->detach();
+  workers.reset();  // finishes what waits; nothing submits any more
+  server.reset();
+  service.reset();
+  if (agent) {
+    source.reset();
+    accounts.reset();
+    mid_tier.reset();
+    if (auto stopped = agent->stop(Deadline::in(clock, kPostgresStop)); !stopped) {
+      log->error("node.database_not_stopped", {{"error", stopped.error().message}});
+    }
+  }
+  if (log) log->info("node.stopped");
+}
+
+Node::Node(NodeOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
+Node::~Node() = default;
+
+void Node::request_stop() { impl_->loop.stop(); }
+
+Status Node::run() {
+  auto& node = *impl_;
+  node.loop.on_signals({SIGINT, SIGTERM}, [this](int) { request_stop(); });
+  Status outcome = node.prepare();
+  for (const auto step : {&Impl::start_database, &Impl::open_databases, &Impl::prepare_records, &Impl::start_services, &Impl::listen}) {
+    if (outcome) outcome = (node.*step)();
+  }
+  if (outcome) {
+    node.announce_start();
+    node.loop.run();
+  } else if (node.log) {
+    node.log->error("node.not_started", {{"error", outcome.error().message}});
+  }
+  node.stop();
+  return outcome;
+}
+
+}  // namespace verbund::node

@@ -1,0 +1,108 @@
+#include "node/provision.h"
+
+#include "access/accounts.h"
+#include "feed/journal.h"
+#include "node/adapters/session_store.h"
+#include "platform/postgres/migrations.h"
+
+namespace verbund::node {
+namespace {
+
+using postgres::Connection;
+
+Status ensure_role(Connection& connection, const std::string& role, const std::string& password,
+                   std::string_view attributes) {
+  auto existing = connection.query("SELECT 1 FROM pg_roles WHERE rolname = $1", {role});
+  if (!existing) return pass(existing);
+  const auto name = Connection::quote_identifier(role);
+  if (existing->size() == 0) {
+    if (auto made = connection.execute(fmt::format("CREATE ROLE {} LOGIN", name)); !made) return made;
+  }
+  // Always set: the secret's file is the truth, also after a restored or edited directory.
+  return connection.execute(
+      fmt::format("ALTER ROLE {} {} PASSWORD {}", name, attributes, Connection::quote_literal(password)));
+}
+
+Status ensure_database(Connection& connection, const std::string& database, const std::string& owner, Log& log) {
+  auto existing = connection.query("SELECT 1 FROM pg_database WHERE datname = $1", {database});
+  if (!existing) return pass(existing);
+  if (existing->size() > 0) return {};
+  log.info("node.database_created", {{"database", database}, {"owner", owner}});
+  return connection.execute(fmt::format("CREATE DATABASE {} OWNER {} TEMPLATE template0 ENCODING 'UTF8'",
+                                        Connection::quote_identifier(database), Connection::quote_identifier(owner)));
+}
+
+}  // namespace
+
+Status provision_owned(const Installation& installation, const postgres::ConnectionSettings& superuser, Log& log) {
+  auto connection = Connection::open(superuser);
+  if (!connection) return pass(connection);
+  const auto application = installation.settings().database;
+  struct Role {
+    const char* name;
+    const char* attributes;
+  };
+  for (const Role& role : {Role{Installation::kNodeRole, "REPLICATION"}, Role{"praxis", "NOREPLICATION"}}) {
+    auto password = installation.secret(role.name);
+    if (!password) return pass(password);
+    if (auto made = ensure_role(*connection, role.name, *password, role.attributes); !made) return made;
+  }
+  // Member of the application's owner: publishing a table is its owner's right.
+  if (auto granted = connection->execute("GRANT praxis TO verbund_node"); !granted) return granted;
+  if (auto made = ensure_database(*connection, application, "praxis", log); !made) return made;
+  if (auto made = ensure_database(*connection, Installation::kMidTier, Installation::kNodeRole, log); !made) return made;
+  if (auto made = ensure_database(*connection, Installation::kVersions, Installation::kNodeRole, log); !made) return made;
+  return connection->execute(fmt::format("GRANT CREATE, CONNECT ON DATABASE {} TO verbund_node",
+                                         Connection::quote_identifier(application)));
+}
+
+Status provision_existing(const Installation& installation, Log& log) {
+  auto settings = installation.connection();
+  if (!settings) return pass(settings);
+  auto connection = Connection::open(*settings);
+  if (!connection) return pass(connection);
+  auto checks = connection->query(
+      "SELECT current_setting('wal_level'), r.rolsuper OR r.rolreplication, r.rolsuper OR r.rolcreatedb, current_user,"
+      " current_setting('server_version_num')::int FROM pg_roles r WHERE r.rolname = current_user");
+  if (!checks) return pass(checks);
+  const std::string role(checks->text(0, 3));
+  if (connection->server_version() < 150000) {
+    return fail(ErrorCode::kServerSetting, "check the existing server: it is older than PostgreSQL 15");
+  }
+  if (checks->text(0, 0) != "logical") {
+    return fail(ErrorCode::kServerSetting,
+                fmt::format("check the existing server: wal_level is '{}', capture needs 'logical'", checks->text(0, 0)),
+                "as superuser: ALTER SYSTEM SET wal_level = 'logical'; then restart the server");
+  }
+  if (checks->text(0, 1) != "t") {
+    return fail(ErrorCode::kServerSetting, fmt::format("check the existing server: role {} lacks REPLICATION", role),
+                fmt::format("as superuser: ALTER ROLE {} REPLICATION;", Connection::quote_identifier(role)));
+  }
+  for (const char* database : {Installation::kMidTier, Installation::kVersions}) {
+    if (auto made = ensure_database(*connection, database, role, log); !made) {
+      if (checks->text(0, 2) != "t") {
+        made.error().hint = fmt::format("as superuser: ALTER ROLE {} CREATEDB;", Connection::quote_identifier(role));
+      }
+      return made;
+    }
+  }
+  return {};
+}
+
+Status migrate_databases(const Installation& installation, Log& log) {
+  const auto run = [&](const char* database, std::span<const postgres::MigrationSet> sets) -> Status {
+    auto settings = installation.connection(database);
+    if (!settings) return pass(settings);
+    auto connection = Connection::open(*settings);
+    if (!connection) return pass(connection);
+    auto migrated = postgres::migrate(*connection, sets, log);
+    if (!migrated) return pass(migrated, fmt::format("migrate database {}", database));
+    return {};
+  };
+  const postgres::MigrationSet mid_tier[] = {access::migrations(), feed::migrations(), session_migrations()};
+  if (auto done = run(Installation::kMidTier, mid_tier); !done) return done;
+  const postgres::MigrationSet versions[] = {versions_migrations()};
+  return run(Installation::kVersions, versions);
+}
+
+}  // namespace verbund::node

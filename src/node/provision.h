@@ -1,0 +1,21 @@
+#pragma once
+/// Brings the databases into the state that this program needs: roles, databases, migrations. Idempotent.
+/// Threads: one, at start; blocks.
+#include "base/log.h"
+#include "base/result.h"
+#include "node/installation.h"
+#include "platform/postgres/connection.h"
+
+namespace verbund::node {
+
+/// As superuser of the owned server: roles, source, mid-tier and versions database, the node's rights on them.
+Status provision_owned(const Installation& installation, const postgres::ConnectionSettings& superuser, Log& log);
+
+/// On an existing server: lists what is missing and creates the two databases of ours with the configured role.
+/// Errors: kServerSetting with the exact statement to run.
+Status provision_existing(const Installation& installation, Log& log);
+
+/// Migrations of the mid-tier and the versions database, folders ordered by floor.
+Status migrate_databases(const Installation& installation, Log& log);
+
+}  // namespace verbund::node
