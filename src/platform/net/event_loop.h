@@ -1,7 +1,8 @@
 #pragma once
 /// One thread that does all network I/O and runs what others post to it. The only door to Boost.Asio.
 ///
-/// Threads: `post` from any thread; everything else on the loop's own thread unless it says otherwise.
+/// Threads: `post` from any thread; everything else on the loop's own thread (or before `run`) unless it says otherwise.
+/// Timers, servers and clients go before their loop does.
 #include <functional>
 #include <memory>
 
@@ -13,7 +14,7 @@ namespace verbund::net {
 class Timer {
  public:
   struct Impl;
-  Timer() = default;
+  Timer() noexcept;
   explicit Timer(std::unique_ptr<Impl> impl);
   Timer(Timer&&) noexcept;
   Timer& operator=(Timer&&) noexcept;

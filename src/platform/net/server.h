@@ -55,13 +55,16 @@ class Peer {
   [[nodiscard]] virtual std::string cookie(std::string_view name) const = 0;
 
   /// Queues one message (without framing: no newline). Never blocks. Sends of one loop round leave in one write.
-  /// Over max_queue_bytes the peer is closed with kTooSlow after `farewell` (see `set_farewell`) was tried.
+  /// Over max_queue_bytes the peer is closed with kTooSlow after `farewell` (see `set_farewell`) was tried. An empty
+  /// queue takes one message of any size. After close and after kTooSlow was decided, it does nothing.
   virtual void send(Buffer message) = 0;
   void send(std::string message) { send(std::make_shared<const std::string>(std::move(message))); }
   /// Bytes queued and not yet taken by the kernel.
   [[nodiscard]] virtual std::size_t queued_bytes() const = 0;
   /// Called once, when queued_bytes falls to zero again; for producers that conflate instead of queueing.
   virtual void notify_when_drained() = 0;
+  /// The message that is tried when the peer is closed as too slow: it takes the place of all that was queued.
+  virtual void set_farewell(Buffer message) = 0;
   /// Lifts max_first_frame_bytes and first_message_timeout: it has registered.
   virtual void trust() = 0;
   /// Sends what is queued (bounded by write_stall_timeout), then closes. on_close follows.

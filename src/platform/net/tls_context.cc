@@ -1,0 +1,73 @@
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+
+#include "platform/net/transport.h"
+
+namespace verbund::net {
+namespace {
+
+using Bio = std::unique_ptr<BIO, decltype(&BIO_free)>;
+using Certificate = std::unique_ptr<X509, decltype(&X509_free)>;
+using Key = std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)>;
+
+Bio memory(const std::string& text) {
+  return {BIO_new_mem_buf(text.data(), static_cast<int>(text.size())), &BIO_free};
+}
+
+Certificate next_certificate(BIO* from) { return {PEM_read_bio_X509(from, nullptr, nullptr, nullptr), &X509_free}; }
+
+std::string last_reason() {
+  const auto code = ERR_peek_last_error();
+  ERR_clear_error();
+  const char* reason = code == 0 ? nullptr : ERR_reason_error_string(code);
+  return reason == nullptr ? "unknown reason" : reason;
+}
+
+}  // namespace
+
+TlsContext::TlsContext(SSL_CTX* context) : context_(context, &SSL_CTX_free) {
+  SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+  SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_IGNORE_UNEXPECTED_EOF);
+  SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+}
+
+Result<TlsContext> TlsContext::server(const std::string& certificate_chain_pem, const std::string& private_key_pem) {
+  TlsContext context(SSL_CTX_new(TLS_server_method()));
+  const auto chain = memory(certificate_chain_pem);
+  const auto leaf = next_certificate(chain.get());
+  if (!leaf || SSL_CTX_use_certificate(context.get(), leaf.get()) != 1) {
+    return fail(ErrorCode::kBadConfig, "read the TLS certificate: " + last_reason());
+  }
+  while (auto next = next_certificate(chain.get())) SSL_CTX_add1_chain_cert(context.get(), next.get());
+  ERR_clear_error();
+  const auto key_text = memory(private_key_pem);
+  // A password is never asked for: the callback would read the terminal.
+  const Key key(PEM_read_bio_PrivateKey(key_text.get(), nullptr, [](char*, int, int, void*) { return 0; }, nullptr),
+                &EVP_PKEY_free);
+  if (!key || SSL_CTX_use_PrivateKey(context.get(), key.get()) != 1) {
+    return fail(ErrorCode::kBadConfig, "read the TLS key: " + last_reason());
+  }
+  if (SSL_CTX_check_private_key(context.get()) != 1) {
+    return fail(ErrorCode::kBadConfig, "pair TLS certificate and key: " + last_reason());
+  }
+  SSL_CTX_set_num_tickets(context.get(), 0);
+  return context;
+}
+
+Result<TlsContext> TlsContext::client(const std::string& ca_pem) {
+  TlsContext context(SSL_CTX_new(TLS_client_method()));
+  const auto text = memory(ca_pem);
+  std::size_t count = 0;
+  while (auto authority = next_certificate(text.get())) {
+    X509_STORE_add_cert(SSL_CTX_get_cert_store(context.get()), authority.get());
+    ++count;
+  }
+  if (count == 0) return fail(ErrorCode::kBadConfig, "read the trusted authority: " + last_reason());
+  ERR_clear_error();
+  SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, nullptr);
+  return context;
+}
+
+}  // namespace verbund::net
