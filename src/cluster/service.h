@@ -14,17 +14,11 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "cluster/settings.h"
+#include "cluster/stored_session.h"
 #include "platform/net/server.h"
 #include "protocol/messages.h"
 
 namespace verbund::cluster {
-
-/// Who has been let in.
-struct Identity {
-  std::string user;
-  std::string role;
-  bool may_break_locks = false;
-};
 
 struct Credentials {
   std::string user, password;  ///< or
@@ -42,18 +36,6 @@ class Authenticator {
   };
   /// `done` is called on the loop, later.
   virtual void authenticate(Credentials credentials, std::function<void(Answer)> done) = 0;
-};
-
-/// A session as it survives a restart of the node.
-struct StoredSession {
-  SessionId id;
-  std::string secret_hash;  ///< BLAKE2b of the secret, hex
-  Identity identity;
-  std::string workstation, app, address;
-  protocol::SessionKind kind = protocol::SessionKind::kWorkstation;
-  Language language = Language::kEnglish;
-  protocol::Watch watch;
-  WallTime since;
 };
 
 class SessionStore {

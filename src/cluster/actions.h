@@ -1,0 +1,88 @@
+#pragma once
+/// What the engine asks its service to do, in the order in which others must see it. Values; no I/O.
+#include <optional>
+#include <variant>
+#include <vector>
+
+#include "cluster/stored_session.h"
+
+namespace verbund::cluster {
+
+/// One connection of a client; never given twice in this process. 0: none.
+using ConnectionId = StrongId<struct ConnectionTag>;
+/// The caller's handle of one request that awaits exactly one LockReplied.
+using Ticket = StrongId<struct TicketTag>;
+
+/// The engine's time: `boot` decides, `wall` is only shown.
+struct Now {
+  TimePoint boot;
+  WallTime wall;
+};
+
+/// A work lock without the names of its holder (those belong to the session).
+struct LockRecord {
+  RecordKey key;
+  FencingToken token;  ///< none: reserved for the first of the queue, who waits for more keys
+  SessionId session;
+  WallTime since;
+  std::string note;
+  protocol::LockState state = protocol::LockState::kHeld;
+  std::uint32_t waiting = 0;
+};
+
+struct Joined {
+  SessionId session;
+};
+struct StateChanged {
+  SessionId session;
+  protocol::SessionState state = protocol::SessionState::kActive;
+};
+/// The session has ended; its locks were released before this.
+struct Left {
+  StoredSession session;
+  protocol::LeftReason reason = protocol::LeftReason::kGoodbye;
+  ConnectionId connection;  ///< still open, or none
+};
+/// The client was silent for a while and can't keep time by itself (hidden browser tab).
+struct PingDue {
+  SessionId session;
+  ConnectionId connection;
+};
+/// Another connection has resumed the session.
+struct Superseded {
+  ConnectionId connection;
+};
+
+/// The one outcome of a lock, unlock or cancel request.
+struct LockReplied {
+  Ticket ticket;
+  SessionId session;
+  std::optional<ErrorCode> refused;
+  RecordKey key;  ///< that the refusal is about
+  FencingToken token;
+  std::vector<protocol::KeyToken> tokens;
+  std::optional<LockRecord> holder;         ///< with kHeld
+  std::optional<milliseconds> retry_after;  ///< with kReclaiming
+};
+struct LocksGranted {
+  std::vector<LockRecord> locks;
+};
+/// Announced now: the keys are free (or go to the next of their queues in an action that follows).
+struct LocksReleased {
+  SessionId session;
+  std::vector<LockRecord> locks;
+  bool changes_pending = false;
+};
+/// To the holder, who did not give them up.
+struct LocksLost {
+  SessionId session;
+  std::vector<RecordKey> keys;
+  protocol::LockLostReason reason = protocol::LockLostReason::kBroken;
+  std::string by, text;
+};
+
+using Action = std::variant<Joined, StateChanged, Left, PingDue, Superseded, LockReplied, LocksGranted, LocksReleased,
+                            LocksLost>;
+using Actions = std::vector<Action>;
+
+}  // namespace verbund::cluster
