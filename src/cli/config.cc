@@ -14,7 +14,7 @@ void add_config(CLI::App& app, Globals& globals, const Runner& run) {
       auto installation = node::Installation::load(dir);
       if (!installation) return report(globals, installation.error());
       // Record types are checked for their form here; their tables when the database runs.
-      if (auto known = installation->config().refuse_unknown_outside("record."); !known) return report(globals, known.error());
+      if (auto known = installation->config().refuse_unknown("record."); !known) return report(globals, known.error());
       fmt::print("{}\n", globals.json ? "{\"ok\":true}" : translated(globals.language, "configuration in {} is in order", dir.string()));
       return 0;
     });

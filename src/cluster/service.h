@@ -109,6 +109,9 @@ class Service final : public net::PeerHandler {
   [[nodiscard]] protocol::ChangeAuthor author(const RecordKey& key, WallTime commit) const;
 
   [[nodiscard]] std::vector<protocol::SessionView> sessions() const;
+  [[nodiscard]] std::optional<protocol::SessionView> session(SessionId id) const;
+  [[nodiscard]] std::size_t session_count() const;
+  [[nodiscard]] std::size_t lock_count() const;
   [[nodiscard]] std::vector<protocol::LockView> locks() const;
   /// Tells all clients, with jitter, that the node goes down; sessions stay resumable. Then ~Service.
   void shut_down();

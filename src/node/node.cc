@@ -51,7 +51,7 @@ struct Node::Impl {
   Status listen();
   void announce_start();
   void stop();
-  mirror::AgentSettings agent_settings() const;
+  Result<std::unique_ptr<mirror::Agent>> make_agent();
   Result<feed::FeedSettings> feed_settings() const;
   std::string status_json() const;
 
@@ -70,6 +70,7 @@ struct Node::Impl {
   std::unique_ptr<access::Accounts> accounts;
   FirstLogin first_login;
   std::string demo_report;
+  std::string database_shown;
   std::optional<records::RecordTypes> types;
   std::unique_ptr<PostgresAuditTrail> audit;
   std::unique_ptr<AccountAuthenticator> authenticator;
@@ -100,29 +101,24 @@ Status Node::Impl::prepare() {
   return {};
 }
 
-mirror::AgentSettings Node::Impl::agent_settings() const {
-  mirror::AgentSettings settings;
-  settings.directory = options.directory / "agent";
-  settings.owned = installation->owns_server();
-  settings.server.directory = options.directory / "postgres";
-  settings.server.port = installation->settings().postgres_port;
-  settings.server.listen_addresses = installation->settings().postgres_listen;
-  settings.server.superuser = Installation::kSuperuser;
-  return settings;
+Result<std::unique_ptr<mirror::Agent>> Node::Impl::make_agent() {
+  if (!installation->owns_server()) {
+    auto watched = installation->connection();
+    if (!watched) return pass(watched);
+    return mirror::Agent::watch(options.directory, *watched, *log, clock);
+  }
+  auto owned = owned_server_settings(*installation);
+  if (!owned) return pass(owned);
+  return mirror::Agent::own(options.directory, std::move(*owned), *log, clock);
 }
 
 Status Node::Impl::start_database() {
-  auto settings = agent_settings();
-  if (settings.owned) {
-    auto password = installation->secret(Installation::kSuperuser);
-    if (!password) return pass(password);
-    settings.server.superuser_password = std::move(*password);
-  } else {
-    auto watched = installation->connection();
-    if (!watched) return pass(watched);
-    settings.watched = std::move(*watched);
-  }
-  agent = std::make_unique<mirror::Agent>(settings, *log, clock);
+  auto made = make_agent();
+  if (!made) return pass(made);
+  agent = std::move(*made);
+  agent->on_change([this](mirror::ServerState state, const std::string& reason) {
+    log->info("node.database_state", {{"up", state == mirror::ServerState::kRunning}, {"reason", reason}});
+  });
   if (auto started = agent->start(Deadline::in(clock, kPostgresStart)); !started) return pass(started, "start PostgreSQL");
   auto next = agent->next_epoch();
   if (!next) return pass(next);
@@ -131,15 +127,14 @@ Status Node::Impl::start_database() {
 }
 
 Status Node::Impl::open_databases() {
-  auto provisioned = installation->owns_server()
-                         ? provision_owned(*installation, agent->server().connection("postgres"), *log)
-                         : provision_existing(*installation, *log);
+  auto provisioned = installation->owns_server() ? provision_owned(*installation, *log) : provision_existing(*installation, *log);
   if (!provisioned) return provisioned;
   if (auto migrated = migrate_databases(*installation, *log); !migrated) return migrated;
   auto mid = installation->connection(Installation::kMidTier);
   if (!mid) return pass(mid);
   auto practice = installation->connection();
   if (!practice) return pass(practice);
+  database_shown = practice->shown();
   mid_tier = std::make_unique<postgres::Pool>(std::move(*mid), kMidTierConnections, clock);
   source = std::make_unique<postgres::Pool>(std::move(*practice), kSourceConnections, clock);
   workers = std::make_unique<os::WorkerPool>(kWorkers, kWaitingTasks);
@@ -182,11 +177,8 @@ std::string Node::Impl::status_json() const {
                            .sessions = service->session_count(),
                            .locks = service->lock_count(),
                            .feed = feed->status(),
-                           .database_up = agent->state() == mirror::AgentState::kRunning,
-                           .database = installation->connection()
-                                           .transform_error([](Error error) { return error; })
-                                           .value_or(postgres::ConnectionSettings{})
-                                           .shown()});
+                           .database_up = agent->state() == mirror::ServerState::kRunning,
+                           .database = database_shown});
 }
 
 Status Node::Impl::start_services() {
@@ -207,9 +199,6 @@ Status Node::Impl::start_services() {
   if (!settings) return pass(settings);
   feed = std::make_unique<feed::Feed>(std::move(*settings), changes->events(), clock, *log, counters);
   changes->attach(*feed, *service);
-  agent->on_change([this](mirror::AgentState state) {
-    log->info("node.database_state", {{"up", state == mirror::AgentState::kRunning}});
-  });
   return feed->start();
 }
 
@@ -218,7 +207,7 @@ Status Node::Impl::listen() {
       .loop = loop, .workers = *workers, .accounts = *accounts, .mid_tier = *mid_tier, .source = *source, .types = *types,
       .clock = clock, .log = *log, .status_json = [this] { return status_json(); },
       .metrics_text = [this] { return counters.text(); },
-      .healthy = [this] { return agent->state() == mirror::AgentState::kRunning && !stopping; },
+      .healthy = [this] { return agent->state() == mirror::ServerState::kRunning && !stopping; },
       .head = [this] { return changes->head(); }, .ca_pem = certificates->ca_pem});
   server = std::make_unique<net::Server>(loop, net::Limits{}, *service, *api, *log, counters);
   if (auto used = server->use_tls({certificates->chain_pem, certificates->key_pem}); !used) return used;

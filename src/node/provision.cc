@@ -1,7 +1,8 @@
 #include "node/provision.h"
 
 #include "access/accounts.h"
-#include "feed/journal.h"
+#include "feed/feed.h"
+#include "history/migrations.h"
 #include "node/adapters/session_store.h"
 #include "platform/postgres/migrations.h"
 
@@ -34,8 +35,26 @@ Status ensure_database(Connection& connection, const std::string& database, cons
 
 }  // namespace
 
-Status provision_owned(const Installation& installation, const postgres::ConnectionSettings& superuser, Log& log) {
-  auto connection = Connection::open(superuser);
+Result<postgres::OwnedServerSettings> owned_server_settings(const Installation& installation) {
+  auto password = installation.secret(Installation::kSuperuser);
+  if (!password) return pass(password);
+  postgres::OwnedServerSettings settings;
+  settings.directory = installation.directory() / "postgres";
+  settings.port = installation.settings().postgres_port;
+  settings.listen_addresses = installation.settings().postgres_listen;
+  settings.superuser = Installation::kSuperuser;
+  settings.superuser_password = std::move(*password);
+  return settings;
+}
+
+Status provision_owned(const Installation& installation, Log& log) {
+  auto superuser = installation.connection("postgres");
+  if (!superuser) return pass(superuser);
+  auto password = installation.secret(Installation::kSuperuser);
+  if (!password) return pass(password);
+  superuser->user = Installation::kSuperuser;
+  superuser->password = std::move(*password);
+  auto connection = Connection::open(*superuser);
   if (!connection) return pass(connection);
   const auto application = installation.settings().database;
   struct Role {
@@ -101,7 +120,7 @@ Status migrate_databases(const Installation& installation, Log& log) {
   };
   const postgres::MigrationSet mid_tier[] = {access::migrations(), feed::migrations(), session_migrations()};
   if (auto done = run(Installation::kMidTier, mid_tier); !done) return done;
-  const postgres::MigrationSet versions[] = {versions_migrations()};
+  const postgres::MigrationSet versions[] = {history::migrations()};
   return run(Installation::kVersions, versions);
 }
 

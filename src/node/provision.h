@@ -4,12 +4,15 @@
 #include "base/log.h"
 #include "base/result.h"
 #include "node/installation.h"
-#include "platform/postgres/connection.h"
+#include "platform/postgres/owned_server.h"
 
 namespace verbund::node {
 
+/// How the owned server is run and reached as superuser.
+Result<postgres::OwnedServerSettings> owned_server_settings(const Installation& installation);
+
 /// As superuser of the owned server: roles, source, mid-tier and versions database, the node's rights on them.
-Status provision_owned(const Installation& installation, const postgres::ConnectionSettings& superuser, Log& log);
+Status provision_owned(const Installation& installation, Log& log);
 
 /// On an existing server: lists what is missing and creates the two databases of ours with the configured role.
 /// Errors: kServerSetting with the exact statement to run.

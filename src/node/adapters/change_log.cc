@@ -75,10 +75,9 @@ protocol::Changes FeedChangeLog::to_protocol(const feed::TransactionEvent& event
   if (event.by) {
     changes.by.how = protocol::ChangeAuthor::How::kMessage;
     changes.by.session = event.by;
-    for (const auto& session : service_->sessions()) {
-      if (session.session != event.by) continue;
-      changes.by.workstation = session.workstation;
-      changes.by.user = session.user;
+    if (const auto session = service_->session(event.by)) {
+      changes.by.workstation = session->workstation;
+      changes.by.user = session->user;
     }
   } else if (!event.records.empty()) {
     changes.by = service_->author(event.records.front().key, event.commit_time);

@@ -193,11 +193,11 @@ std::size_t ConfigFile::count(const std::string& array) const {
   return found == arrays_.end() ? 0 : found->second;
 }
 
-Status ConfigFile::refuse_unknown() const {
+Status ConfigFile::refuse_unknown(std::string_view except) const {
   const ConfigValue* first = nullptr;
   const std::string* first_key = nullptr;
   for (const auto& [key, value] : values_) {
-    if (known_.contains(key) || (first != nullptr && first->line <= value.line)) continue;
+    if (known_.contains(key) || (!except.empty() && key.starts_with(except)) || (first != nullptr && first->line <= value.line)) continue;
     first = &value;
     first_key = &key;
   }

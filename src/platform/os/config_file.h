@@ -42,7 +42,8 @@ class ConfigFile {
   /// Number of tables in an array of tables.
   [[nodiscard]] std::size_t count(const std::string& array) const;
   /// Keys that no getter asked for (has and count ask, too): a typo is refused, with its line and the nearest known key.
-  Status refuse_unknown() const;
+  /// `except`: keys that begin so are left to a later reader.
+  Status refuse_unknown(std::string_view except = {}) const;
   [[nodiscard]] const std::string& name() const { return name_; }
 
  private:

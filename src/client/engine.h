@@ -1,0 +1,125 @@
+#pragma once
+/// What a client decides: when to connect, register, resume, beat, retry, stop editing. Pure: (state, event, now) → actions;
+/// no I/O, no clock, its randomness comes from a seed. One thread.
+///
+/// Laws: 1. `may_edit` ends before the node can give this session's locks away (lease counted from the sending of the last
+/// answered beat). 2. Each call gets exactly one outcome. 3. A call that changes something carries a request id, so that
+/// sending it again after a torn connection does it once. 4. Every event after the cursor is handed on once, in order.
+#include <deque>
+#include <map>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/time.h"
+#include "protocol/codec.h"
+
+namespace verbund::client {
+
+enum class State { kIdle, kConnecting, kConnected, kReadOnly, kEnded };
+
+struct EngineSettings {
+  std::vector<std::string> servers;   ///< HOST:PORT
+  protocol::Register registration;    ///< sent as it is; cursor included
+  bool reconnect = true;
+  nanoseconds connect_timeout{seconds{10}};
+  std::uint64_t seed = 1;             ///< of the jitter and the request ids
+};
+
+using CallId = std::uint64_t;
+
+struct Connect {
+  std::string server;
+};
+struct Send {
+  std::string json;
+};
+struct Disconnect {};
+struct StateChanged {
+  State state = State::kIdle;
+  Error reason;  ///< of kReadOnly and kEnded
+};
+struct Finished {
+  CallId call = 0;
+  protocol::ReplyBody body;
+};
+struct Happened {
+  protocol::Event event;
+};
+/// Own locks that are gone. Also when the session itself was lost.
+struct LocksGone {
+  std::vector<RecordKey> keys;
+  protocol::LockLostReason reason = protocol::LockLostReason::kExpired;
+};
+using Action = std::variant<Connect, Send, Disconnect, StateChanged, Finished, Happened, LocksGone>;
+using Actions = std::vector<Action>;
+
+class Engine {
+ public:
+  explicit Engine(EngineSettings settings);
+
+  void start(TimePoint now, Actions& out);
+  void on_open(TimePoint now, Actions& out);
+  void on_closed(const Error& error, TimePoint now, Actions& out);
+  void on_message(const std::variant<std::monostate, protocol::Reply, protocol::Event>& message, TimePoint now, Actions& out);
+  /// At least every 100 ms: beats, deadlines, retries.
+  void tick(TimePoint now, Actions& out);
+  /// A request of the application; its outcome is a Finished, at the latest at `deadline`.
+  CallId call(protocol::RequestBody body, TimePoint deadline, TimePoint now, Actions& out);
+  void reconnect_now(TimePoint now, Actions& out);
+
+  [[nodiscard]] State state() const { return state_; }
+  [[nodiscard]] bool may_edit(TimePoint now) const;
+  [[nodiscard]] const std::optional<protocol::Welcome>& welcome() const { return welcome_; }
+  [[nodiscard]] const Cursor& cursor() const { return cursor_; }
+
+ private:
+  struct Call {
+    protocol::RequestBody body;
+    TimePoint deadline;
+  };
+  enum class Phase { kNone, kOpening, kRegistering, kRunning };
+
+  void connect(const std::string& server, TimePoint now, Actions& out);
+  void register_or_resume(TimePoint now, Actions& out);
+  void send(const protocol::RequestBody& body, std::uint64_t id, Actions& out);
+  void on_reply(const protocol::Reply& reply, TimePoint now, Actions& out);
+  void on_registration(const protocol::ReplyBody& body, TimePoint now, Actions& out);
+  void on_welcome(const protocol::Welcome& welcome, TimePoint now, Actions& out);
+  void on_event(const protocol::Event& event, TimePoint now, Actions& out);
+  void finish(CallId id, protocol::ReplyBody body, Actions& out);
+  void remember_outcome(const Call& call, const protocol::ReplyBody& body);
+  void lose_all_locks(Actions& out);
+  void retry_later(const Error& error, nanoseconds least, TimePoint now, Actions& out);
+  void end(const Error& error, Actions& out);
+  void set_state(State state, const Error& reason, Actions& out);
+  std::uint64_t random();
+
+  EngineSettings settings_;
+  State state_ = State::kIdle;
+  Phase phase_ = Phase::kNone;
+  bool ever_connected_ = false;
+  std::size_t next_server_ = 0;
+  std::size_t failures_ = 0;              ///< in a row
+  std::string current_server_;
+  std::string ticket_;                    ///< Terminalservice: for the next registration
+  std::optional<TimePoint> retry_at_;
+  TimePoint phase_deadline_;
+  TimePoint registration_sent_;
+  std::optional<protocol::Welcome> welcome_;
+  std::string secret_;
+  SessionId session_;
+  Cursor cursor_;
+  bool has_cursor_ = false;
+  std::uint64_t next_id_ = 1;
+  std::uint64_t registration_id_ = 0;
+  std::map<std::uint64_t, TimePoint> beats_;  ///< unanswered: id → sent
+  TimePoint last_answered_;                   ///< sending time of the last answered beat
+  TimePoint next_beat_;
+  std::map<CallId, Call> calls_;
+  std::map<RecordKey, FencingToken> held_;
+  std::uint64_t random_state_;
+};
+
+}  // namespace verbund::client
