@@ -27,14 +27,17 @@ class MessageClient {
   struct Events {
     std::function<void()> on_open;
     std::function<void(std::string_view message)> on_message;
-    /// Last call; error.code kNotReachable, kUntrusted, kTimedOut, kCancelled (own close)…
+    /// Last call; error.code kNotReachable, kUntrusted, kTimedOut, kCancelled (own close),
+    /// kBadMessage (malformed WebSocket frame).
     std::function<void(const Error& error)> on_close;
   };
   /// Starts to connect; one of on_open, on_close follows within `connect_timeout`.
   MessageClient(EventLoop& loop, Endpoint endpoint, seconds connect_timeout, Events events);
   /// Closes at once, without callbacks.
   ~MessageClient();
+  /// Queues one message; before on_open too. After the end it does nothing.
   void send(std::string message);
+  /// Writes what is queued as far as the kernel takes it and closes; on_close (kCancelled) follows.
   void close();
 
  private:
@@ -42,7 +45,8 @@ class MessageClient {
   std::shared_ptr<Impl> impl_;  // shared with the I/O operations under way
 };
 
-/// One request on a connection of its own. Errors: kNotReachable, kUntrusted, kTimedOut.
+/// One request on a connection of its own. Errors: kNotReachable, kUntrusted, kTimedOut. A host that is a name is looked
+/// up by the system's resolver, whose own time limit then comes on top of `timeout`.
 Result<HttpResponse> http_request(const Endpoint& endpoint, const HttpRequest& request, seconds timeout);
 
 }  // namespace verbund::net

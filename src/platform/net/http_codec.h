@@ -67,6 +67,8 @@ class HttpResponseParser {
 std::string response_head(const HttpResponse& response, bool keep_alive);
 /// Sec-WebSocket-Accept for a Sec-WebSocket-Key (RFC 6455 §4.2.2).
 std::string websocket_accept(std::string_view key);
+/// A fresh Sec-WebSocket-Key: 16 random bytes in base64.
+std::string new_websocket_key();
 /// Answer to a handshake, or the refusal (400, 426) when the request is no proper one.
 std::string upgrade_head(std::string_view key);
 std::optional<HttpResponse> bad_upgrade(const HttpRequest& request);

@@ -1,5 +1,6 @@
 // The parts of http_codec.h that need no Beast: how heads are written.
 #include <openssl/evp.h>
+#include <openssl/rand.h>
 #include <openssl/sha.h>
 
 #include "platform/net/http_codec.h"
@@ -58,6 +59,14 @@ std::string websocket_accept(std::string_view key) {
   SHA1(reinterpret_cast<const unsigned char*>(text.data()), text.size(), hash.data());
   std::array<unsigned char, 32> encoded{};
   const int size = EVP_EncodeBlock(encoded.data(), hash.data(), static_cast<int>(hash.size()));
+  return {reinterpret_cast<const char*>(encoded.data()), static_cast<std::size_t>(size)};
+}
+
+std::string new_websocket_key() {
+  std::array<unsigned char, 16> bytes{};
+  RAND_bytes(bytes.data(), static_cast<int>(bytes.size()));
+  std::array<unsigned char, 32> encoded{};
+  const int size = EVP_EncodeBlock(encoded.data(), bytes.data(), static_cast<int>(bytes.size()));
   return {reinterpret_cast<const char*>(encoded.data()), static_cast<std::size_t>(size)};
 }
 

@@ -1,0 +1,130 @@
+// One HTTP request, blocking: for worker threads and the command line.
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+
+#include <poll.h>
+
+#include "platform/net/dial.h"
+#include "platform/net/http_codec.h"
+
+namespace verbund::net {
+namespace {
+
+using Steady = std::chrono::steady_clock;
+
+/// Large enough for dumps of the REST interface; a bound all the same.
+constexpr HttpBounds kResponseBounds{64UL * 1024, 256UL * 1024 * 1024};
+
+class Request {
+ public:
+  Request(const Endpoint& endpoint, seconds timeout)
+      : endpoint_(endpoint), timeout_(timeout), ends_(Steady::now() + timeout) {}
+
+  Result<HttpResponse> run(const HttpRequest& request) {
+    if (auto connected = connect(); !connected) return pass(connected);
+    if (auto secured = secure(); !secured) return pass(secured);
+    if (auto sent = send(request_head(request, name_of(endpoint_)), request.body); !sent) return pass(sent);
+    return receive(request.method == "HEAD");
+  }
+
+ private:
+  Status connect() {
+    auto addresses = resolve(endpoint_, true);
+    if (addresses.empty()) addresses = resolve(endpoint_, false);
+    std::string cause = "the name has no address";
+    for (const auto& address : addresses) {
+      const int fd = begin_connect(address);
+      if (fd < 0) {
+        cause = std::strerror(errno);
+        continue;
+      }
+      transport_.emplace(fd);
+      if (auto ready = wait(POLLOUT); !ready) return ready;
+      const int error = connect_error(fd);
+      if (error == 0) return {};
+      cause = std::strerror(error);
+    }
+    return std::unexpected(not_reachable(endpoint_, cause));
+  }
+
+  Status secure() {
+    if (!endpoint_.tls) return {};
+    auto context = TlsContext::client(endpoint_.ca_pem);
+    if (!context) return fail(ErrorCode::kUntrusted, std::move(context.error().message), "hand in the authority's PEM");
+    if (!transport_->connect_tls(*context, endpoint_.host)) {
+      return std::unexpected(not_reachable(endpoint_, "no memory for TLS"));
+    }
+    while (true) {
+      const auto result = transport_->handshake();
+      if (result.status == IoStatus::kDone) return {};
+      if (result.status != IoStatus::kAgain) return std::unexpected(handshake_error(endpoint_, *transport_));
+      if (auto ready = wait(result.needs_write ? POLLOUT : POLLIN); !ready) return ready;
+    }
+  }
+
+  Status send(std::string head, const std::string& body) {
+    head += body;
+    std::string_view rest(head);
+    while (!rest.empty()) {
+      const iovec piece{const_cast<char*>(rest.data()), rest.size()};  // only read
+      const auto result = transport_->write(std::span(&piece, 1));
+      if (result.status == IoStatus::kDone) {
+        rest.remove_prefix(result.bytes);
+      } else if (result.status != IoStatus::kAgain) {
+        return {};  // the server may have answered before it read all: receive() tells
+      } else if (auto ready = wait(POLLOUT); !ready) {
+        return ready;
+      }
+    }
+    return {};
+  }
+
+  Result<HttpResponse> receive(bool head) {
+    HttpResponseParser parser(kResponseBounds, head);
+    std::string input;
+    std::vector<char> buffer(64UL * 1024);
+    while (true) {
+      const auto result = transport_->read(buffer);
+      if (result.status == IoStatus::kAgain) {
+        if (auto ready = wait(result.needs_write ? POLLOUT : POLLIN); !ready) return pass(ready);
+        continue;
+      }
+      if (result.status != IoStatus::kDone) {
+        if (auto ended = parser.end(); !ended) return std::unexpected(not_reachable(endpoint_, ended.error().message));
+        return parser.take_response();
+      }
+      input.append(buffer.data(), result.bytes);
+      std::size_t consumed = 0;
+      const auto whole = parser.next(input, consumed);
+      if (!whole) return std::unexpected(not_reachable(endpoint_, whole.error().message));
+      if (*whole) return parser.take_response();
+      input.erase(0, consumed);
+    }
+  }
+
+  Status wait(short events) {
+    pollfd wish{transport_->fd(), events, 0};
+    while (true) {
+      const auto left = std::chrono::ceil<milliseconds>(ends_ - Steady::now()).count();
+      const int rc = left <= 0 ? 0 : ::poll(&wish, 1, static_cast<int>(left));
+      if (rc > 0) return {};
+      if (rc < 0 && errno == EINTR) continue;
+      return fail(ErrorCode::kTimedOut,
+                  fmt::format("request to {}: no answer within {} s", name_of(endpoint_), timeout_.count()));
+    }
+  }
+
+  const Endpoint& endpoint_;
+  const seconds timeout_;
+  const Steady::time_point ends_;
+  std::optional<Transport> transport_;
+};
+
+}  // namespace
+
+Result<HttpResponse> http_request(const Endpoint& endpoint, const HttpRequest& request, seconds timeout) {
+  return Request(endpoint, timeout).run(request);
+}
+
+}  // namespace verbund::net
