@@ -1,7 +1,6 @@
 #include "testing/scratch_postgres.h"
 
 #include <signal.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -11,6 +10,7 @@
 #include "platform/os/file.h"
 #include "platform/os/log_sink.h"
 #include "platform/os/process.h"
+#include "testing/scratch_directory.h"
 
 namespace verbund::testing {
 namespace {
@@ -24,22 +24,6 @@ template <typename T>
 T need(Result<T> result) {
   if (!result) throw std::runtime_error(result.error().message);
   if constexpr (!std::is_void_v<T>) return std::move(*result);
-}
-
-/// A socket's name has at most 107 bytes: a longer TMPDIR is not used.
-fs::path scratch_base() {
-  constexpr std::size_t kMaxBaseBytes = 60;
-  const char* tmp = std::getenv("TMPDIR");
-  if (tmp == nullptr || *tmp == '\0' || std::string_view(tmp).size() > kMaxBaseBytes) return "/tmp";
-  return tmp;
-}
-
-fs::path make_scratch(std::string_view prefix) {
-  std::string name = (scratch_base() / prefix).string() + "XXXXXX";
-  if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp " + name + " failed");
-  // The server's user has to get in when the tests run as root.
-  if (::chmod(name.c_str(), 0755) != 0) throw std::runtime_error("chmod " + name + " failed");
-  return name;
 }
 
 std::string identity(int pid) { return fmt::format("{} {}", pid, os::process_start_time(pid).value_or(0)); }
@@ -69,9 +53,9 @@ void remove_server(const fs::path& directory, const Clock& clock) {
 }
 
 /// Servers of test processes that were killed.
-void sweep(const Clock& clock) {
+void sweep(const fs::path& directory, const Clock& clock) {
   std::error_code error;
-  for (fs::directory_iterator at(scratch_base(), error), end; !error && at != end; at.increment(error)) {
+  for (fs::directory_iterator at(directory.parent_path(), error), end; !error && at != end; at.increment(error)) {
     if (!at->path().filename().string().starts_with(kServerPrefix)) continue;
     const auto owner = os::read_file(at->path() / "owner", 100);
     if (!owner) continue;  // being made right now
@@ -81,7 +65,7 @@ void sweep(const Clock& clock) {
 }
 
 fs::path make_server_directory() {
-  fs::path directory = make_scratch(kServerPrefix);
+  fs::path directory = make_scratch_directory(kServerPrefix);
   need(os::write_file_atomically(directory / "owner", identity(::getpid())));
   return directory;
 }
@@ -95,7 +79,7 @@ ScratchPostgres& ScratchPostgres::shared() {
 
 ScratchPostgres::ScratchPostgres()
     : directory_(make_server_directory()), server_(settings_for(directory_), os::null_log(), clock_) {
-  sweep(clock_);
+  sweep(directory_, clock_);
   try {
     need(server_.initialise());
     start();
@@ -132,13 +116,6 @@ void ScratchPostgres::kill_immediate() {
   if (!os::signal_and_wait(pid, SIGKILL, Deadline::in(clock_, kPatience), clock_)) {
     throw std::runtime_error("kill_immediate: the scratch server lives on");
   }
-}
-
-ScratchDirectory::ScratchDirectory() : path_(make_scratch("verbund-test-")) {}
-ScratchDirectory::~ScratchDirectory() {
-  std::error_code error;
-  fs::remove_all(path_, error);
-  if (error) std::fprintf(stderr, "remove %s: %s\n", path_.c_str(), error.message().c_str());
 }
 
 }  // namespace verbund::testing

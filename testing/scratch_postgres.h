@@ -45,17 +45,4 @@ class ScratchPostgres {
   int next_database_ = 1;
 };
 
-/// A directory of its own below TMPDIR (or /tmp), which other users may enter; removed with its contents at the end.
-class ScratchDirectory {
- public:
-  ScratchDirectory();
-  ScratchDirectory(const ScratchDirectory&) = delete;
-  ScratchDirectory& operator=(const ScratchDirectory&) = delete;
-  ~ScratchDirectory();
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
-
 }  // namespace verbund::testing

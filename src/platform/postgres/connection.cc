@@ -129,6 +129,7 @@ bool Connection::in_transaction() const {
   return status != PQTRANS_IDLE && status != PQTRANS_UNKNOWN;
 }
 int Connection::backend_pid() const { return PQbackendPID(connection_); }
+int Connection::socket() const { return PQsocket(connection_); }
 int Connection::server_version() const { return PQserverVersion(connection_); }
 
 std::string Connection::quote_identifier(std::string_view name) {

@@ -97,6 +97,7 @@ class Connection {
   [[nodiscard]] int server_version() const;  ///< 150007
   /// SQLSTATE of the last statement that failed ("40001"); empty when the connection itself broke.
   [[nodiscard]] const std::string& last_sqlstate() const;
+  [[nodiscard]] int socket() const;  ///< to poll; readable while idle means that the server has ended the connection
   pg_conn* native() { return connection_; }
 
   static std::string quote_identifier(std::string_view name);

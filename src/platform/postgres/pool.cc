@@ -11,7 +11,7 @@ namespace {
 /// An idle connection on which something can be read has been ended by the server (restart, pg_terminate_backend).
 bool ended(Connection& connection) {
   if (!connection.healthy()) return true;
-  pollfd entry{PQsocket(connection.native()), POLLIN, 0};
+  pollfd entry{connection.socket(), POLLIN, 0};
   return ::poll(&entry, 1, 0) != 0;
 }
 

@@ -1,0 +1,27 @@
+#pragma once
+/// Inside mirror/ only: lines that carry their own CRC-32, as eight hex digits after " #".
+#include <zlib.h>
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include <fmt/format.h>
+
+namespace verbund::mirror {
+
+inline std::string with_crc(std::string_view text) {
+  const auto crc = ::crc32(0, reinterpret_cast<const Bytef*>(text.data()), static_cast<uInt>(text.size()));
+  return fmt::format("{} #{:08x}", text, crc);
+}
+
+/// The text before the CRC when that is right.
+inline std::optional<std::string_view> without_crc(std::string_view line) {
+  constexpr std::size_t kSuffixBytes = 10;
+  if (line.size() < kSuffixBytes) return std::nullopt;
+  const std::string_view text = line.substr(0, line.size() - kSuffixBytes);
+  if (with_crc(text) != line) return std::nullopt;
+  return text;
+}
+
+}  // namespace verbund::mirror

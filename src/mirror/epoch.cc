@@ -1,0 +1,45 @@
+#include "mirror/epoch.h"
+
+#include "mirror/crc.h"
+#include "platform/os/file.h"
+
+namespace verbund::mirror {
+namespace {
+
+constexpr std::uint64_t kMaxTerm = 0xffff;  // 16 bits of a fencing token
+
+std::unexpected<Error> damaged(const std::filesystem::path& file) {
+  return fail(ErrorCode::kBadJournal, fmt::format("read {}: damaged", file.string()),
+              "Restore it from the last backup with a higher term; a lower one would give fencing tokens twice.");
+}
+
+}  // namespace
+
+Result<LockEpoch> read_epoch(const std::filesystem::path& file) {
+  auto text = os::read_file(file, 1000);
+  if (!text) return pass(text);
+  if (!text->empty() && text->back() == '\n') text->pop_back();
+  const auto body = without_crc(*text);
+  if (!body) return damaged(file);
+  const std::size_t blank = body->find(' ');
+  const auto term = parse_u64(body->substr(0, blank));
+  const auto count = blank == std::string_view::npos ? term : parse_u64(body->substr(blank + 1));
+  if (!term || !count || *term == 0 || *term > kMaxTerm || *count > 0xffff) return damaged(file);
+  return LockEpoch{Term{*term}, static_cast<std::uint16_t>(*count)};
+}
+
+Result<LockEpoch> next_epoch(const std::filesystem::path& file) {
+  auto epoch = read_epoch(file);
+  if (!epoch && epoch.error().code != ErrorCode::kNotFound) return epoch;
+  LockEpoch next = epoch ? *epoch : LockEpoch{Term{1}, 0};
+  if (next.start_count == 0xffff) {
+    if (next.term.value == kMaxTerm) return fail(ErrorCode::kUnsupported, "raise the epoch: all terms are used up");
+    next = {Term{next.term.value + 1}, 0};
+  }
+  ++next.start_count;
+  const std::string line = with_crc(fmt::format("{} {}", next.term.value, next.start_count)) + '\n';
+  if (auto written = os::write_file_atomically(file, line, 0600); !written) return pass(written, "raise the epoch");
+  return next;
+}
+
+}  // namespace verbund::mirror

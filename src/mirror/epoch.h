@@ -1,0 +1,18 @@
+#pragma once
+/// (term, start count) of this node as a lock authority, kept in the file agent/epoch. One thread.
+#include <filesystem>
+
+#include "base/ids.h"
+#include "base/result.h"
+
+namespace verbund::mirror {
+
+/// Raises the start count, durably, and returns the new epoch; (1, 1) when there is no file yet. Greater than every
+/// epoch returned before. A start count of 65535 is followed by the next term, so that tokens go on growing.
+/// Errors: kBadJournal (damaged: it is never guessed, since a lower epoch would give tokens twice), kIo, kDiskFull.
+Result<LockEpoch> next_epoch(const std::filesystem::path& file);
+
+/// Without raising it. Errors: kNotFound, kBadJournal.
+Result<LockEpoch> read_epoch(const std::filesystem::path& file);
+
+}  // namespace verbund::mirror
