@@ -33,6 +33,9 @@ Welcome read_welcome(const Fields& fields) {
   welcome.types = fields.texts("types", kAnyList, kAnyText);
   welcome.sessions = read_sessions(fields, "sessions");
   welcome.locks = read_locks(fields, "locks");
+  if (!welcome.resumed) {
+    return welcome;
+  }
   fields.objects("held", kAnyList, [&](const Fields& inner) {
     auto key = inner.key("key");
     welcome.held.push_back({std::move(key), {inner.decimal("token", Presence::kRequired)}});

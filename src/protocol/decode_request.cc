@@ -39,6 +39,9 @@ RequestBody read_resume(const Fields& fields) {
   request.ticket = fields.text("ticket", kSecret);
   const auto presence = request.ticket.empty() ? Presence::kRequired : Presence::kOptional;
   request.session.value = fields.decimal("session", presence);
+  if (!request.session && presence == Presence::kRequired) {
+    fields.complain(ErrorCode::kBadMessage, "session", "must be the id of the welcome, not 0");
+  }
   request.secret = fields.text("secret", request.ticket.empty() ? required(kSecret) : kSecret);
   request.cursor = read_cursor_field(fields, "cursor");
   fields.object("watch", [&](const Fields& inner) { request.watch = read_watch(inner); });
