@@ -1,0 +1,53 @@
+#pragma once
+/// The templates of BatchWriter that write rows of one table. Not for other folders.
+#include "importer/batch_writer.h"
+#include "importer/upsert_sql.h"
+
+namespace verbund::importer {
+
+template <typename Row>
+Result<BatchWriter::Changes> BatchWriter::upsert_statement(std::span<const Pending<Row>> rows) {
+  static const std::string sql = upsert_sql<Row>();
+  json::array array;
+  array.reserve(rows.size());
+  for (const auto& [row, item] : rows) array.push_back(row_json(*row));
+  auto changed = connection_.query(sql, {json::serialize(array)});
+  if (!changed) return pass(changed);
+  Changes out;
+  for (int at = 0; at < changed->size(); ++at) {
+    out.emplace(changed->text(at, 0), changed->text(at, 1) == "t" ? Change::kInserted : Change::kUpdated);
+  }
+  return out;
+}
+
+/// All rows in one statement; if PostgreSQL refuses one of them, each in a statement of its own, so that one bad row does
+/// not take the others with it.
+template <typename Row>
+Result<BatchWriter::Changes> BatchWriter::upsert(std::span<const Pending<Row>> rows) {
+  if (rows.empty()) return Changes{};
+  if (auto marked = connection_.execute("SAVEPOINT batch"); !marked) return pass(marked);
+  auto changes = upsert_statement<Row>(rows);
+  if (changes) {
+    if (auto released = connection_.execute("RELEASE batch"); !released) return pass(released);
+    return changes;
+  }
+  const auto code = changes.error().code;
+  if (code != ErrorCode::kConstraint && code != ErrorCode::kDatabase) return changes;
+  if (auto back = connection_.execute("ROLLBACK TO batch; RELEASE batch"); !back) return pass(back);
+  if (rows.size() > 1) return upsert_singly<Row>(rows);
+  skip(*rows.front().item, SkipReason::kDatabaseRefused, changes.error().message);
+  return Changes{};
+}
+
+template <typename Row>
+Result<BatchWriter::Changes> BatchWriter::upsert_singly(std::span<const Pending<Row>> rows) {
+  Changes all;
+  for (const auto& row : rows) {
+    auto one = upsert<Row>(std::span(&row, 1));
+    if (!one) return one;
+    all.merge(*one);
+  }
+  return all;
+}
+
+}  // namespace verbund::importer

@@ -1,0 +1,200 @@
+#include "importer/batch_writer.h"
+
+#include "importer/references.h"
+#include "importer/batch_upsert.h"
+
+namespace verbund::importer {
+namespace {
+
+std::string identity_text(std::string_view system, std::string_view value) { return fmt::format("{}\x1f{}", system, value); }
+std::string identity_text(const Identifier& identifier) { return identity_text(identifier.system, identifier.value); }
+
+const ChildRow* child_of(const Mapped& mapped) {
+  return std::visit(
+      [](const auto& row) -> const ChildRow* {
+        using Row = std::decay_t<decltype(row)>;
+        if constexpr (std::is_same_v<Row, PatientRow>) return nullptr;
+        else if constexpr (std::is_same_v<Row, ObservationRows>) return &row.front();
+        else return &row;
+      },
+      mapped.row);
+}
+
+/// Names under which the batch must not hold anything else yet.
+std::vector<std::string> identities_of(const Mapped& mapped) {
+  std::vector<std::string> out;
+  if (const auto* child = child_of(mapped)) {
+    out.push_back(fmt::format("{}\x1f{}", mapped.row.index(), identity_text(child->identifier_system, child->identifier_value)));
+  }
+  for (const auto& identifier : mapped.identifiers) {
+    if (!identifier.system.empty()) out.push_back(identity_text(identifier));
+  }
+  return out;
+}
+
+json::array keys_json(const std::set<std::pair<std::string, std::string>>& keys) {
+  json::array out;
+  for (const auto& [system, value] : keys) out.push_back({{"system", system}, {"value", value}});
+  return out;
+}
+
+}  // namespace
+
+BatchWriter::BatchWriter(postgres::Connection& connection, std::size_t batch_size, ImportReport& report, WaitSink wait)
+    : connection_(connection), batch_size_(std::max<std::size_t>(batch_size, 1)), report_(report), wait_(std::move(wait)) {}
+
+Status BatchWriter::add(Mapped mapped, Origin origin, Missing missing) {
+  auto identities = identities_of(mapped);
+  const bool repeated = std::any_of(identities.begin(), identities.end(), [&](const auto& i) { return identities_.contains(i); });
+  if (repeated || missing != missing_ || items_.size() >= batch_size_) {
+    if (auto flushed = flush(); !flushed) return flushed;
+  }
+  missing_ = missing;
+  identities_.insert(std::make_move_iterator(identities.begin()), std::make_move_iterator(identities.end()));
+  Item item{std::move(mapped), std::move(origin), Outcome::kPending, {}, {}};
+  item.notes = item.mapped.notes;
+  items_.push_back(std::move(item));
+  return {};
+}
+
+Status BatchWriter::flush() {
+  if (items_.empty()) return {};
+  auto transaction = connection_.begin();
+  if (!transaction) return pass(transaction, "import");
+  if (auto written = write_batch(); !written) return pass(written, "import");
+  if (auto committed = transaction->commit(); !committed) return pass(committed, "import");
+  tally();
+  items_.clear();
+  identities_.clear();
+  patients_.clear();
+  encounters_.clear();
+  ++batches_;
+  return {};
+}
+
+Status BatchWriter::write_batch() {
+  for (const auto step : {&BatchWriter::look_up_patients, &BatchWriter::write_patients, &BatchWriter::write_encounters,
+                          &BatchWriter::look_up_encounters, &BatchWriter::write_conditions_and_medications,
+                          &BatchWriter::write_observations}) {
+    if (auto done = (this->*step)(); !done) return done;
+  }
+  return {};
+}
+
+Status BatchWriter::look_up_patients() {
+  std::set<std::pair<std::string, std::string>> keys;
+  for (const auto& item : items_) {
+    for (const auto& identifier : item.mapped.identifiers) keys.emplace(identifier.system, identifier.value);
+    for (const auto& candidate : item.mapped.patient.candidates) keys.emplace(candidate.system, candidate.value);
+  }
+  auto rows = connection_.query(
+      "SELECT i.system, i.value, p.id::text, p.family_name, coalesce(p.birth_date::text, '') "
+      "FROM json_to_recordset($1::json) AS k(system text, value text) "
+      "JOIN patient_identifier i ON i.system = k.system AND i.value = k.value AND i.system <> '' "
+      "JOIN patient p ON p.id = i.patient_id",
+      {json::serialize(keys_json(keys))});
+  if (!rows) return pass(rows, "look up patients");
+  for (int row = 0; row < rows->size(); ++row) {
+    patients_[identity_text(rows->text(row, 0), rows->text(row, 1))] = {
+        std::string(rows->text(row, 2)), std::string(rows->text(row, 3)), std::string(rows->text(row, 4))};
+  }
+  return {};
+}
+
+void BatchWriter::choose_patient(Item& item) {
+  auto& row = std::get<PatientRow>(item.mapped.row);
+  const KnownPatient* found = nullptr;
+  bool by_own_url = false;
+  for (const auto& identifier : item.mapped.identifiers) {
+    const auto known = patients_.find(identity_text(identifier));
+    if (known == patients_.end()) continue;
+    if (found != nullptr && found->id != known->second.id) return skip(item, SkipReason::kIdentifierConflict);
+    found = &known->second;
+    by_own_url = &identifier == &item.mapped.identifiers.back() && identifier.system == kSystemUri;
+  }
+  if (found == nullptr) return;
+  // A number can be given twice by mistake, and 'Patient/1' exists in every system: never turn one person into another.
+  const bool other_name = found->family_name != row.family_name;
+  const bool other_birth = row.birth_date && !found->birth_date.empty() && row.birth_date->to_sql() != found->birth_date;
+  if (!by_own_url && other_name && other_birth) return skip(item, SkipReason::kOtherPerson);
+  row.id = found->id;
+}
+
+Status BatchWriter::write_patients() {
+  for (auto& item : items_) {
+    if (std::holds_alternative<PatientRow>(item.mapped.row)) choose_patient(item);
+  }
+  const auto rows = pending<PatientRow>();
+  auto changes = upsert<PatientRow>(rows);
+  if (!changes) return pass(changes, "write patients");
+  for (const auto& [row, item] : rows) settle(*item, *changes, row->id);
+  for (const auto& item : items_) {
+    const auto* row = std::get_if<PatientRow>(&item.mapped.row);
+    if (row == nullptr) continue;
+    for (const auto& identifier : item.mapped.identifiers) {
+      if (identifier.system.empty()) continue;
+      if (item.outcome == Outcome::kSkipped) refused_patients_.insert(identity_text(item.mapped.identifiers.back()));
+      else patients_[identity_text(identifier)] = {row->id, row->family_name, ""};
+    }
+  }
+  return write_identifiers();
+}
+
+Status BatchWriter::write_identifiers() {
+  json::array rows;
+  std::unordered_map<std::string, Item*> by_id;
+  for (auto& item : items_) {
+    const auto* row = std::get_if<PatientRow>(&item.mapped.row);
+    if (row == nullptr || item.outcome == Outcome::kSkipped) continue;
+    by_id[row->id] = &item;
+    for (const auto& identifier : item.mapped.identifiers) {
+      json::object columns{{"patient_id", row->id}, {"system", identifier.system}, {"value", identifier.value}};
+      JsonColumns{columns}("use", identifier.use);
+      JsonColumns{columns}("type", identifier.type);
+      rows.push_back(std::move(columns));
+    }
+  }
+  if (rows.empty()) return {};
+  auto added = connection_.query(
+      "INSERT INTO patient_identifier (patient_id, system, value, use, type) "
+      "SELECT patient_id, system, value, use, type FROM json_populate_recordset(NULL::patient_identifier, $1::json) "
+      "ON CONFLICT DO NOTHING RETURNING patient_id::text",
+      {json::serialize(rows)});
+  if (!added) return pass(added, "write identifiers");
+  for (int row = 0; row < added->size(); ++row) {
+    const auto found = by_id.find(std::string(added->text(row, 0)));
+    if (found != by_id.end() && found->second->outcome == Outcome::kUnchanged) found->second->outcome = Outcome::kUpdated;
+  }
+  return {};
+}
+
+void BatchWriter::settle(Item& item, const Changes& changes, std::string_view key) {
+  if (item.outcome == Outcome::kSkipped) return;
+  const auto found = changes.find(std::string(key));
+  if (found == changes.end()) item.outcome = Outcome::kUnchanged;
+  else item.outcome = found->second == Change::kInserted ? Outcome::kImported : Outcome::kUpdated;
+}
+
+void BatchWriter::skip(Item& item, SkipReason reason, std::string detail) {
+  item.outcome = Outcome::kSkipped;
+  item.skip = {reason, std::move(detail)};
+}
+
+void BatchWriter::tally() {
+  for (const auto& item : items_) {
+    if (item.outcome == Outcome::kWaits) {
+      wait_(item.mapped, item.origin);
+      continue;
+    }
+    auto& type = report_.types[item.mapped.type];
+    switch (item.outcome) {
+      case Outcome::kImported: ++type.imported; break;
+      case Outcome::kUpdated: ++type.updated; break;
+      case Outcome::kUnchanged: ++type.unchanged; break;
+      default: type.skipped[item.skip].add(item.origin.where); continue;
+    }
+    for (const auto note : item.notes) type.notes[note].add(item.origin.where);
+  }
+}
+
+}  // namespace verbund::importer

@@ -1,0 +1,103 @@
+#pragma once
+/// Writes mapped resources in batches: one transaction each, many rows a statement, unchanged rows not at all.
+/// One thread, one connection.
+#include <functional>
+#include <set>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "importer/mapping.h"
+#include "importer/report.h"
+#include "platform/postgres/connection.h"
+
+namespace verbund::importer {
+
+/// Where a resource was read, so that it can be read again.
+struct Origin {
+  std::uint32_t file = 0;
+  std::uint32_t index = 0;  ///< of the resource within the file
+  std::string where;        ///< for the report
+};
+
+/// What to do with a child whose patient or encounter is not there (yet).
+enum class Missing { kWait, kGiveUp };
+
+class BatchWriter {
+ public:
+  /// `wait` is told of each resource that has to come again (Missing::kWait); the caller reads it anew later.
+  using WaitSink = std::function<void(const Mapped&, const Origin&)>;
+  BatchWriter(postgres::Connection& connection, std::size_t batch_size, ImportReport& report, WaitSink wait);
+
+  /// May write a batch. Errors: kDatabaseDown, kDatabase (the transaction itself failed); nothing of that batch stays.
+  Status add(Mapped mapped, Origin origin, Missing missing);
+  /// Writes what is left.
+  Status flush();
+  [[nodiscard]] std::uint64_t batches() const { return batches_; }
+
+ private:
+  enum class Outcome { kPending, kImported, kUpdated, kUnchanged, kWaits, kSkipped };
+  struct Item {
+    Mapped mapped;
+    Origin origin;
+    Outcome outcome = Outcome::kPending;
+    Skip skip;
+    std::vector<Note> notes;
+  };
+  struct KnownPatient {
+    std::string id, family_name, birth_date;
+  };
+  struct KnownEncounter {
+    std::string id, patient_id;
+  };
+  enum class Change { kInserted, kUpdated };
+  using Changes = std::unordered_map<std::string, Change>;
+  /// A row on its way to the database, and whom to tell if it is refused.
+  template <typename Row>
+  struct Pending {
+    const Row* row;
+    Item* item;
+  };
+
+  Status write_batch();
+  Status look_up_patients();
+  Status look_up_encounters();
+  void choose_patient(Item& item);
+  Status write_patients();
+  Status write_identifiers();
+  /// Resolves patient and encounter of all items that hold `Row`; those that stay pending can be written.
+  void resolve_patient(Item& item);
+  void resolve_encounter(Item& item);
+  Status write_encounters();
+  Status write_conditions_and_medications();
+  Status write_observations();
+  Status delete_stale_components(Changes& changes);
+  void settle(Item& item, const Changes& changes, std::string_view key);
+  void skip(Item& item, SkipReason reason, std::string detail = {});
+  void tally();
+
+  template <typename Row>
+  std::vector<Pending<Row>> pending();
+  template <typename Row>
+  Status write_children();
+  template <typename Row>
+  Result<Changes> upsert(std::span<const Pending<Row>> rows);
+  template <typename Row>
+  Result<Changes> upsert_singly(std::span<const Pending<Row>> rows);
+  template <typename Row>
+  Result<Changes> upsert_statement(std::span<const Pending<Row>> rows);
+
+  postgres::Connection& connection_;
+  std::size_t batch_size_;
+  ImportReport& report_;
+  WaitSink wait_;
+  Missing missing_ = Missing::kWait;
+  std::vector<Item> items_;
+  std::unordered_set<std::string> identities_;  ///< of items_: one statement can't touch a row twice
+  std::unordered_map<std::string, KnownPatient> patients_;  ///< by identity, for one batch
+  std::unordered_map<std::string, KnownEncounter> encounters_;
+  /// Reference keys of patients that were left out: their children must not find somebody else under that key.
+  std::unordered_set<std::string> refused_patients_;
+  std::uint64_t batches_ = 0;
+};
+
+}  // namespace verbund::importer

@@ -1,0 +1,87 @@
+#include <set>
+
+#include "importer/input.h"
+
+namespace verbund::importer {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string lower_name(const fs::path& path) {
+  std::string name = path.filename().string();
+  for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return name;
+}
+
+/// Exports of servers name files after resource types. Patients first saves reading the others twice.
+int rank_of(const InputFile& file) {
+  const auto name = lower_name(file.path);
+  if (name.starts_with("patient")) return 0;
+  if (name.starts_with("medication-") || name.starts_with("medication.")) return 1;
+  return name.starts_with("encounter") ? 2 : 3;
+}
+
+class Walk {
+ public:
+  explicit Walk(Discovery& out) : out_(out) {}
+
+  void visit(const fs::path& path, bool named_by_user) {
+    std::error_code error;
+    const auto status = fs::status(path, error);
+    if (error) return problem(path, error.message());
+    if (fs::is_directory(status)) return visit_directory(path);
+    if (!fs::is_regular_file(status)) return problem(path, "is not a regular file");
+    if (kind_of(path) == FileKind::kForeign) return problem(path, "is not a .json or .ndjson file (or .gz of one)");
+    const auto size = fs::file_size(path, error);
+    if (error) return problem(path, error.message());
+    const auto canonical = fs::canonical(path, error);
+    // The same file under two names is read once.
+    if (!error && !seen_files_.insert(canonical).second && !named_by_user) return;
+    out_.files.push_back({path, path.string(), size});
+  }
+
+ private:
+  void visit_directory(const fs::path& path) {
+    std::error_code error;
+    const auto canonical = fs::canonical(path, error);
+    if (error) return problem(path, error.message());
+    if (!seen_directories_.insert(canonical).second) return;
+    std::vector<fs::path> entries;
+    for (fs::directory_iterator it(path, error), end; !error && it != end; it.increment(error)) entries.push_back(it->path());
+    if (error) problem(path, error.message());
+    std::sort(entries.begin(), entries.end());
+    for (const auto& entry : entries) visit(entry, false);
+  }
+
+  void problem(const fs::path& path, std::string cause) { out_.problems.emplace_back(path.string(), std::move(cause)); }
+
+  Discovery& out_;
+  std::set<fs::path> seen_directories_;
+  std::set<fs::path> seen_files_;
+};
+
+}  // namespace
+
+FileKind kind_of(const fs::path& path) {
+  std::string name = lower_name(path);
+  if (name.ends_with(".gz")) name.resize(name.size() - 3);
+  if (name.ends_with(".json")) return FileKind::kJson;
+  return name.ends_with(".ndjson") ? FileKind::kNdjson : FileKind::kForeign;
+}
+
+Result<Discovery> discover(std::span<const fs::path> paths) {
+  Discovery out;
+  Walk walk(out);
+  for (const auto& path : paths) {
+    std::error_code error;
+    if (!fs::exists(path, error)) {
+      return fail(ErrorCode::kNotFound, fmt::format("import {}: {}", path.string(), error ? error.message() : "no such file or directory"));
+    }
+    walk.visit(path, true);
+  }
+  std::stable_sort(out.files.begin(), out.files.end(),
+                   [](const InputFile& a, const InputFile& b) { return rank_of(a) < rank_of(b); });
+  return out;
+}
+
+}  // namespace verbund::importer

@@ -1,0 +1,152 @@
+#include "importer/importer.h"
+
+#include "importer/batch_writer.h"
+#include "importer/resources.h"
+
+namespace verbund::importer {
+namespace {
+
+/// A file can invent resource types without end; the report can't hold them all.
+constexpr std::size_t kMaxTypes = 300;
+constexpr std::size_t kMaxTypeBytes = 64;
+
+class ImportRun {
+ public:
+  ImportRun(postgres::Connection& connection, const ImportOptions& options, const ProgressSink& progress)
+      : options_(options), progress_(progress),
+        writer_(connection, options.batch_size, report_, [this](const Mapped& mapped, const Origin& origin) {
+          auto& waiting = mapped.type == "Encounter" ? waiting_encounters_ : waiting_others_;
+          waiting[origin.file].push_back(origin.index);
+        }) {}
+
+  Result<ImportReport> run(std::span<const std::filesystem::path> paths) {
+    const auto start = std::chrono::steady_clock::now();
+    auto found = discover(paths);
+    if (!found) return pass(found);
+    files_ = std::move(found->files);
+    for (auto& [file, cause] : found->problems) report_.file_problem(std::move(file), std::move(cause));
+    seen_.files_total = files_.size();
+    for (const auto& file : files_) seen_.bytes_total += file.size_bytes;
+    if (auto done = first_pass(); !done) return pass(done);
+    // Encounters before what refers to them.
+    if (auto done = later_pass(std::exchange(waiting_encounters_, {})); !done) return pass(done);
+    if (auto done = later_pass(std::exchange(waiting_others_, {})); !done) return pass(done);
+    report_.elapsed = std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - start);
+    return std::move(report_);
+  }
+
+ private:
+  using Waiting = std::map<std::uint32_t, std::vector<std::uint32_t>>;  ///< file -> indices of its resources
+
+  Status first_pass() {
+    for (std::uint32_t at = 0; at < files_.size(); ++at) {
+      const auto before = seen_.bytes_done;
+      if (auto read = read_file(at, nullptr, seen_.bytes_done); !read) return read;
+      seen_.bytes_done = before + files_[at].size_bytes;  // trailing bytes that nobody asked for, a file that was refused
+      ++seen_.files_done;
+      if (auto going = go_on(); !going) return going;
+    }
+    if (auto flushed = writer_.flush(); !flushed) return flushed;
+    report_.bytes = seen_.bytes_done;
+    return go_on();
+  }
+
+  /// Reads the resources again that waited for what the first pass has written since.
+  Status later_pass(Waiting waiting) {
+    for (auto& [file, indices] : waiting) {
+      std::sort(indices.begin(), indices.end());
+      std::uint64_t ignored = 0;
+      if (auto read = read_file(file, &indices, ignored); !read) return read;
+      if (auto going = go_on(); !going) return going;
+    }
+    return writer_.flush();
+  }
+
+  Status read_file(std::uint32_t file, const std::vector<std::uint32_t>* only, std::uint64_t& read_bytes) {
+    Status outcome;
+    std::uint32_t index = 0;
+    const auto visit = [&](Document& document) {
+      if (document.object == nullptr) {
+        if (only == nullptr) report_.file_problem(place(file, document.line, 0), std::move(document.problem));
+        return true;
+      }
+      for_each_resource(*document.object, options_.source, medications_, [&](const Found& found) {
+        const Origin origin{file, index++, place(file, document.line, found.entry)};
+        if (only != nullptr && !std::binary_search(only->begin(), only->end(), origin.index)) return true;
+        outcome = take(found, origin, only == nullptr ? Missing::kWait : Missing::kGiveUp);
+        return outcome.has_value();
+      });
+      return outcome.has_value();
+    };
+    auto read = read_documents(files_[file], options_.limits, read_bytes, visit);
+    if (!outcome) return outcome;
+    if (only != nullptr) return {};
+    if (read) ++report_.files;
+    else report_.file_problem(files_[file].shown, cause_of(read.error()));
+    return {};
+  }
+
+  Status take(const Found& found, const Origin& origin, Missing missing) {
+    if (missing == Missing::kWait) ++seen_.resources;
+    if (!found.problem.empty()) {
+      report_.file_problem(origin.where, found.problem);
+      return {};
+    }
+    if (!found.deletion_of.empty()) {
+      type_report(found.deletion_of).skipped[Skip{SkipReason::kDeletion, {}}].add(origin.where);
+      return {};
+    }
+    auto mapped = map_resource(*found.resource, found.context);
+    if (!mapped) {
+      const auto type = text_at(*found.resource, "resourceType").value_or("");
+      type_report(type).skipped[mapped.error()].add(origin.where);
+      return {};
+    }
+    const auto before = writer_.batches();
+    if (auto added = writer_.add(std::move(*mapped), origin, missing); !added) return added;
+    return writer_.batches() == before ? Status{} : go_on();
+  }
+
+  TypeReport& type_report(std::string_view type) {
+    const auto name = std::string(type.substr(0, kMaxTypeBytes));
+    const bool room = report_.types.size() < kMaxTypes || report_.types.contains(name);
+    return report_.types[room ? name : "…"];
+  }
+
+  std::string place(std::uint32_t file, std::uint64_t line, std::size_t entry) const {
+    std::string out = files_[file].shown;
+    if (line != 0) out += fmt::format(": line {}", line);
+    if (entry != 0) out += fmt::format(": entry {}", entry);
+    return out;
+  }
+
+  /// The message without the file's name, which stands beside it.
+  static std::string cause_of(const Error& error) {
+    const auto colon = error.message.rfind(": ");
+    auto cause = colon == std::string::npos ? error.message : error.message.substr(colon + 2);
+    return error.hint.empty() ? cause : fmt::format("{}. {}", cause, error.hint);
+  }
+
+  Status go_on() {
+    if (!progress_ || progress_(seen_)) return {};
+    return fail(ErrorCode::kCancelled, fmt::format("import cancelled after {} resources; what was written until then stays", seen_.resources));
+  }
+
+  const ImportOptions& options_;
+  const ProgressSink& progress_;
+  ImportReport report_;
+  ImportProgress seen_;
+  std::vector<InputFile> files_;
+  Medications medications_;
+  Waiting waiting_encounters_, waiting_others_;
+  BatchWriter writer_;
+};
+
+}  // namespace
+
+Result<ImportReport> import_fhir(postgres::Connection& connection, std::span<const std::filesystem::path> paths,
+                                 const ImportOptions& options, const ProgressSink& progress) {
+  return ImportRun(connection, options, progress).run(paths);
+}
+
+}  // namespace verbund::importer

@@ -1,0 +1,214 @@
+#include "importer/input.h"
+
+#include <zlib.h>
+
+#include <cerrno>
+#include <cstring>
+#include <memory_resource>
+
+namespace verbund::importer {
+namespace {
+
+namespace json = boost::json;
+
+/// Counts what a document takes and ends the parsing when it is too much: a few bytes of JSON can ask for many of memory.
+class BoundedMemory final : public json::memory_resource {
+ public:
+  explicit BoundedMemory(std::uint64_t max_bytes) : left_(max_bytes) {}
+
+ private:
+  void* do_allocate(std::size_t bytes, std::size_t align) override {
+    if (bytes > left_) throw std::bad_alloc();
+    left_ -= bytes;
+    return ::operator new(bytes, std::align_val_t(align));
+  }
+  void do_deallocate(void* memory, std::size_t bytes, std::size_t align) override {
+    left_ += bytes;
+    ::operator delete(memory, std::align_val_t(align));
+  }
+  bool do_is_equal(const json::memory_resource& other) const noexcept override { return this == &other; }
+
+  std::uint64_t left_;
+};
+
+/// Plain or gzip, told by the first bytes (zlib reads both).
+class Source {
+ public:
+  static Result<Source> open(const InputFile& file) {
+    gzFile handle = gzopen(file.path.c_str(), "rb");
+    if (handle == nullptr) return fail(ErrorCode::kIo, fmt::format("read {}: {}", file.shown, std::strerror(errno)));
+    gzbuffer(handle, 256 * 1024);
+    return Source(handle, file);
+  }
+
+  /// The next bytes; empty at the end.
+  Result<std::string_view> next() {
+    const int got = gzread(handle_.get(), buffer_.data(), static_cast<unsigned>(buffer_.size()));
+    int code = Z_OK;
+    const char* cause = gzerror(handle_.get(), &code);
+    if (got < 0 || code == Z_BUF_ERROR) {
+      if (code == Z_ERRNO) cause = std::strerror(errno);
+      if (code == Z_BUF_ERROR) cause = "the compressed file ends too early";
+      return fail(code == Z_ERRNO ? ErrorCode::kIo : ErrorCode::kBadInput, fmt::format("read {}: {}", file_->shown, cause));
+    }
+    return std::string_view(buffer_.data(), static_cast<std::size_t>(got));
+  }
+
+  [[nodiscard]] std::uint64_t disk_position() const {
+    const auto offset = gzoffset(handle_.get());
+    return offset < 0 ? 0 : static_cast<std::uint64_t>(offset);
+  }
+
+ private:
+  struct Close {
+    void operator()(gzFile handle) const { gzclose(handle); }
+  };
+  Source(gzFile handle, const InputFile& file) : handle_(handle), file_(&file), buffer_(256 * 1024, '\0') {}
+
+  std::unique_ptr<std::remove_pointer_t<gzFile>, Close> handle_;
+  const InputFile* file_;
+  std::string buffer_;
+};
+
+constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+
+json::parse_options options_for(const InputLimits& limits) {
+  json::parse_options options;
+  options.max_depth = limits.max_depth;
+  return options;
+}
+
+std::string cause_of(const boost::system::error_code& error, const InputLimits& limits) {
+  if (error == json::error::too_deep) return fmt::format("is nested deeper than {} levels", limits.max_depth);
+  return fmt::format("is not JSON: {}", error.message());
+}
+
+/// Counts the bytes taken from disk into `total` as a source goes on.
+class Progress {
+ public:
+  Progress(const Source& source, std::uint64_t& total) : source_(source), total_(total) {}
+  void update() {
+    const auto now = source_.disk_position();
+    total_ += now - std::min(now, seen_);
+    seen_ = std::max(now, seen_);
+  }
+
+ private:
+  const Source& source_;
+  std::uint64_t& total_;
+  std::uint64_t seen_ = 0;
+};
+
+Status feed(json::stream_parser& parser, Source& source, const InputFile& file, const InputLimits& limits, Progress progress) {
+  std::uint64_t position = 0;
+  for (;;) {
+    auto chunk = source.next();
+    if (!chunk) return pass(chunk);
+    if (chunk->empty()) break;
+    progress.update();
+    auto text = *chunk;
+    if (position == 0 && text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
+    boost::system::error_code error;
+    const auto taken = parser.write(text.data(), text.size(), error);
+    if (error) {
+      return fail(ErrorCode::kBadInput, fmt::format("read {}: byte {} {}", file.shown, position + taken, cause_of(error, limits)));
+    }
+    position += chunk->size();
+    if (position > limits.max_document_bytes) {
+      return fail(ErrorCode::kTooLarge, fmt::format("read {}: holds more than {} MiB", file.shown, limits.max_document_bytes >> 20),
+                  "Export it as NDJSON, one resource a line, which has no limit.");
+    }
+  }
+  boost::system::error_code error;
+  parser.finish(error);
+  if (error) return fail(ErrorCode::kBadInput, fmt::format("read {}: ends too early, {}", file.shown, cause_of(error, limits)));
+  return {};
+}
+
+Status read_document(const InputFile& file, const InputLimits& limits, std::uint64_t& read_bytes,
+                     const std::function<bool(Document&)>& visit) {
+  auto source = Source::open(file);
+  if (!source) return pass(source);
+  BoundedMemory bounded(limits.max_memory_bytes);
+  json::monotonic_resource memory(64 * 1024, json::storage_ptr(&bounded));
+  json::value value;
+  try {
+    // Its own stack is bounded too: an endless flat array lives there until its bracket closes.
+    json::stream_parser parser(json::storage_ptr(&bounded), options_for(limits));
+    parser.reset(json::storage_ptr(&memory));
+    if (auto fed = feed(parser, *source, file, limits, Progress(*source, read_bytes)); !fed) return fed;
+    value = parser.release();
+    Document document{value.if_object(), {}, 0};
+    if (document.object == nullptr) document.problem = "is not a JSON object";
+    visit(document);
+  } catch (const std::bad_alloc&) {
+    return fail(ErrorCode::kTooLarge, fmt::format("read {}: takes more than {} MiB of memory", file.shown, limits.max_memory_bytes >> 20),
+                "Export it as NDJSON, one resource a line, which has no limit.");
+  }
+  return {};
+}
+
+/// Parses one line and shows it. False: the visitor wants no more.
+bool show_line(std::string_view line, std::uint64_t number, const InputLimits& limits, const std::function<bool(Document&)>& visit) {
+  if (line.ends_with('\r')) line.remove_suffix(1);
+  if (number == 1 && line.starts_with(kByteOrderMark)) line.remove_prefix(kByteOrderMark.size());
+  if (line.find_first_not_of(" \t") == std::string_view::npos) return true;
+  Document document{nullptr, {}, number};
+  BoundedMemory bounded(limits.max_memory_bytes);
+  json::monotonic_resource memory(16 * 1024, json::storage_ptr(&bounded));
+  json::value value;
+  try {
+    boost::system::error_code error;
+    value = json::parse({line.data(), line.size()}, error, json::storage_ptr(&memory), options_for(limits));
+    document.object = error ? nullptr : value.if_object();
+    if (error) document.problem = cause_of(error, limits);
+    else if (document.object == nullptr) document.problem = "is not a JSON object";
+  } catch (const std::bad_alloc&) {
+    document.problem = fmt::format("takes more than {} MiB of memory", limits.max_memory_bytes >> 20);
+  }
+  return visit(document);
+}
+
+Status read_lines(const InputFile& file, const InputLimits& limits, std::uint64_t& read_bytes,
+                  const std::function<bool(Document&)>& visit) {
+  auto source = Source::open(file);
+  if (!source) return pass(source);
+  Progress progress(*source, read_bytes);
+  std::string line;
+  std::uint64_t number = 1;
+  bool too_long = false;
+  const auto finish_line = [&] {
+    Document refused{nullptr, fmt::format("is longer than {} MiB", limits.max_line_bytes >> 20), number};
+    const bool more = too_long ? visit(refused) : show_line(line, number, limits, visit);
+    line.clear();
+    too_long = false;
+    ++number;
+    return more;
+  };
+  for (;;) {
+    auto chunk = source->next();
+    if (!chunk) return pass(chunk);
+    if (chunk->empty()) break;
+    progress.update();
+    for (auto rest = *chunk; !rest.empty();) {
+      const auto end = rest.find('\n');
+      const auto part = rest.substr(0, end);
+      if (line.size() + part.size() > limits.max_line_bytes) too_long = true;
+      if (!too_long) line += part;
+      rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
+      if (end != std::string_view::npos && !finish_line()) return {};
+    }
+  }
+  if (!line.empty() || too_long) finish_line();
+  return {};
+}
+
+}  // namespace
+
+Status read_documents(const InputFile& file, const InputLimits& limits, std::uint64_t& read_bytes,
+                      const std::function<bool(Document&)>& visit) {
+  return kind_of(file.path) == FileKind::kNdjson ? read_lines(file, limits, read_bytes, visit)
+                                                 : read_document(file, limits, read_bytes, visit);
+}
+
+}  // namespace verbund::importer

@@ -1,0 +1,144 @@
+#include "importer/report.h"
+
+#include <boost/json.hpp>
+
+namespace verbund::importer {
+namespace {
+
+namespace json = boost::json;
+
+json::array examples_of(const Occurrences& found) {
+  json::array out;
+  for (const auto& example : found.examples) out.emplace_back(example);
+  return out;
+}
+
+std::string reason_text(Language language, const Skip& skip) {
+  std::string text(translate(language, msgid(skip.reason)));
+  return skip.detail.empty() ? text : fmt::format("{}: {}", text, skip.detail);
+}
+
+void append_occurrences(std::string& out, Language language, const std::string& text, const Occurrences& found) {
+  fmt::format_to(std::back_inserter(out), "    {:>9} {}\n", found.count, text);
+  for (const auto& example : found.examples) {
+    fmt::format_to(std::back_inserter(out), "              {} {}\n", translate(language, "e.g."), example);
+  }
+}
+
+void append_type(std::string& out, const std::string& name, const TypeReport& type) {
+  fmt::format_to(std::back_inserter(out), "{:<28} {:>9} {:>9} {:>9} {:>9}\n", name, type.imported, type.updated, type.unchanged,
+                 type.skipped_count());
+}
+
+/// All resources of types without a table in one line: an export has dozens of them.
+void append_foreign_types(std::string& out, Language language, const ImportReport& report) {
+  std::uint64_t count = 0;
+  std::string names;
+  std::size_t shown = 0;
+  for (const auto& [name, type] : report.types) {
+    const auto found = type.skipped.find(Skip{SkipReason::kTypeNotImported, {}});
+    if (found == type.skipped.end()) continue;
+    count += found->second.count;
+    ++shown;
+    if (shown <= 8) names += fmt::format("{}{} {}", names.empty() ? "" : ", ", name, found->second.count);
+  }
+  if (count == 0) return;
+  if (shown > 8) names += translated(language, " and {} more types", shown - 8);
+  out += translated(language, "not imported, no table for them: {} ({})\n", count, names);
+}
+
+json::object type_json(const TypeReport& type) {
+  json::object out{{"imported", type.imported}, {"updated", type.updated}, {"unchanged", type.unchanged},
+                   {"skipped", type.skipped_count()}};
+  json::array skipped;
+  for (const auto& [skip, found] : type.skipped) {
+    skipped.push_back({{"reason", reason_text(Language::kEnglish, skip)}, {"count", found.count}, {"examples", examples_of(found)}});
+  }
+  json::array notes;
+  for (const auto& [note, found] : type.notes) {
+    notes.push_back({{"note", msgid(note)}, {"count", found.count}, {"examples", examples_of(found)}});
+  }
+  out["skipped_because"] = std::move(skipped);
+  out["notes"] = std::move(notes);
+  return out;
+}
+
+}  // namespace
+
+std::uint64_t TypeReport::skipped_count() const {
+  std::uint64_t count = 0;
+  for (const auto& [skip, found] : skipped) count += found.count;
+  return count;
+}
+
+void ImportReport::file_problem(std::string file, std::string cause) {
+  ++file_problem_count;
+  if (file_problems.size() < kMaxFileProblems) file_problems.push_back({std::move(file), std::move(cause)});
+}
+
+TypeReport ImportReport::total() const {
+  TypeReport sum;
+  for (const auto& [name, type] : types) {
+    sum.imported += type.imported;
+    sum.updated += type.updated;
+    sum.unchanged += type.unchanged;
+    for (const auto& [skip, found] : type.skipped) sum.skipped[skip].count += found.count;
+    for (const auto& [note, found] : type.notes) sum.notes[note].count += found.count;
+  }
+  return sum;
+}
+
+std::optional<ErrorCode> ImportReport::outcome() const {
+  if (file_problem_count > 0) return ErrorCode::kIncomplete;
+  for (const auto& [skip, found] : total().skipped) {
+    if (skip.reason != SkipReason::kTypeNotImported) return ErrorCode::kIncomplete;
+  }
+  return std::nullopt;
+}
+
+std::string ImportReport::to_text(Language language) const {
+  std::string out = fmt::format("{:<28} {:>9} {:>9} {:>9} {:>9}\n", translate(language, "resource type"),
+                                translate(language, "imported"), translate(language, "updated"),
+                                translate(language, "unchanged"), translate(language, "skipped"));
+  const auto only_foreign = [](const TypeReport& type) {
+    return type.imported + type.updated + type.unchanged == 0 && type.skipped.size() == 1 &&
+           type.skipped.begin()->first.reason == SkipReason::kTypeNotImported;
+  };
+  for (const auto& [name, type] : types) {
+    if (only_foreign(type)) continue;
+    append_type(out, name, type);
+    for (const auto& [skip, found] : type.skipped) append_occurrences(out, language, reason_text(language, skip), found);
+    for (const auto& [note, found] : type.notes) append_occurrences(out, language, std::string(translate(language, msgid(note))), found);
+  }
+  append_foreign_types(out, language, *this);
+  if (file_problem_count > 0) out += translated(language, "files and lines that were left out: {}\n", file_problem_count);
+  for (const auto& problem : file_problems) out += fmt::format("    {}: {}\n", problem.file, problem.cause);
+  if (file_problem_count > file_problems.size()) {
+    out += translated(language, "    and {} more\n", file_problem_count - file_problems.size());
+  }
+  const double mebibytes = static_cast<double>(bytes) / (1024.0 * 1024.0);
+  out += translated(language, "{} files, {:.1f} MiB, {:.1f} s\n", files, mebibytes, static_cast<double>(elapsed.count()) / 1000.0);
+  return out;
+}
+
+std::string ImportReport::to_json() const {
+  json::object by_type;
+  for (const auto& [name, type] : types) by_type[name] = type_json(type);
+  json::array problems;
+  for (const auto& problem : file_problems) problems.push_back({{"file", problem.file}, {"cause", problem.cause}});
+  const auto sum = total();
+  const json::object out{{"complete", !outcome().has_value()},
+                         {"files", files},
+                         {"bytes", bytes},
+                         {"elapsed_ms", elapsed.count()},
+                         {"imported", sum.imported},
+                         {"updated", sum.updated},
+                         {"unchanged", sum.unchanged},
+                         {"skipped", sum.skipped_count()},
+                         {"types", std::move(by_type)},
+                         {"file_problem_count", file_problem_count},
+                         {"file_problems", std::move(problems)}};
+  return json::serialize(out);
+}
+
+}  // namespace verbund::importer

@@ -1,0 +1,56 @@
+#pragma once
+/// SQL and JSON of a row type, made from its for_each_column. Not for other folders.
+#include <boost/json.hpp>
+
+#include "importer/rows.h"
+
+namespace verbund::importer {
+
+template <typename Row>
+std::vector<std::string_view> columns_of() {
+  std::vector<std::string_view> out;
+  for_each_column(Row{}, [&](std::string_view column, const auto&) { out.push_back(column); });
+  return out;
+}
+
+/// $1: a JSON array of rows. Writes rows that are new or differ; returns what identifies each of them and whether it is new.
+template <typename Row>
+std::string upsert_sql() {
+  constexpr bool kPatient = std::is_same_v<Row, PatientRow>;
+  const std::string_view table = Row::kTable;
+  std::string names, assignments, mine, theirs;
+  for (const auto column : columns_of<Row>()) {
+    names += (names.empty() ? "" : ", ") + std::string(column);
+    const bool key = column == "id" || (!kPatient && column.starts_with("identifier_"));
+    if (key) continue;
+    const std::string_view comma = mine.empty() ? "" : ", ";
+    assignments += fmt::format("{}{} = EXCLUDED.{}", comma, column, column);
+    mine += fmt::format("{}{}.{}", comma, table, column);
+    theirs += fmt::format("{}EXCLUDED.{}", comma, column);
+  }
+  // A row that this statement inserted has no xmax yet.
+  return fmt::format(
+      "INSERT INTO {0} ({1}) SELECT {1} FROM json_populate_recordset(NULL::{0}, $1::json) "
+      "ON CONFLICT ({2}) DO UPDATE SET {3} WHERE ({4}) IS DISTINCT FROM ({5}) RETURNING {6}, {0}.xmax = 0",
+      table, names, kPatient ? "id" : "identifier_system, identifier_value", assignments, mine, theirs,
+      kPatient ? "id::text" : "identifier_system || chr(31) || identifier_value");
+}
+
+struct JsonColumns {
+  boost::json::object& out;
+  void operator()(std::string_view column, const std::string& value) const { out[column] = value; }
+  void operator()(std::string_view column, bool value) const { out[column] = value; }
+  void operator()(std::string_view column, const Text& value) const {
+    if (value) out[column] = *value;
+    else out[column] = nullptr;
+  }
+};
+
+template <typename Row>
+boost::json::object row_json(const Row& row) {
+  boost::json::object out;
+  for_each_column(row, JsonColumns{out});
+  return out;
+}
+
+}  // namespace verbund::importer
