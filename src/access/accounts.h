@@ -54,7 +54,8 @@ class Accounts {
   ~Accounts();
 
   /// Rate limits (in memory): after 5 wrong tries of a user or 20 of an address the next is taken after 1 s, doubling up
-  /// to 5 min; a success clears the user's. Unknown users cost the same time as wrong passwords.
+  /// to 5 min; a success clears the user's. Unknown users cost the same time as wrong passwords. Tokens and logins are
+  /// 256 random bits: nobody guesses them, so they are not limited (a program with an old token harms nobody else).
   Attempt check_password(std::string_view user, std::string_view password, std::string_view address);
   Attempt check_token(std::string_view token, std::string_view address);
   /// Login of the page. The returned secret is the cookie's value; valid for 12 h after its last use.
@@ -68,9 +69,14 @@ class Accounts {
   /// Refuses (kForbidden) to take the last enabled administrator's role.
   Status set_role(std::string_view user, Role role);
   Status remove(std::string_view user);  ///< tokens and logins with it; the last administrator is refused
+  /// No password, token or login of theirs counts any more; the last administrator is refused.
+  Status disable(std::string_view user);
+  Status enable(std::string_view user);
   Result<std::vector<Account>> list();
-  /// A token for programs, shown once.
+  /// A token for programs, shown once. `label` is for people (cut at 200 bytes); it need not be unique.
   Result<std::string> create_token(std::string_view user, std::string_view label);
+  /// All tokens of the user with that label. Errors: kNotFound.
+  Status revoke_token(std::string_view user, std::string_view label);
 
  private:
   struct Impl;
