@@ -223,7 +223,7 @@ void print_table(const std::vector<std::string>& header, const std::vector<std::
   for (const auto& row : rows) print(row);
 }
 
-std::string quoted(std::string_view text) { return boost::json::serialize(boost::json::value(text)); }
+std::string json_string(std::string_view text) { return boost::json::serialize(boost::json::value(text)); }
 
 std::string local_time(std::string_view iso8601) {
   std::tm parts{};

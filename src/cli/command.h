@@ -59,7 +59,7 @@ Connected connect_quietly(const Globals& globals);  ///< watches nothing
 /// Columns padded to the widest cell; German and English headers come translated.
 void print_table(const std::vector<std::string>& header, const std::vector<std::vector<std::string>>& rows);
 /// A JSON string literal.
-std::string quoted(std::string_view text);
+std::string json_string(std::string_view text);
 /// Local time, "2026-11-22 03:04:05", of the protocol's time text.
 std::string local_time(std::string_view iso8601);
 

@@ -37,7 +37,7 @@ void print_granted(const Globals& globals, const Options& options, const Grant& 
   if (globals.json) {
     std::string tokens;
     for (const auto& [key, token] : grant.tokens) {
-      tokens += fmt::format("{}{}:\"{}\"", tokens.empty() ? "" : ",", quoted(key), token);
+      tokens += fmt::format("{}{}:\"{}\"", tokens.empty() ? "" : ",", json_string(key), token);
     }
     fmt::print("{{\"granted\":{{{}}}}}\n", tokens);
   } else {

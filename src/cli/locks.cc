@@ -14,8 +14,8 @@ int locks(const Globals& globals, const std::string& prefix) {
     for (const auto& l : *held) {
       rows += fmt::format(
           R"({}{{"key":{},"token":{},"session":{},"workstation":{},"user":{},"address":{},"since":{},"note":{},"state":{},"waiting":{}}})",
-          rows.empty() ? "" : ",", quoted(l.key), quoted(l.token), quoted(l.session), quoted(l.workstation), quoted(l.user),
-          quoted(l.address), quoted(l.since), quoted(l.note), quoted(l.state), l.waiting);
+          rows.empty() ? "" : ",", json_string(l.key), json_string(l.token), json_string(l.session), json_string(l.workstation), json_string(l.user),
+          json_string(l.address), json_string(l.since), json_string(l.note), json_string(l.state), l.waiting);
     }
     fmt::print("[{}]\n", rows);
     return 0;

@@ -15,8 +15,8 @@ std::optional<std::string> given(const std::string& text) { return text.empty() 
 
 void print_started(const Globals& globals, const node::Started& started) {
   if (globals.json) {
-    fmt::print("{{\"started\":true,\"page\":{},\"port\":{},\"directory\":{}}}\n", quoted(started.page), started.port,
-               quoted(started.directory.string()));
+    fmt::print("{{\"started\":true,\"page\":{},\"port\":{},\"directory\":{}}}\n", json_string(started.page), started.port,
+               json_string(started.directory.string()));
     std::fflush(stdout);
     return;
   }

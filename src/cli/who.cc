@@ -6,9 +6,9 @@ namespace {
 
 std::string session_json(const SessionInfo& s) {
   return fmt::format(
-      R"({{"session":{},"workstation":{},"user":{},"address":{},"app":{},"kind":{},"since":{},"state":{}}})", quoted(s.session),
-      quoted(s.workstation), quoted(s.user), quoted(s.address), quoted(s.app), quoted(s.tool ? "tool" : "workstation"),
-      quoted(s.since), quoted(s.state));
+      R"({{"session":{},"workstation":{},"user":{},"address":{},"app":{},"kind":{},"since":{},"state":{}}})", json_string(s.session),
+      json_string(s.workstation), json_string(s.user), json_string(s.address), json_string(s.app), json_string(s.tool ? "tool" : "workstation"),
+      json_string(s.since), json_string(s.state));
 }
 
 int who(const Globals& globals) {

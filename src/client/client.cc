@@ -252,7 +252,9 @@ void Client::Impl::carry_out(client::Happened& action) {
     std::vector<LockInfo> locks;
     for (const auto& key : released->keys) {
       auto known = known_locks.extract(key);
-      locks.push_back(known ? known.mapped() : LockInfo{.key = to_string(key)});
+      LockInfo lock = known ? std::move(known.mapped()) : LockInfo{};
+      lock.key = to_string(key);
+      locks.push_back(std::move(lock));
     }
     if (locks_callback) locks_callback("released", locks);
   } else if (const auto* joined = std::get_if<protocol::SessionJoined>(&event)) {
