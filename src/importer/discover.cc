@@ -50,7 +50,9 @@ class Walk {
     for (fs::directory_iterator it(path, error), end; !error && it != end; it.increment(error)) entries.push_back(it->path());
     if (error) problem(path, error.message());
     std::sort(entries.begin(), entries.end());
-    for (const auto& entry : entries) visit(entry, false);
+    for (const auto& entry : entries) {
+      if (!entry.filename().string().starts_with('.')) visit(entry, false);  // hidden: not meant for people
+    }
   }
 
   void problem(const fs::path& path, std::string cause) { out_.problems.emplace_back(path.string(), std::move(cause)); }

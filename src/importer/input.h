@@ -35,7 +35,7 @@ struct Discovery {
   std::vector<InputFile> files;                               ///< patients first (by name), then encounters, then the rest
   std::vector<std::pair<std::string, std::string>> problems;  ///< (shown path, cause): foreign or unreadable
 };
-/// Walks directories in the order of their names; follows symbolic links, each directory once.
+/// Walks directories in the order of their names; follows symbolic links, each directory once; leaves hidden files out.
 /// Errors: kNotFound for a path that does not exist.
 Result<Discovery> discover(std::span<const std::filesystem::path> paths);
 
