@@ -9,6 +9,7 @@
 #include "platform/os/process.h"
 #include "platform/postgres/connection.h"
 #include "platform/postgres/replication.h"
+#include "testing/eventually.h"
 #include "testing/scratch_directory.h"
 #include "testing/scratch_postgres.h"
 
@@ -17,6 +18,7 @@ namespace {
 
 using postgres::Connection;
 using postgres::OwnedServer;
+using verbund::testing::eventually;
 
 class AgentTest : public ::testing::Test {
  protected:
@@ -51,15 +53,6 @@ class AgentTest : public ::testing::Test {
   std::size_t journal_lines() const {
     const auto text = os::read_file(scratch_.path() / "agent" / "journal");
     return text ? static_cast<std::size_t>(std::ranges::count(*text, '\n')) : 0;
-  }
-  template <typename Condition>
-  bool eventually(Condition condition) const {
-    const Deadline deadline = in(seconds{30});
-    while (!condition()) {
-      if (deadline.passed(clock_)) return false;
-      std::this_thread::yield();
-    }
-    return true;
   }
   /// An agent in a process of its own, which starts the server and then waits to be killed.
   int fork_agent() {

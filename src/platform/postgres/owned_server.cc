@@ -110,6 +110,7 @@ Error OwnedServer::died(std::string_view what) const {
 }
 
 Status OwnedServer::clear_up(Deadline deadline) {
+  if (child_ != 0 && !alive(child_)) child_ = 0;  // reaped
   if (const int orphan = running_pid(); orphan != 0) {
     log_.warning("postgres.orphan_stopped", {{"pid", orphan}, {"directory", settings_.directory.string()}});
     if (!stop_hard(orphan, deadline, clock_)) {
@@ -124,9 +125,14 @@ Status OwnedServer::clear_up(Deadline deadline) {
       return fail(ErrorCode::kTimedOut, fmt::format("kill the orphaned PostgreSQL process {}: it still runs", pid));
     }
   }
-  std::error_code error;
-  if (fs::remove(data_directory() / "postmaster.pid", error)) log_.info("postgres.stale_pid_file_removed");
-  if (error) return fail(ErrorCode::kIo, fmt::format("remove a stale postmaster.pid: {}", error.message()));
+  // PostgreSQL takes the pid in such a file for a living server if it belongs to anybody, be it a zombie.
+  const std::string socket = fmt::format(".s.PGSQL.{}", settings_.port);
+  for (const fs::path& stale : {data_directory() / "postmaster.pid", settings_.directory / "run" / (socket + ".lock"),
+                                settings_.directory / "run" / socket}) {
+    std::error_code error;
+    if (fs::remove(stale, error)) log_.info("postgres.stale_file_removed", {{"file", stale.string()}});
+    if (error) return fail(ErrorCode::kIo, fmt::format("remove the stale {}: {}", stale.string(), error.message()));
+  }
   return {};
 }
 
@@ -153,6 +159,7 @@ Status OwnedServer::start(Deadline deadline) {
   command.as_user = *user;
   const auto child = os::start(command, (log_directory() / "start.log").string());
   if (!child) return std::unexpected(child.error());
+  child_ = child->pid;
   log_.info("postgres.started", {{"pid", child->pid}, {"directory", settings_.directory.string()}});
   return await(child->pid, deadline);
 }
@@ -166,8 +173,8 @@ Status OwnedServer::await_ready(Deadline deadline) {
 Status OwnedServer::await(int pid, Deadline deadline) {
   const std::string host = (settings_.directory / "run").string();
   const std::string port = std::to_string(settings_.port);
-  const std::array<const char*, 4> keys = {"host", "port", "connect_timeout", nullptr};
-  const std::array<const char*, 4> values = {host.c_str(), port.c_str(), "2", nullptr};
+  const std::array<const char*, 6> keys = {"host", "port", "dbname", "user", "connect_timeout", nullptr};
+  const std::array<const char*, 6> values = {host.c_str(), port.c_str(), "postgres", settings_.superuser.c_str(), "2", nullptr};
   for (;;) {
     if (!alive(pid)) return std::unexpected(died("it ended while it started"));
     if (PQpingParams(keys.data(), values.data(), 0) == PQPING_OK) return {};

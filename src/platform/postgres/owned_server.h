@@ -72,6 +72,7 @@ class OwnedServer {
   OwnedServerSettings settings_;
   Log& log_;
   const Clock& clock_;
+  int child_ = 0;  ///< postmaster that this object started, to be reaped
 };
 
 }  // namespace verbund::postgres

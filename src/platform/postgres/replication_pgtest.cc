@@ -2,12 +2,14 @@
 
 #include "platform/postgres/connection.h"
 #include "platform/postgres/replication.h"
+#include "testing/eventually.h"
 #include "testing/scratch_postgres.h"
 
 namespace verbund::postgres {
 namespace {
 
 using ::testing::HasSubstr;
+using verbund::testing::eventually;
 using verbund::testing::ScratchPostgres;
 using Kind = ReplicationStream::Event::Kind;
 
@@ -83,13 +85,11 @@ TEST_F(ReplicationTest, ConfirmedChangesAreNotSentAgainAndOthersAre) {
     const auto position = need(stream().identify()).flushed;
     need(source.confirm(position));
     // The server has taken it when the view says so.
-    const auto until = std::chrono::steady_clock::now() + seconds{20};
     const auto confirmed = [&] {
       return need(connection_->query("SELECT confirmed_flush_lsn >= $1::pg_lsn FROM pg_replication_slots WHERE slot_name = $2",
                                      {to_string(position), slot_})).text(0, 0) == "t";
     };
-    while (!confirmed() && std::chrono::steady_clock::now() < until) (void)need(source.next(milliseconds{10}));
-    ASSERT_TRUE(confirmed());
+    ASSERT_TRUE(eventually(confirmed));
     need(connection_->execute("INSERT INTO t VALUES (2)"));
     ASSERT_EQ(kinds(source, 3), "BIC");
   }
@@ -97,10 +97,10 @@ TEST_F(ReplicationTest, ConfirmedChangesAreNotSentAgainAndOthersAre) {
   auto again = stream();
   Status started;
   // The old walsender may need a moment to notice that its client has gone.
-  for (const auto until = std::chrono::steady_clock::now() + seconds{20};;) {
+  EXPECT_TRUE(eventually([&] {
     started = again.start(slot_, Lsn{}, "feed");
-    if (started || started.error().code != ErrorCode::kInUse || std::chrono::steady_clock::now() > until) break;
-  }
+    return started || started.error().code != ErrorCode::kInUse;
+  }));
   ASSERT_TRUE(started) << started.error().message;
   EXPECT_EQ(kinds(again, 7), "BRICBUC");
 }
@@ -114,9 +114,7 @@ TEST_F(ReplicationTest, IdleAtTheDeadlineAndKeepaliveOnRequest) {
   EXPECT_EQ(event.kind, Kind::kIdle);
   EXPECT_FALSE(source.ready());
   need(connection_->execute("INSERT INTO t VALUES (1)"));
-  const auto until = std::chrono::steady_clock::now() + seconds{20};
-  while (!source.ready() && std::chrono::steady_clock::now() < until) std::this_thread::yield();
-  EXPECT_TRUE(source.ready());
+  EXPECT_TRUE(eventually([&] { return source.ready(); }));
   EXPECT_EQ(kinds(source, 4), "BRIC");
 }
 
