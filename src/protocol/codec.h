@@ -30,7 +30,7 @@ void encode_request(std::string& out, const Request& request);
 
 struct Reply {
   RequestId id;
-  ReplyBody body;  ///< which one follows from the fields present; a bare ok is Done, a bare cursor BeatReply (never WatchReply)
+  ReplyBody body;  ///< which one follows from the fields present; a bare ok is Done, a bare cursor BeatReply
   friend bool operator==(const Reply&, const Reply&) = default;
 };
 /// Errors: kBadMessage. Unknown events are Ping-like and must be ignored: they decode to std::monostate.

@@ -34,8 +34,10 @@ Event read_lost(const Fields& fields) {
 }
 
 ChangeAuthor read_author(const Fields& fields) {
-  return {fields.word<ChangeAuthor::How>("how", ChangeAuthor::How::kUnknown), {fields.decimal("session")},
-          fields.text("workstation", kAnyText), fields.text("user", kAnyText)};
+  return {fields.word<ChangeAuthor::How>("how", ChangeAuthor::How::kUnknown),
+          {fields.decimal("session")},
+          fields.text("workstation", kAnyText),
+          fields.text("user", kAnyText)};
 }
 
 RecordChange read_change(const Fields& fields) {
@@ -91,13 +93,18 @@ struct EventReader {
   std::string_view name;
   Event (*read)(const Fields&);
 };
-constexpr std::array kEvents{
-    EventReader{"changes", read_changes},       EventReader{"lock.granted", read_granted},
-    EventReader{"lock.released", read_released}, EventReader{"lock.lost", read_lost},
-    EventReader{"session.joined", read_joined}, EventReader{"session.state", read_state},
-    EventReader{"session.left", read_left},     EventReader{"snapshot", read_snapshot},
-    EventReader{"message", read_message},       EventReader{"ping", read_ping},
-    EventReader{"feed", read_feed},             EventReader{"closing", read_closing}};
+constexpr std::array kEvents{EventReader{"changes", read_changes},
+                             EventReader{"lock.granted", read_granted},
+                             EventReader{"lock.released", read_released},
+                             EventReader{"lock.lost", read_lost},
+                             EventReader{"session.joined", read_joined},
+                             EventReader{"session.state", read_state},
+                             EventReader{"session.left", read_left},
+                             EventReader{"snapshot", read_snapshot},
+                             EventReader{"message", read_message},
+                             EventReader{"ping", read_ping},
+                             EventReader{"feed", read_feed},
+                             EventReader{"closing", read_closing}};
 
 /// The node's status and long lists may be deeper than what a node takes from strangers.
 constexpr std::size_t kMaxServerNesting = 64;

@@ -110,8 +110,7 @@ ReplyBody read_reply(const Fields& fields) {
   } else if (fields.has("broken")) {
     body = Broken{read_locks(fields, "broken")};
   } else if (fields.has("delivered")) {
-    body = Delivered{
-        static_cast<std::uint32_t>(fields.number("delivered", std::numeric_limits<std::uint32_t>::max()))};
+    body = Delivered{static_cast<std::uint32_t>(fields.number("delivered", std::numeric_limits<std::uint32_t>::max()))};
   } else if (fields.has("sessions")) {
     body = SessionList{read_sessions(fields, "sessions"), fields.flag("more", false)};
   } else if (fields.has("locks")) {

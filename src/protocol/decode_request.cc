@@ -130,10 +130,10 @@ struct Operation {
 };
 /// The frequent ones first.
 constexpr std::array kOperations{
-    Operation{"lock", read_lock_request}, Operation{"unlock", read_unlock},   Operation{"beat", read_beat},
+    Operation{"lock", read_lock_request}, Operation{"unlock", read_unlock},     Operation{"beat", read_beat},
     Operation{"changed", read_changed},   Operation{"register", read_register}, Operation{"resume", read_resume},
-    Operation{"goodbye", read_goodbye},   Operation{"cancel", read_cancel},   Operation{"break", read_break},
-    Operation{"tell", read_tell},         Operation{"who", read_who},         Operation{"locks", read_locks_request},
+    Operation{"goodbye", read_goodbye},   Operation{"cancel", read_cancel},     Operation{"break", read_break},
+    Operation{"tell", read_tell},         Operation{"who", read_who},           Operation{"locks", read_locks_request},
     Operation{"status", read_status},     Operation{"watch", read_set_watch}};
 
 Error unknown_operation(std::string_view name) {

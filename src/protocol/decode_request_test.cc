@@ -49,10 +49,27 @@ std::string lock_of(std::size_t keys) {
 }
 
 TEST(DecodeRequest, RefusesWhatIsNoJsonObject) {
-  for (const auto* json : {"", " ", "{", "}", "[]", "7", "null", "\"lock\"", "{\"op\":\"beat\"", "{\"op\":\"beat\"}{}",
-                           "{\"op\":\"beat\",}", "{'op':'beat'}", "{\"op\" \"beat\"}", "{\"op\":\"be\nat\"}", "{op:\"beat\"}",
-                           "{\"op\":\"beat\"} // comment", "{\"op\":\"\\ud800\"}", "{\"op\":\"\\x\"}", "{\"n\":01,\"op\":\"beat\"}",
-                           "{\"n\":NaN,\"op\":\"beat\"}", "GET / HTTP/1.1"}) {
+  for (const auto* json : {"",
+                           " ",
+                           "{",
+                           "}",
+                           "[]",
+                           "7",
+                           "null",
+                           "\"lock\"",
+                           "{\"op\":\"beat\"",
+                           "{\"op\":\"beat\"}{}",
+                           "{\"op\":\"beat\",}",
+                           "{'op':'beat'}",
+                           "{\"op\" \"beat\"}",
+                           "{\"op\":\"be\nat\"}",
+                           "{op:\"beat\"}",
+                           "{\"op\":\"beat\"} // comment",
+                           "{\"op\":\"\\ud800\"}",
+                           "{\"op\":\"\\x\"}",
+                           "{\"n\":01,\"op\":\"beat\"}",
+                           "{\"n\":NaN,\"op\":\"beat\"}",
+                           "GET / HTTP/1.1"}) {
     EXPECT_EQ(refused(json).error.code, ErrorCode::kBadMessage) << json;
   }
   EXPECT_EQ(refused(std::string_view("{\"op\":\"beat\"}\0", 14)).error.code, ErrorCode::kBadMessage);
@@ -75,7 +92,8 @@ TEST(DecodeRequest, NamesOperationFieldAndWhatIsAllowed) {
       {R"({"op":"lock","keys":["/1"]})", ErrorCode::kBadKey, "'keys[0]'"},
       {R"({"op":"lock","keys":["patient/a\nb"]})", ErrorCode::kBadKey, "control"},
       {R"({"op":"lock","keys":["patient/a\u0000"]})", ErrorCode::kBadKey, "control"},
-      {R"({"op":"lock","keys":["patient/1"],"wait_ms":600001})", ErrorCode::kBadMessage, "'wait_ms' must be a whole number from 0 to 600000"},
+      {R"({"op":"lock","keys":["patient/1"],"wait_ms":600001})", ErrorCode::kBadMessage,
+       "'wait_ms' must be a whole number from 0 to 600000"},
       {R"({"op":"lock","keys":["patient/1"],"wait_ms":-1})", ErrorCode::kBadMessage, "'wait_ms'"},
       {R"({"op":"lock","keys":["patient/1"],"wait_ms":1.5})", ErrorCode::kBadMessage, "'wait_ms'"},
       {R"({"op":"lock","keys":["patient/1"],"wait_ms":1e999})", ErrorCode::kBadMessage, ""},
@@ -84,7 +102,8 @@ TEST(DecodeRequest, NamesOperationFieldAndWhatIsAllowed) {
       {R"({"op":"lock","keys":["patient/1"],"request":7})", ErrorCode::kBadMessage, "'request' must be a string"},
       {R"({"op":"unlock"})", ErrorCode::kBadMessage, "'keys'"},
       {R"({"op":"unlock","keys":["patient/1"],"token":"1"})", ErrorCode::kBadMessage, "beside 'keys'"},
-      {R"({"op":"unlock","token":281479271677953})", ErrorCode::kBadMessage, "'token' must be a decimal number of 64 bits in a string"},
+      {R"({"op":"unlock","token":281479271677953})", ErrorCode::kBadMessage,
+       "'token' must be a decimal number of 64 bits in a string"},
       {R"({"op":"unlock","token":"18446744073709551616"})", ErrorCode::kBadMessage, "'token'"},
       {R"({"op":"unlock","token":"-1"})", ErrorCode::kBadMessage, "'token'"},
       {R"({"op":"unlock","token":"1","lsn":"16B3748"})", ErrorCode::kBadMessage, "'lsn' must be a WAL position"},
@@ -99,8 +118,10 @@ TEST(DecodeRequest, NamesOperationFieldAndWhatIsAllowed) {
       {R"({"op":"watch","watch":{"types":"*"}})", ErrorCode::kBadMessage, "'watch.types' must be a list"},
       {R"({"op":"watch","watch":{"types":[""]}})", ErrorCode::kBadMessage, "'watch.types[0]' must not be empty"},
       {R"({"op":"watch","watch":{},"cursor":{"history":"h"}})", ErrorCode::kBadMessage, "'cursor.csn'"},
-      {R"({"op":"changed","changes":[{"key":"letter/1"}]})", ErrorCode::kBadMessage, "'changes[0].op' must be one of 'insert', 'update', 'delete'"},
-      {R"({"op":"changed","changes":[{"key":"letter/1","op":"update"},3]})", ErrorCode::kBadMessage, "'changes[1]' must be an object"},
+      {R"({"op":"changed","changes":[{"key":"letter/1"}]})", ErrorCode::kBadMessage,
+       "'changes[0].op' must be one of 'insert', 'update', 'delete'"},
+      {R"({"op":"changed","changes":[{"key":"letter/1","op":"update"},3]})", ErrorCode::kBadMessage,
+       "'changes[1]' must be an object"},
   });
 }
 
@@ -110,14 +131,18 @@ TEST(DecodeRequest, NamesWhatARegistrationLacks) {
       {R"({"op":"register","workstation":""})", ErrorCode::kBadMessage, "'workstation' must not be empty"},
       {R"({"op":"register","workstation":"a\tb"})", ErrorCode::kBadMessage, "control"},
       {R"({"op":"register","workstation":"a\u007f"})", ErrorCode::kBadMessage, "control"},
-      {R"({"op":"register","workstation":"W","kind":"robot"})", ErrorCode::kBadMessage, "must be one of 'workstation', 'tool'"},
+      {R"({"op":"register","workstation":"W","kind":"robot"})", ErrorCode::kBadMessage,
+       "must be one of 'workstation', 'tool'"},
       {R"({"op":"register","workstation":"W","lang":"fr"})", ErrorCode::kBadMessage, "must be one of 'de', 'en'"},
       {R"({"op":"register","workstation":"W","user":["anna"]})", ErrorCode::kBadMessage, "'user' must be a string"},
       {R"({"op":"resume"})", ErrorCode::kBadMessage, "'session'"},
       {R"({"op":"resume","session":17,"secret":"x"})", ErrorCode::kBadMessage, "'session'"},
+      {R"({"op":"resume","session":"0","secret":"x"})", ErrorCode::kBadMessage, "'session' must be the id"},
       {R"({"op":"resume","session":"17"})", ErrorCode::kBadMessage, "'secret'"},
-      {R"({"op":"resume","session":"17","secret":"x","reclaim":[{"key":"patient/1"}]})", ErrorCode::kBadMessage, "'reclaim[0].token'"},
-      {R"({"op":"resume","session":"17","secret":"x","reclaim":[{"key":"1","token":"1"}]})", ErrorCode::kBadKey, "'reclaim[0].key'"},
+      {R"({"op":"resume","session":"17","secret":"x","reclaim":[{"key":"patient/1"}]})", ErrorCode::kBadMessage,
+       "'reclaim[0].token'"},
+      {R"({"op":"resume","session":"17","secret":"x","reclaim":[{"key":"1","token":"1"}]})", ErrorCode::kBadKey,
+       "'reclaim[0].key'"},
   });
   EXPECT_TRUE(decode_request(R"({"op":"register","ticket":"t"})"));
   EXPECT_TRUE(decode_request(R"({"op":"resume","ticket":"t"})"));
@@ -130,18 +155,24 @@ TEST(DecodeRequest, HoldsEveryLimit) {
   EXPECT_TRUE(decode_request(fmt::format(R"({{"op":"tell","to":"*","text":"{}"}})", text)));
   EXPECT_TRUE(decode_request(lock_of(kMaxKeysPerRequest)));
   expect_refused({
-      {fmt::format(R"({{"op":"register","workstation":"{}n"}})", name), ErrorCode::kTooLarge, "129 bytes, 128 are allowed"},
+      {fmt::format(R"({{"op":"register","workstation":"{}n"}})", name), ErrorCode::kTooLarge,
+       "129 bytes, 128 are allowed"},
       {fmt::format(R"({{"op":"register","workstation":"W","user":"{}n"}})", name), ErrorCode::kTooLarge, "'user'"},
-      {fmt::format(R"({{"op":"register","workstation":"W","password":"{}"}})", text), ErrorCode::kTooLarge, "'password'"},
-      {fmt::format(R"({{"op":"tell","to":"*","text":"{}t"}})", text), ErrorCode::kTooLarge, "4001 bytes, 4000 are allowed"},
+      {fmt::format(R"({{"op":"register","workstation":"W","password":"{}"}})", text), ErrorCode::kTooLarge,
+       "'password'"},
+      {fmt::format(R"({{"op":"tell","to":"*","text":"{}t"}})", text), ErrorCode::kTooLarge,
+       "4001 bytes, 4000 are allowed"},
       {fmt::format(R"({{"op":"lock","keys":["a/b"],"note":"{}n"}})", name), ErrorCode::kTooLarge, "'note'"},
       {fmt::format(R"({{"op":"lock","keys":["a/b"],"request":"{}"}})", name), ErrorCode::kTooLarge, "'request'"},
       {fmt::format(R"({{"op":"lock","keys":["a/{}"]}})", text), ErrorCode::kBadKey, "too long"},
       {fmt::format(R"({{"op":"locks","prefix":"{}"}})", text), ErrorCode::kTooLarge, "'prefix'"},
       {lock_of(kMaxKeysPerRequest + 1), ErrorCode::kTooManyKeys, "'keys' has 257 elements, 256 are allowed"},
-      {R"({"op":"watch","watch":{"types":[)" + repeated("\"a\",", kMaxWatchedTypes) + R"("a"]}})", ErrorCode::kTooLarge, "'watch.types'"},
-      {R"({"op":"resume","session":"1","secret":"x","reclaim":[)" + repeated("{},", kMaxReclaims) + "{}]}", ErrorCode::kTooLarge, "'reclaim'"},
-      {R"({"op":"changed","changes":[)" + repeated("{},", kMaxAnnouncedChanges) + "{}]}", ErrorCode::kTooManyKeys, "'changes'"},
+      {R"({"op":"watch","watch":{"types":[)" + repeated("\"a\",", kMaxWatchedTypes) + R"("a"]}})", ErrorCode::kTooLarge,
+       "'watch.types'"},
+      {R"({"op":"resume","session":"1","secret":"x","reclaim":[)" + repeated("{},", kMaxReclaims) + "{}]}",
+       ErrorCode::kTooLarge, "'reclaim'"},
+      {R"({"op":"changed","changes":[)" + repeated("{},", kMaxAnnouncedChanges) + "{}]}", ErrorCode::kTooManyKeys,
+       "'changes'"},
   });
 }
 
@@ -172,8 +203,8 @@ TEST(DecodeRequest, TakesSixteenLevelsAndNoMore) {
 }
 
 TEST(DecodeRequest, RefusesWhatIsNotUtf8BeforeAnythingElse) {
-  for (const auto* bytes : {"\x80", "\xc0\xaf", "\xc1\xbf", "\xe0\x80\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80",
-                            "\xff", "\xe2\x82", "M\xfcller"}) {
+  for (const auto* bytes : {"\x80", "\xc0\xaf", "\xc1\xbf", "\xe0\x80\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80",
+                            "\xf5\x80\x80\x80", "\xff", "\xe2\x82", "M\xfcller"}) {
     const auto bad = refused(std::string(R"({"op":"tell","to":"*","text":")") + bytes + "\"}");
     EXPECT_EQ(bad.error.code, ErrorCode::kBadUtf8);
     EXPECT_THAT(bad.error.message, HasSubstr("byte 3"));
@@ -190,7 +221,9 @@ TEST(DecodeRequest, NamesTheOperationsWhenOneIsUnknown) {
 }
 
 TEST(DecodeRequest, KeepsTheIdAsJsonText) {
-  const auto id = [](std::string_view json) { return decode_request(fmt::format(R"({{"op":"beat","id":{}}})", json))->id.json; };
+  const auto id = [](std::string_view json) {
+    return decode_request(fmt::format(R"({{"op":"beat","id":{}}})", json))->id.json;
+  };
   EXPECT_EQ(id("7"), "7");
   EXPECT_EQ(id("-9223372036854775808"), "-9223372036854775808");
   EXPECT_EQ(id("18446744073709551615"), "18446744073709551615");
@@ -202,11 +235,13 @@ TEST(DecodeRequest, KeepsTheIdAsJsonText) {
     EXPECT_THAT(bad.error.message, HasSubstr("'id'"));
     EXPECT_EQ(bad.id.json, "");
   }
-  EXPECT_THAT(refused(R"({"op":"beat","id":")" + std::string(kMaxRequestIdBytes + 1, 'i') + "\"}").error.message, HasSubstr("'id'"));
+  EXPECT_THAT(refused(R"({"op":"beat","id":")" + std::string(kMaxRequestIdBytes + 1, 'i') + "\"}").error.message,
+              HasSubstr("'id'"));
 }
 
 TEST(DecodeRequest, IgnoresUnknownFieldsAndTakesNullForAbsent) {
-  const auto request = decode_request(R"({"op":"lock","keys":["patient/1"],"wait_ms":null,"note":null,"future":{"a":[1.5e300]}})");
+  const auto request =
+      decode_request(R"({"op":"lock","keys":["patient/1"],"wait_ms":null,"note":null,"future":{"a":[1.5e300]}})");
   ASSERT_TRUE(request);
   EXPECT_EQ(std::get<Lock>(request->body), (Lock{{{"patient", "1"}}, milliseconds{0}, {}, {}}));
 }

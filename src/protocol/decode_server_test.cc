@@ -9,11 +9,12 @@ namespace {
 using ::testing::HasSubstr;
 
 TEST(DecodeFromServer, RefusesWhatIsNeitherReplyNorEvent) {
-  for (const auto* json : {"", "[]", "{}", "{\"re\":1}", "7", "{\"event\":7}", "{\"ok\":1}", "{\"ok\":false}", "\xff",
-                           R"({"ok":true,"token":9,"keys":[]})", R"({"ok":true,"token":"9","keys":["patient/1"],"tokens":{}})",
-                           R"({"ok":true,"welcome":7})", R"({"ok":true,"locks":[{}]})", R"({"ok":true,"redirect":{"port":70000}})",
-                           R"({"event":"changes","csn":"1","time":"2026-13-01T00:00:00.000000Z"})",
-                           R"({"event":"session.joined"})", R"({"event":"session.state","session":"1","state":"gone"})"}) {
+  for (const auto* json :
+       {"", "[]", "{}", "{\"re\":1}", "7", "{\"event\":7}", "{\"ok\":1}", "{\"ok\":false}", "\xff",
+        R"({"ok":true,"token":9,"keys":[]})", R"({"ok":true,"token":"9","keys":["patient/1"],"tokens":{}})",
+        R"({"ok":true,"welcome":7})", R"({"ok":true,"locks":[{}]})", R"({"ok":true,"redirect":{"port":70000}})",
+        R"({"event":"changes","csn":"1","time":"2026-13-01T00:00:00.000000Z"})", R"({"event":"session.joined"})",
+        R"({"event":"session.state","session":"1","state":"gone"})"}) {
     const auto message = decode_from_server(json);
     ASSERT_FALSE(message) << json;
     EXPECT_EQ(message.error().code, ErrorCode::kBadMessage) << json;
@@ -27,7 +28,8 @@ TEST(DecodeFromServer, IgnoresUnknownEventsAndFields) {
 }
 
 TEST(DecodeFromServer, TakesAnUnknownErrorCodeOfANewerNodeAsInternal) {
-  const auto message = decode_from_server(R"({"ok":false,"error":{"code":"full_moon","message":"wait","retry_after_ms":5}})");
+  const auto message =
+      decode_from_server(R"({"ok":false,"error":{"code":"full_moon","message":"wait","retry_after_ms":5}})");
   const auto& refused = std::get<Refused>(std::get<Reply>(*message).body);
   EXPECT_EQ(refused.error.code, ErrorCode::kInternal);
   EXPECT_EQ(refused.error.message, "wait");
@@ -41,7 +43,8 @@ TEST(DecodeFromServer, GivesEachKeyTheGrantsTokenWhenNoneAreListed) {
 }
 
 TEST(DecodeFromServer, NamesTheFieldThatIsWrong) {
-  const auto message = decode_from_server(R"({"ok":true,"welcome":{"session":"1","locks":[{"key":"a/1","token":"x"}]}})");
+  const auto message =
+      decode_from_server(R"({"ok":true,"welcome":{"session":"1","locks":[{"key":"a/1","token":"x"}]}})");
   EXPECT_THAT(message.error().message, HasSubstr("'welcome.locks[0].token'"));
 }
 

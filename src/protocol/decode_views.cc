@@ -81,8 +81,9 @@ RequestId read_id(const Fields& fields, std::string_view name) {
   } else if (value->is_string() && value->get_string().size() <= kMaxRequestIdBytes) {
     append_json_string(id.json, {value->get_string().data(), value->get_string().size()});
   } else {
-    fields.complain(ErrorCode::kBadMessage, name,
-                    fmt::format("must be a whole number of 64 bits or a string of at most {} bytes", kMaxRequestIdBytes));
+    fields.complain(
+        ErrorCode::kBadMessage, name,
+        fmt::format("must be a whole number of 64 bits or a string of at most {} bytes", kMaxRequestIdBytes));
   }
   return id;
 }

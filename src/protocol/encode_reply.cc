@@ -104,7 +104,9 @@ struct BodyWriter {
     const auto begin = out.size();
     out += status.json.empty() ? std::string_view("{}") : std::string_view(status.json);
     // Raw line ends can stand only between tokens, but would end the message of a line client.
-    std::replace_if(out.begin() + static_cast<std::ptrdiff_t>(begin), out.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');
+    std::replace_if(
+        out.begin() + static_cast<std::ptrdiff_t>(begin), out.end(), [](char c) { return c == '\n' || c == '\r'; },
+        ' ');
   }
   void operator()(const WatchReply& watch) const { append_json(json.field("cursor"), watch.cursor); }
   void operator()(const Refused& refused) const { append_error(json.field("error"), refused); }

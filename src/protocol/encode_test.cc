@@ -64,8 +64,12 @@ TEST(EncodeRefused, TellsCodeMessageHintHolderAndDelay) {
   LockView holder;
   holder.key = {"patient", "1"};
   std::string out;
-  encode_refused(out, {"1"}, {{ErrorCode::kHeld, "lock: patient/1: held", "Ask."}, holder, milliseconds{2000}}, Language::kEnglish);
-  EXPECT_THAT(out, HasSubstr(R"({"re":1,"ok":false,"error":{"code":"held","message":"lock: patient/1: held","hint":"Ask.","holder":{"key":"patient/1",)"));
+  encode_refused(out, {"1"}, {{ErrorCode::kHeld, "lock: patient/1: held", "Ask."}, holder, milliseconds{2000}},
+                 Language::kEnglish);
+  EXPECT_THAT(
+      out,
+      HasSubstr(
+          R"({"re":1,"ok":false,"error":{"code":"held","message":"lock: patient/1: held","hint":"Ask.","holder":{"key":"patient/1",)"));
   EXPECT_THAT(out, HasSubstr(R"("retry_after_ms":2000}})"));
   out.clear();
   encode_refused(out, {}, {{ErrorCode::kNotHeld, "x", ""}, {}, {}}, Language::kEnglish);
@@ -111,13 +115,13 @@ TEST(Modes, HaveTheirNamesFromTheConfiguration) {
 }
 
 TEST(ValidUtf8, KnowsTheBordersOfRfc3629) {
-  for (const auto* good : {"", "a", "\x7f", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xee\x80\x80", "\xef\xbf\xbf",
-                           "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf", "12345678Größe und mehr"}) {
+  for (const auto* good : {"", "a", "\x7f", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xee\x80\x80",
+                           "\xef\xbf\xbf", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf", "12345678Größe und mehr"}) {
     EXPECT_TRUE(valid_utf8(good)) << good;
   }
-  for (const auto* bad : {"\x80", "\xbf", "\xc0\x80", "\xc1\xbf", "\xc2", "\xc2 ", "\xe0\x9f\xbf", "\xed\xa0\x80", "\xed\xbf\xbf",
-                          "\xe2\x82", "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xf8\x88\x80\x80\x80", "\xfe",
-                          "12345678\xff", "1234567\xc3"}) {
+  for (const auto* bad : {"\x80", "\xbf", "\xc0\x80", "\xc1\xbf", "\xc2", "\xc2 ", "\xe0\x9f\xbf", "\xed\xa0\x80",
+                          "\xed\xbf\xbf", "\xe2\x82", "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80",
+                          "\xf8\x88\x80\x80\x80", "\xfe", "12345678\xff", "1234567\xc3"}) {
     EXPECT_FALSE(valid_utf8(bad));
   }
 }

@@ -57,7 +57,8 @@ Status Document::parse(std::string_view text, std::size_t max_nesting) {
     return fail(ErrorCode::kTooLarge, fmt::format("read a message of {} bytes: {}", text.size(), error.what()));
   }
   if (!value_->is_object()) {
-    return fail(ErrorCode::kBadMessage, "read a message: it is JSON, but no object", "Send one JSON object per line or frame.");
+    return fail(ErrorCode::kBadMessage, "read a message: it is JSON, but no object",
+                "Send one JSON object per line or frame.");
   }
   return {};
 }
@@ -81,7 +82,8 @@ std::string Fields::checked_text(const boost::json::value& value, const Place& p
   const auto& json = value.get_string();
   const std::string_view text(json.data(), json.size());
   if (text.size() > rule.max_bytes) {
-    findings_.complain(ErrorCode::kTooLarge, place, fmt::format("has {} bytes, {} are allowed", text.size(), rule.max_bytes));
+    findings_.complain(ErrorCode::kTooLarge, place,
+                       fmt::format("has {} bytes, {} are allowed", text.size(), rule.max_bytes));
     return {};
   }
   for (const char c : text) {

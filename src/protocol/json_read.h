@@ -58,7 +58,7 @@ struct TextRule {
 
 struct ListRule {
   std::size_t max = std::numeric_limits<std::size_t>::max();
-  Presence presence = Presence::kOptional;    ///< required: present and with at least one element
+  Presence presence = Presence::kOptional;  ///< required: present and with at least one element
   ErrorCode too_many = ErrorCode::kTooLarge;
 };
 
@@ -99,7 +99,8 @@ class Fields {
 
  private:
   [[nodiscard]] const boost::json::array* list(std::string_view name, const ListRule& rule) const;
-  [[nodiscard]] std::string checked_text(const boost::json::value& value, const Place& place, const TextRule& rule) const;
+  [[nodiscard]] std::string checked_text(const boost::json::value& value, const Place& place,
+                                         const TextRule& rule) const;
   [[nodiscard]] RecordKey checked_key(const boost::json::value& value, const Place& place) const;
 
   const boost::json::object& object_;

@@ -248,8 +248,8 @@ struct Refused {
   std::optional<LockView> holder;
   std::optional<milliseconds> retry_after;  ///< kRateLimited, kReclaiming, kUnavailable
   friend bool operator==(const Refused& a, const Refused& b) {
-    return a.error.code == b.error.code && a.error.message == b.error.message && a.error.hint == b.error.hint &&
-           a.holder == b.holder && a.retry_after == b.retry_after;
+    return a.error.code == b.error.code && a.error.message == b.error.message &&
+           a.error.hint == b.error.hint && a.holder == b.holder && a.retry_after == b.retry_after;
   }
 };
 using ReplyBody = std::variant<Welcome, Redirect, Granted, Done, BeatReply, Broken, Delivered, SessionList, LockList,

@@ -12,7 +12,16 @@ constexpr std::string_view kUnlock = R"({"op":"unlock","id":1743,"keys":["patien
 constexpr std::string_view kBeat = R"({"op":"beat","id":1744})";
 
 LockView sample_lock() {
-  return {{"patient", "4711"}, {281479271677953}, {17}, "Empfang 1", "anna", "192.0.2.7", {}, "Befund", LockState::kHeld, 0};
+  return {{"patient", "4711"},
+          {281479271677953},
+          {17},
+          "Empfang 1",
+          "anna",
+          "192.0.2.7",
+          {},
+          "Befund",
+          LockState::kHeld,
+          0};
 }
 
 void decode(benchmark::State& state, std::string_view message) {

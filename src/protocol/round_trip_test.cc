@@ -86,9 +86,10 @@ void append_utf8(std::string& out, char32_t point) {
 
 /// Text without control characters, of up to `max_bytes`.
 rc::Gen<std::string> some_text(std::size_t max_bytes) {
-  const auto point = rc::gen::oneOf(rc::gen::inRange<std::uint32_t>(0x20, 0x7f), rc::gen::inRange<std::uint32_t>(0xa0, 0xd800),
-                                    rc::gen::inRange<std::uint32_t>(0xe000, 0x110000),
-                                    rc::gen::element<std::uint32_t>('"', '\\', '/', 0x2028, 0x10ffff));
+  const auto point =
+      rc::gen::oneOf(rc::gen::inRange<std::uint32_t>(0x20, 0x7f), rc::gen::inRange<std::uint32_t>(0xa0, 0xd800),
+                     rc::gen::inRange<std::uint32_t>(0xe000, 0x110000),
+                     rc::gen::element<std::uint32_t>('"', '\\', '/', 0x2028, 0x10ffff));
   return rc::gen::map(rc::gen::container<std::vector<std::uint32_t>>(point), [max_bytes](const auto& points) {
     std::string out;
     for (const auto value : points) {
@@ -135,7 +136,8 @@ void expect_same(const RequestId& id, T body) {
 RC_GTEST_PROP(RoundTripProperty, KeepsAnyLockAndUnlock, ()) {
   RequestId id;
   append_json_string(id.json, *some_text(kMaxRequestIdBytes));
-  expect_same(id, Lock{some_keys(), milliseconds{*rc::gen::inRange(0, 600'001)}, *some_text(kMaxRequestIdBytes), some_name()});
+  expect_same(
+      id, Lock{some_keys(), milliseconds{*rc::gen::inRange(0, 600'001)}, *some_text(kMaxRequestIdBytes), some_name()});
   Unlock unlock{some_keys(), {}, {}, coin(), *some_text(kMaxRequestIdBytes)};
   if (coin()) {
     unlock.keys.clear();
@@ -150,12 +152,13 @@ RC_GTEST_PROP(RoundTripProperty, KeepsAnyLockAndUnlock, ()) {
 RC_GTEST_PROP(RoundTripProperty, KeepsAnyRegistration, ()) {
   Register request;
   request.user = some_name();
-  request.password = *rc::gen::map(rc::gen::container<std::vector<std::uint32_t>>(rc::gen::inRange<std::uint32_t>(0, 0x7ff)),
-                                   [](const auto& points) {
-                                     std::string out;
-                                     std::ranges::for_each(points, [&](auto p) { append_utf8(out, p); });
-                                     return out;
-                                   });
+  request.password =
+      *rc::gen::map(rc::gen::container<std::vector<std::uint32_t>>(rc::gen::inRange<std::uint32_t>(0, 0x7ff)),
+                    [](const auto& points) {
+                      std::string out;
+                      std::ranges::for_each(points, [&](auto p) { append_utf8(out, p); });
+                      return out;
+                    });
   request.workstation = nonempty_text(kMaxNameBytes);
   request.app = some_name();
   request.watch = {{nonempty_text(kMaxRecordTypeBytes)}, coin(), coin()};
@@ -171,11 +174,18 @@ RC_GTEST_PROP(RoundTripProperty, KeepsAnyRegistration, ()) {
 }
 
 RC_GTEST_PROP(RoundTripProperty, KeepsAnyMessageOfTheServer, ()) {
-  const SessionView from{{some_number()}, some_name(), some_name(), some_name(), some_name(), SessionKind::kTool, SessionState::kActive,
-                         some_time()};
-  const LockView lock{some_key(), {some_number()}, {some_number()}, some_name(), some_name(), some_name(), some_time(), some_name(),
-                      LockState::kHeld, static_cast<std::uint32_t>(some_number())};
-  Changes changes{some_cursor(), {some_number()}, some_time(), {ChangeAuthor::How::kLock, {some_number()}, some_name(), some_name()}, {}, {}, {}};
+  const SessionView from{{some_number()}, some_name(),        some_name(),           some_name(),
+                         some_name(),     SessionKind::kTool, SessionState::kActive, some_time()};
+  const LockView lock{
+      some_key(),  {some_number()}, {some_number()}, some_name(),      some_name(),
+      some_name(), some_time(),     some_name(),     LockState::kHeld, static_cast<std::uint32_t>(some_number())};
+  Changes changes{some_cursor(),
+                  {some_number()},
+                  some_time(),
+                  {ChangeAuthor::How::kLock, {some_number()}, some_name(), some_name()},
+                  {},
+                  {},
+                  {}};
   for (auto& key : some_keys()) {
     changes.changes.push_back({key, ChangeOp::kUpdate, some_key(), {some_name()}});
   }
@@ -212,7 +222,8 @@ RC_GTEST_PROP(RoundTripProperty, AnyBytesBecomeAValidJsonString, (const std::str
 RC_GTEST_PROP(RoundTripProperty, AnyBytesAreTakenOrRefusedButNeverHarm, (const std::string& bytes)) {
   const auto request = decode_request(bytes);
   const auto reply = decode_from_server(bytes);
-  const bool explained = (request || !request.error().error.message.empty()) && (reply || reply.error().code == ErrorCode::kBadMessage);
+  const bool explained =
+      (request || !request.error().error.message.empty()) && (reply || reply.error().code == ErrorCode::kBadMessage);
   RC_ASSERT(explained);
 }
 

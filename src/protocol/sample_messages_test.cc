@@ -10,12 +10,14 @@ const RecordKey kLetter{"letter", R"(99,Größe\,1/2)"};
 const WallTime kTime{microseconds{1'795'316'645'123'456}};
 
 SessionView session() {
-  return {{17}, "Empfang 1", "anna", "192.0.2.7", "mein-programm 1.0", SessionKind::kWorkstation, SessionState::kSuspect, kTime};
+  return {
+      {17}, "Empfang 1", "anna", "192.0.2.7", "mein-programm 1.0", SessionKind::kWorkstation, SessionState::kSuspect,
+      kTime};
 }
 
 LockView lock() {
-  return {kPatient, FencingToken::of({{1}, 3}, 1), {17}, "Empfang 1", "anna", "2001:db8::7", kTime, "Befund \"neu\"",
-          LockState::kReleasing, 2};
+  return {kPatient,         FencingToken::of({{1}, 3}, 1), {17}, "Empfang 1", "anna", "2001:db8::7", kTime,
+          "Befund \"neu\"", LockState::kReleasing,         2};
 }
 
 Watch some_watch() { return {{"patient", "letter"}, false, true}; }
@@ -45,9 +47,16 @@ Welcome welcome(bool resumed) {
 }
 
 std::vector<RequestBody> session_requests() {
-  Register by_password{.user = "anna", .password = "geheim\"\\\n", .token = {}, .ticket = {}, .workstation = "Empfang 1",
-                       .app = "mein-programm 1.0", .kind = SessionKind::kTool, .language = Language::kGerman,
-                       .watch = some_watch(), .cursor = kCursor};
+  Register by_password{.user = "anna",
+                       .password = "geheim\"\\\n",
+                       .token = {},
+                       .ticket = {},
+                       .workstation = "Empfang 1",
+                       .app = "mein-programm 1.0",
+                       .kind = SessionKind::kTool,
+                       .language = Language::kGerman,
+                       .watch = some_watch(),
+                       .cursor = kCursor};
   Register by_token;
   by_token.token = kSecretHex;
   by_token.workstation = "Konsole";
@@ -103,21 +112,22 @@ std::vector<Request> sample_requests() {
 
 std::vector<Reply> sample_replies() {
   const FencingToken token = FencingToken::of({{1}, 3}, 9);
-  std::vector<ReplyBody> bodies{welcome(false),
-                                welcome(true),
-                                Redirect{2301, "t-1", milliseconds{10'000}},
-                                Granted{token, {{kPatient, token}, {kLetter, FencingToken::of({{1}, 3}, 2)}}, milliseconds{30'000}},
-                                Done{},
-                                BeatReply{kCursor},
-                                BeatReply{},
-                                Broken{{lock()}},
-                                Broken{},
-                                Delivered{2},
-                                SessionList{{session(), session()}, true},
-                                SessionList{},
-                                LockList{{lock()}, false},
-                                LockList{{}, true},
-                                StatusReply{R"({"node":"praxis-server","feed":{"state":"running","lag_bytes":0}})"}};
+  std::vector<ReplyBody> bodies{
+      welcome(false),
+      welcome(true),
+      Redirect{2301, "t-1", milliseconds{10'000}},
+      Granted{token, {{kPatient, token}, {kLetter, FencingToken::of({{1}, 3}, 2)}}, milliseconds{30'000}},
+      Done{},
+      BeatReply{kCursor},
+      BeatReply{},
+      Broken{{lock()}},
+      Broken{},
+      Delivered{2},
+      SessionList{{session(), session()}, true},
+      SessionList{},
+      LockList{{lock()}, false},
+      LockList{{}, true},
+      StatusReply{R"({"node":"praxis-server","feed":{"state":"running","lag_bytes":0}})"}};
   Refused held{{ErrorCode::kHeld, "lock: patient/4711: Anna holds it", "Ask her."}, lock(), {}};
   Refused limited{{ErrorCode::kRateLimited, "register: too many attempts", {}}, {}, milliseconds{2000}};
   bodies.emplace_back(held);
