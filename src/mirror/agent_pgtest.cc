@@ -26,7 +26,7 @@ class AgentTest : public ::testing::Test {
     settings_.directory = scratch_.path() / "pg";
     settings_.superuser_password = "scratch";
     settings_.sync_initdb = false;
-    settings_.settings = {{"shared_buffers", "16MB"}, {"full_page_writes", "off"}};
+    settings_.settings = {{"shared_buffers", "16MB"}, {"fsync", "off"}};
   }
   ~AgentTest() override {
     OwnedServer server(settings_, os::null_log(), clock_);

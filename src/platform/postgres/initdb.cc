@@ -1,5 +1,6 @@
 // Creating a private server's directory and its settings.
 #include <fcntl.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -88,6 +89,18 @@ Status remove_tree(const fs::path& path) {
   return {};
 }
 
+/// A node that was killed leaves its initdb running, which would fill the directory under our hands.
+Status end_initdb(const fs::path& target, const Clock& clock) {
+  std::vector<int> left = initdb_processes(target);
+  for (const int pid : processes_in(target)) left.push_back(pid);
+  for (const int pid : left) {
+    if (!os::signal_and_wait(pid, SIGKILL, Deadline::in(clock, seconds{10}), clock)) {
+      return fail(ErrorCode::kTimedOut, fmt::format("end the orphaned initdb process {}: it still runs", pid));
+    }
+  }
+  return {};
+}
+
 /// Removes the password's file whatever happens.
 class PasswordFile {
  public:
@@ -158,6 +171,7 @@ Status OwnedServer::initialise() {
   if (initialised()) return {};
   if (auto prepared = prepare_directories(); !prepared) return prepared;
   const fs::path target = settings_.directory / "data.new";
+  if (auto ended = end_initdb(target, clock_); !ended) return ended;
   if (auto removed = remove_tree(target); !removed) return removed;
   if (auto made = os::make_directories(target, 0700); !made) return made;
   if (auto given = give_to_server(target); !given) return given;

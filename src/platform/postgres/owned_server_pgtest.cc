@@ -27,7 +27,7 @@ class OwnedServerTest : public ::testing::Test {
     settings_.directory = scratch_.path() / "pg";
     settings_.superuser_password = "it's \\secret";
     settings_.sync_initdb = false;
-    settings_.settings = {{"shared_buffers", "16MB"}};
+    settings_.settings = {{"shared_buffers", "16MB"}, {"fsync", "off"}};
   }
   ~OwnedServerTest() override { EXPECT_TRUE(server().clear_up(in(seconds{60}))); }
   OwnedServer server() { return {settings_, os::null_log(), clock_}; }

@@ -6,19 +6,42 @@
 #include <fstream>
 
 #include "base/ids.h"
+#include "platform/os/file.h"
 
 namespace verbund::postgres {
 namespace {
 
 namespace fs = std::filesystem;
 
-/// postgres(1), also after a package upgrade has replaced the file on disk.
-bool is_postgres(int pid) {
+/// Name of the program, also after a package upgrade has replaced the file on disk.
+std::string program_of(int pid) {
   const auto executable = os::process_executable(pid);
-  if (!executable) return false;
+  if (!executable) return {};
   std::string name = fs::path(*executable).filename();
   if (const auto deleted = name.find(" (deleted)"); deleted != std::string::npos) name.resize(deleted);
-  return name == "postgres";
+  return name;
+}
+
+bool is_postgres(int pid) { return program_of(pid) == "postgres"; }
+
+/// Every process for which `wanted` holds.
+template <typename Condition>
+std::vector<int> processes(Condition wanted) {
+  std::vector<int> found;
+  std::error_code error;
+  for (fs::directory_iterator at("/proc", error), end; !error && at != end; at.increment(error)) {
+    const auto number = parse_u64(at->path().filename().string());
+    if (number && *number <= 1U << 30 && wanted(static_cast<int>(*number))) found.push_back(static_cast<int>(*number));
+  }
+  return found;
+}
+
+/// One of the process's arguments is `word`.
+bool has_argument(int pid, std::string_view word) {
+  const auto text = os::read_file(fmt::format("/proc/{}/cmdline", pid), 64 * 1024);
+  if (!text) return false;
+  const std::string framed = '\0' + *text + '\0';
+  return framed.find('\0' + std::string(word) + '\0') != std::string::npos;
 }
 
 bool works_in(int pid, const fs::path& data) {
@@ -47,15 +70,11 @@ int postmaster_pid(const fs::path& data) {
 
 std::vector<int> processes_in(const fs::path& data) {
   const fs::path real = real_path(data);
-  std::vector<int> found;
-  std::error_code error;
-  for (fs::directory_iterator at("/proc", error), end; !error && at != end; at.increment(error)) {
-    const auto number = parse_u64(at->path().filename().string());
-    if (!number || *number > 1U << 30) continue;
-    const int pid = static_cast<int>(*number);
-    if (works_in(pid, real) && is_postgres(pid)) found.push_back(pid);
-  }
-  return found;
+  return processes([&](int pid) { return works_in(pid, real) && is_postgres(pid); });
+}
+
+std::vector<int> initdb_processes(const fs::path& data) {
+  return processes([&](int pid) { return program_of(pid) == "initdb" && has_argument(pid, data.string()); });
 }
 
 bool alive(int pid) {

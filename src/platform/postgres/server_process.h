@@ -15,6 +15,8 @@ namespace verbund::postgres {
 int postmaster_pid(const std::filesystem::path& data);
 /// Every postgres process whose working directory is `data`: backends may outlive a killed postmaster.
 std::vector<int> processes_in(const std::filesystem::path& data);
+/// initdb processes that fill `data` on behalf of a node that was killed.
+std::vector<int> initdb_processes(const std::filesystem::path& data);
 /// Still there and no zombie; reaps it when it was our child.
 bool alive(int pid);
 
