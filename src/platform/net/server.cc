@@ -46,10 +46,10 @@ void Server::Impl::accepted(int fd, PeerAddress address, std::uint16_t port) {
 }
 
 void Server::Impl::refuse(int fd, std::string_view why) {
-  ::close(fd);
   refused_total.add();
   // The first is told at once, the rest as a sum by check_deadlines: a flood must not fill the log.
   if (refused_since_logged++ == 0) log.warning("net.refused", {{"limit", why}, {"connections", connections.size()}});
+  ::close(fd);
 }
 
 Connection* Server::Impl::connection(std::uint64_t id) {
