@@ -17,6 +17,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "platform/postgres/connection.h"
+#include "platform/postgres/migrations.h"
 
 namespace verbund::feed {
 
@@ -87,6 +88,9 @@ struct FeedEvents {
   std::function<void(std::string reason, Cursor)> on_snapshot;    ///< history forked or was reconciled
   std::function<void(FeedState, std::string reason)> on_state;
 };
+
+/// Schema `feed` of the mid-tier database; to be run before Feed::start.
+postgres::MigrationSet migrations();
 
 class Feed {
  public:

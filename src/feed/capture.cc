@@ -1,0 +1,287 @@
+#include "feed/capture.h"
+
+#include "feed/event_text.h"
+
+namespace verbund::feed {
+namespace {
+
+/// The stream is looked at this often even when nothing comes: positions are kept, the peer is probed.
+constexpr seconds kIdleWait{1};
+/// Data sent to a peer that vanished makes TCP_USER_TIMEOUT notice it; mere reading does not.
+constexpr seconds kProbeEvery{10};
+/// A position without changes is stored this seldom: storing writes WAL itself, which would be news again.
+constexpr seconds kStorePositionEvery{60};
+constexpr std::uint64_t kStorePositionBytes = 16 * 1024 * 1024;
+/// A chunk is applied earlier when its rows are large.
+constexpr std::size_t kChunkBytes = 32 * 1024 * 1024;
+
+constexpr std::string_view kAuthorPrefix = "verbund.by";
+constexpr std::string_view kChangedPrefix = "verbund.changed";
+
+Status check_columns(const CapturedTable& table, const pgoutput::Tuple& tuple) {
+  if (tuple.size() == table.columns.size()) return {};
+  return fail(ErrorCode::kBadStream, fmt::format("pgoutput: a row of {} has {} columns, its relation {}", table.shown,
+                                                 tuple.size(), table.columns.size()));
+}
+
+/// The key's values, from the new row or, where they are unchanged and out of line, from the old one.
+std::string key_of(const CapturedTable& table, const pgoutput::Tuple& row, const pgoutput::Tuple* old) {
+  std::vector<std::string_view> parts;
+  for (const std::size_t column : table.key) {
+    const bool elsewhere = row[column].kind == pgoutput::Value::Kind::kUnchanged && old != nullptr && !old->empty();
+    parts.push_back(elsewhere ? (*old)[column].text : row[column].text);
+  }
+  return join_key(parts);
+}
+
+/// Copies the values out of the stream's buffer; returns their size.
+std::size_t copy_row(const pgoutput::Tuple& tuple, const pgoutput::Tuple* old, const CapturedTable& table, RowChange& change) {
+  std::size_t bytes = 0;
+  change.row.resize(tuple.size());
+  for (std::size_t i = 0; i < tuple.size(); ++i) {
+    using Kind = pgoutput::Value::Kind;
+    if (tuple[i].kind == Kind::kText) {
+      change.row[i] = std::string(tuple[i].text);
+      bytes += tuple[i].text.size();
+    } else if (tuple[i].kind == Kind::kUnchanged) {
+      const bool in_key = std::ranges::find(table.key, i) != table.key.end();
+      if (in_key && old != nullptr && !old->empty() && (*old)[i].kind == Kind::kText) {
+        change.row[i] = std::string((*old)[i].text);
+      } else {
+        change.unchanged.push_back(static_cast<std::uint16_t>(i));
+      }
+    }
+  }
+  return bytes + tuple.size() * sizeof(Row::value_type);
+}
+
+}  // namespace
+
+Error Capture::run() {
+  auto started = prepared_.stream.start(settings_.slot, stored_, settings_.publication);
+  if (!started) return std::move(started.error());
+  for (;;) {
+    if (auto stepped = step(); !stepped) return std::move(stepped.error());
+  }
+}
+
+Status Capture::step() {
+  nanoseconds wait = kIdleWait;
+  if (batch_began_ && !in_transaction_) wait = std::max(nanoseconds{0}, *batch_began_ + settings_.batch_wait - clock_.now());
+  auto event = prepared_.stream.next(wait);
+  if (!event) {
+    // Told to stop: what has come whole is worth keeping.
+    if (event.error().code == ErrorCode::kCancelled && !in_transaction_) {
+      if (auto kept = commit_batch(); !kept) return kept;
+    }
+    return pass(event);
+  }
+  using Kind = postgres::ReplicationStream::Event::Kind;
+  if (event->kind != Kind::kIdle) {
+    events_.on_message();
+    server_end_ = std::max(server_end_, event->wal_end);
+  }
+  if (event->kind == Kind::kData) {
+    if (auto taken = take(event->data); !taken) return taken;
+  }
+  // Transactions that turn out empty leave steps too.
+  const bool full = step_rows_ >= settings_.batch_changes || step_bytes_ >= kChunkBytes || steps_.size() >= 4 * settings_.batch_changes;
+  if (full) return in_transaction_ ? flush_chunk() : commit_batch();
+  if (in_transaction_ || prepared_.stream.ready()) return {};
+  if (anything_ && settings_.batch_wait > milliseconds{0} && clock_.now() < *batch_began_ + settings_.batch_wait) return {};
+  const bool quiet = event->kind == Kind::kKeepalive;
+  if (auto committed = commit_batch(); !committed) return committed;
+  // Everything up to a keepalive's end of WAL has been decoded and sent before it.
+  if (quiet) tell_passed(event->wal_end);
+  return keep_position();
+}
+
+Status Capture::take(std::string_view data) {
+  auto message = pgoutput::decode(data);
+  if (!message) return pass(message);
+  return std::visit([this](const auto& each) { return take(each); }, *message);
+}
+
+Status Capture::take(const pgoutput::Begin& begin) {
+  if (in_transaction_) return fail(ErrorCode::kBadStream, "pgoutput: Begin inside a transaction");
+  in_transaction_ = true;
+  skipping_ = begin.final_lsn < stored_;
+  transaction_lsn_ = begin.final_lsn;
+  if (!skipping_) steps_.emplace_back(Begun{begin.xid, begin.final_lsn, begin.commit_time});
+  return {};
+}
+
+Status Capture::take(const pgoutput::Commit& commit) {
+  if (!in_transaction_) return fail(ErrorCode::kBadStream, "pgoutput: Commit outside a transaction");
+  in_transaction_ = false;
+  if (!skipping_) steps_.emplace_back(Committed{});
+  skipping_ = false;
+  complete_ = std::max(complete_, commit.end_lsn);
+  if (!batch_began_) batch_began_ = clock_.now();
+  return {};
+}
+
+Status Capture::take(const pgoutput::Relation& relation) {
+  const std::string_view schema = relation.schema.empty() ? "pg_catalog" : relation.schema;
+  const auto index = prepared_.tables.find(schema, relation.table);
+  relations_[relation.id] = index;
+  if (!index) return {};
+  const CapturedTable& table = prepared_.tables.all[*index];
+  const auto same = [](const pgoutput::RelationColumn& left, const Column& right) {
+    return left.name == right.name && left.type == right.type && left.modifier == right.modifier;
+  };
+  if (std::ranges::equal(relation.columns, table.columns, same)) return {};
+  // A column's default for old rows, or a rewrite, is not in the log: only a new copy is right.
+  return fail(ErrorCode::kSnapshotNeeded, fmt::format("columns of {} changed", table.shown));
+}
+
+Result<std::optional<std::size_t>> Capture::table_of(std::uint32_t relation) const {
+  if (!in_transaction_) return fail(ErrorCode::kBadStream, "pgoutput: a change outside a transaction");
+  const auto found = relations_.find(relation);
+  if (found == relations_.end()) return fail(ErrorCode::kBadStream, fmt::format("pgoutput: relation {} was not described", relation));
+  if (skipping_ || !found->second) return std::nullopt;
+  if (transaction_lsn_ < prepared_.tables.all[*found->second].since) return std::nullopt;
+  return found->second;
+}
+
+Status Capture::add(RowChange change, std::size_t bytes) {
+  step_bytes_ += bytes + sizeof(Step);
+  ++step_rows_;
+  anything_ = true;
+  steps_.emplace_back(std::move(change));
+  return {};
+}
+
+Status Capture::take(const pgoutput::Insert& insert) {
+  auto index = table_of(insert.relation);
+  if (!index) return pass(index);
+  if (!*index) return {};
+  const CapturedTable& table = prepared_.tables.all[**index];
+  if (auto checked = check_columns(table, insert.row); !checked) return checked;
+  RowChange change{RowOp::kInsert, **index, key_of(table, insert.row, nullptr), {}, {}, {}};
+  const std::size_t bytes = copy_row(insert.row, nullptr, table, change);
+  if (!change.unchanged.empty()) return fail(ErrorCode::kBadStream, "pgoutput: an inserted row with an unchanged value");
+  return add(std::move(change), bytes);
+}
+
+Status Capture::take(const pgoutput::Update& update) {
+  auto index = table_of(update.relation);
+  if (!index) return pass(index);
+  if (!*index) return {};
+  const CapturedTable& table = prepared_.tables.all[**index];
+  if (auto checked = check_columns(table, update.row); !checked) return checked;
+  const bool has_old = update.old_kind != pgoutput::OldTuple::kNone;
+  if (has_old) {
+    if (auto checked = check_columns(table, update.old); !checked) return checked;
+  }
+  const pgoutput::Tuple* old = has_old ? &update.old : nullptr;
+  RowChange change{RowOp::kUpdate, **index, key_of(table, update.row, old), {}, {}, {}};
+  if (has_old) {
+    if (std::string was = key_of(table, update.old, nullptr); was != change.key) change.was_key = std::move(was);
+  }
+  const std::size_t bytes = copy_row(update.row, old, table, change);
+  return add(std::move(change), bytes);
+}
+
+Status Capture::take(const pgoutput::Delete& gone) {
+  auto index = table_of(gone.relation);
+  if (!index) return pass(index);
+  if (!*index) return {};
+  const CapturedTable& table = prepared_.tables.all[**index];
+  if (auto checked = check_columns(table, gone.old); !checked) return checked;
+  return add({RowOp::kDelete, **index, key_of(table, gone.old, nullptr), {}, {}, {}}, 0);
+}
+
+Status Capture::take(const pgoutput::Truncate& truncate) {
+  Truncated step;
+  for (const std::uint32_t relation : truncate.relations) {
+    auto index = table_of(relation);
+    if (!index) return pass(index);
+    if (*index) step.tables.push_back(**index);
+  }
+  if (step.tables.empty()) return {};
+  anything_ = true;
+  ++step_rows_;
+  steps_.emplace_back(std::move(step));
+  return {};
+}
+
+Status Capture::take(const pgoutput::LogicalMessage& message) {
+  if (!message.transactional || !in_transaction_ || skipping_) return {};
+  if (message.prefix == kAuthorPrefix) {
+    if (const auto session = parse_u64(message.content)) steps_.emplace_back(Author{SessionId{*session}});
+    return {};
+  }
+  if (message.prefix != kChangedPrefix) return {};
+  auto records = read_announcement(message.content);
+  if (!records) {
+    log_.warning("feed.announcement_ignored", {{"reason", records.error().message}, {"lsn", to_string(message.lsn)}});
+    return {};
+  }
+  for (auto& [op, key] : *records) steps_.emplace_back(Announced{op, std::move(key)});
+  step_rows_ += records->size();
+  anything_ = anything_ || !records->empty();
+  return {};
+}
+
+Status Capture::begin_mid_tier() {
+  if (mid_tier_transaction_) return {};
+  auto begun = prepared_.mid_tier.begin();
+  if (!begun) return pass(begun, "mid-tier");
+  mid_tier_transaction_.emplace(std::move(*begun));
+  return {};
+}
+
+Status Capture::flush_chunk() {
+  if (auto begun = begin_mid_tier(); !begun) return begun;
+  if (auto applied = applier_.apply(std::exchange(steps_, {}), std::nullopt); !applied) return pass(applied, "mid-tier");
+  events_.on_changes(step_rows_);
+  step_rows_ = 0;
+  step_bytes_ = 0;
+  return {};
+}
+
+Status Capture::commit_batch() {
+  batch_began_.reset();
+  if (!anything_) {
+    steps_.clear();
+    if (complete_ > passed_) tell_passed(complete_);
+    return {};
+  }
+  if (auto begun = begin_mid_tier(); !begun) return begun;
+  if (auto applied = applier_.apply(std::exchange(steps_, {}), complete_); !applied) return pass(applied, "mid-tier");
+  auto committed = mid_tier_transaction_->commit();
+  mid_tier_transaction_.reset();
+  if (!committed) return pass(committed, "mid-tier");
+  stored_ = complete_;
+  stored_at_ = clock_.now();
+  anything_ = false;
+  events_.on_changes(std::exchange(step_rows_, 0));
+  step_bytes_ = 0;
+  for (TransactionEvent& event : applier_.take_events()) events_.on_transaction(std::move(event));
+  tell_passed(stored_);
+  return prepared_.stream.confirm(stored_);
+}
+
+void Capture::tell_passed(Lsn passed) {
+  if (passed <= passed_ && passed_ != stored_) return;
+  passed_ = std::max(passed_, passed);
+  events_.on_passed(passed_, std::max(server_end_, passed_));
+}
+
+Status Capture::keep_position() {
+  const TimePoint now = clock_.now();
+  const bool due = passed_.value > stored_.value + kStorePositionBytes || now >= stored_at_ + kStorePositionEvery;
+  if (passed_ > stored_ && due) {
+    if (auto moved = move_position(prepared_.mid_tier, passed_, applier_.head().csn); !moved) return pass(moved, "mid-tier");
+    stored_ = passed_;
+    stored_at_ = now;
+    told_at_ = now;
+    return prepared_.stream.confirm(stored_);
+  }
+  if (now < told_at_ + kProbeEvery) return {};
+  told_at_ = now;
+  return prepared_.stream.confirm(stored_);
+}
+
+}  // namespace verbund::feed

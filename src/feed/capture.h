@@ -1,0 +1,76 @@
+#pragma once
+/// Reads the stream, batches it, commits batches in the mid-tier, then hands events on and confirms the slot. One thread.
+#include <functional>
+
+#include "feed/applier.h"
+#include "feed/pgoutput.h"
+#include "feed/setup.h"
+
+namespace verbund::feed {
+
+/// What the capture thread tells its owner; called from it, in this order per batch.
+struct CaptureEvents {
+  std::function<void(TransactionEvent)> on_transaction;
+  std::function<void(Lsn passed, Lsn server_end)> on_passed;
+  std::function<void()> on_message;                ///< something came from the server
+  std::function<void(std::uint64_t changes)> on_changes;
+};
+
+class Capture {
+ public:
+  Capture(const FeedSettings& settings, Prepared& prepared, CaptureEvents events, const Clock& clock, Log& log)
+      : settings_(settings), prepared_(prepared), events_(std::move(events)), clock_(clock), log_(log),
+        applier_(prepared.tables, prepared.mid_tier, prepared.position.head, settings.term, settings.listed_changes_per_event),
+        stored_(prepared.position.lsn), passed_(stored_), stored_at_(clock.now()), told_at_(stored_at_) {}
+
+  /// Until the stream is interrupted (kCancelled) or something fails.
+  Error run();
+
+ private:
+  Status step();
+  Status take(std::string_view data);
+  Status take(const pgoutput::Begin& begin);
+  Status take(const pgoutput::Commit& commit);
+  Status take(const pgoutput::Origin&) { return {}; }
+  Status take(const pgoutput::Relation& relation);
+  Status take(const pgoutput::Type&) { return {}; }
+  Status take(const pgoutput::Insert& insert);
+  Status take(const pgoutput::Update& update);
+  Status take(const pgoutput::Delete& gone);
+  Status take(const pgoutput::Truncate& truncate);
+  Status take(const pgoutput::LogicalMessage& message);
+  /// The captured table that a change is for; nullopt: not ours, or in the shadow already.
+  Result<std::optional<std::size_t>> table_of(std::uint32_t relation) const;
+  Status add(RowChange change, std::size_t bytes);
+  Status flush_chunk();
+  Status commit_batch();
+  Status keep_position();
+  Status begin_mid_tier();
+  void tell_passed(Lsn passed);
+
+  const FeedSettings& settings_;
+  Prepared& prepared_;
+  CaptureEvents events_;
+  const Clock& clock_;
+  Log& log_;
+  Applier applier_;
+
+  std::unordered_map<std::uint32_t, std::optional<std::size_t>> relations_;
+  std::optional<postgres::Connection::Transaction> mid_tier_transaction_;
+  std::vector<Step> steps_;
+  std::size_t step_rows_ = 0;     // rows in steps_
+  std::size_t step_bytes_ = 0;
+  bool anything_ = false;         // the batch holds changes, in steps_ or applied already
+  std::optional<TimePoint> batch_began_;
+  bool in_transaction_ = false;   // of the source
+  bool skipping_ = false;
+  Lsn transaction_lsn_;
+  Lsn complete_;                  // end of the last whole transaction in the batch
+  Lsn stored_;                    // position in the mid-tier, confirmed to the slot
+  Lsn passed_;
+  Lsn server_end_;
+  TimePoint stored_at_;
+  TimePoint told_at_;
+};
+
+}  // namespace verbund::feed

@@ -1,0 +1,200 @@
+#include "feed/journal.h"
+
+#include "feed/event_text.h"
+#include "feed/tables.h"
+
+namespace verbund::feed {
+namespace {
+
+using postgres::Connection;
+
+/// Up to so many rows, arrays in one statement are faster than a COPY of their own.
+constexpr std::size_t kSmallPart = 64;
+constexpr std::size_t kCopyPiece = 1 << 20;
+/// Changes that one step of pruning removes: some 10 ms of work, so that capture never waits for it.
+constexpr std::uint64_t kPruneStep = 20'000;
+
+std::string text_of(Csn csn) { return std::to_string(csn.value); }
+
+Status write_small(Connection& mid_tier, const JournalPart& part, Lsn lsn, Csn csn) {
+  std::array<TextArray, 6> change;
+  for (const JournalChange& row : part.changes) {
+    change[0].add(text_of(row.csn));
+    change[1].add(std::string(1, static_cast<char>(row.op)));
+    change[2].add(std::to_string(row.table_id));
+    change[3].add(row.key);
+    change[4].add(row.was_key);
+    change[5].add(row.records);
+  }
+  std::array<TextArray, 7> transaction;
+  for (const JournalTransaction& row : part.transactions) {
+    transaction[0].add(text_of(row.event.cursor.csn));
+    transaction[1].add(text_of(row.first_csn));
+    transaction[2].add(std::to_string(row.xid));
+    transaction[3].add(to_string(row.event.commit_lsn));
+    transaction[4].add(to_iso8601(row.event.commit_time));
+    transaction[5].add(std::to_string(row.event.by.value));
+    transaction[6].add(event_text(row.event));
+  }
+  std::vector<postgres::Parameter> values;
+  for (TextArray& column : change) values.emplace_back(column.take());
+  for (TextArray& column : transaction) values.emplace_back(column.take());
+  values.emplace_back(to_string(lsn));
+  values.emplace_back(text_of(csn));
+  auto done = mid_tier.query(
+      "WITH changes AS (INSERT INTO feed.change (csn, op, table_id, key, was_key, records)"
+      "  SELECT c.csn, c.op, c.table_id, c.key, c.was_key, c.records::text[]"
+      "    FROM unnest($1::bigint[], $2::\"char\"[], $3::integer[], $4::text[], $5::text[], $6::text[])"
+      "      AS c (csn, op, table_id, key, was_key, records)),"
+      " transactions AS (INSERT INTO feed.transaction (last_csn, first_csn, xid, commit_lsn, commit_time, by_session, event)"
+      "  SELECT * FROM unnest($7::bigint[], $8::bigint[], $9::bigint[], $10::pg_lsn[], $11::timestamptz[], $12::bigint[],"
+      "                       $13::text[]))"
+      " UPDATE feed.position SET lsn = $14::pg_lsn, csn = $15::bigint",
+      values);
+  if (!done) return pass(done, "journal");
+  return {};
+}
+
+/// COPY of rows that `append` writes as one line each.
+template <typename Row, typename Append>
+Status copy_rows(Connection& mid_tier, std::string_view statement, const std::vector<Row>& rows, Append append) {
+  if (rows.empty()) return {};
+  if (auto begun = mid_tier.copy_in_begin(statement); !begun) return pass(begun, "journal");
+  std::string data;
+  for (const Row& row : rows) {
+    append(data, row);
+    if (data.size() < kCopyPiece) continue;
+    if (auto written = mid_tier.copy_in_write(data); !written) return pass(written, "journal");
+    data.clear();
+  }
+  if (auto written = mid_tier.copy_in_write(data); !written) return pass(written, "journal");
+  if (auto finished = mid_tier.copy_in_finish(); !finished) return pass(finished, "journal");
+  return {};
+}
+
+void append_change(std::string& out, const JournalChange& row) {
+  fmt::format_to(std::back_inserter(out), "{}\t{}\t{}\t", row.csn.value, static_cast<char>(row.op), row.table_id);
+  Connection::append_copy_text(out, row.key);
+  out += '\t';
+  Connection::append_copy_text(out, row.was_key);
+  out += '\t';
+  Connection::append_copy_text(out, row.records);
+  out += '\n';
+}
+
+void append_transaction(std::string& out, const JournalTransaction& row) {
+  fmt::format_to(std::back_inserter(out), "{}\t{}\t{}\t{}\t{}\t{}\t", row.event.cursor.csn.value, row.first_csn.value, row.xid,
+                 to_string(row.event.commit_lsn), to_iso8601(row.event.commit_time), row.event.by.value);
+  Connection::append_copy_text(out, event_text(row.event));
+  out += '\n';
+}
+
+Result<TransactionEvent> read_event(const postgres::Rows& rows, int row, const HistoryId& history) {
+  TransactionEvent event;
+  const auto csn = parse_u64(rows.text(row, 1));
+  const auto lsn = parse_lsn(rows.text(row, 2));
+  const auto by = parse_u64(rows.text(row, 4));
+  if (!csn || !lsn || !by) return fail(ErrorCode::kInternal, "feed.transaction holds what it never should");
+  event.cursor = {history, {*csn}};
+  event.commit_lsn = *lsn;
+  event.commit_time = WallTime{microseconds{std::stoll(std::string(rows.text(row, 3)))}};
+  event.by = {*by};
+  if (auto read = read_event_text(rows.text(row, 5), event); !read) return pass(read);
+  return event;
+}
+
+}  // namespace
+
+Result<std::optional<Position>> read_position(Connection& mid_tier) {
+  auto rows = mid_tier.query("SELECT system_id, timeline, slot, lsn, history_id, csn FROM feed.position");
+  if (!rows) return pass(rows, "position of the feed");
+  if (rows->size() == 0) return std::nullopt;
+  const auto timeline = parse_u64(rows->text(0, 1));
+  const auto lsn = parse_lsn(rows->text(0, 3));
+  const auto csn = parse_u64(rows->text(0, 5));
+  if (!timeline || !lsn || !csn) return fail(ErrorCode::kInternal, "feed.position holds what it never should");
+  return Position{std::string(rows->text(0, 0)), static_cast<std::uint32_t>(*timeline), std::string(rows->text(0, 2)), *lsn,
+                  {{std::string(rows->text(0, 4))}, {*csn}}};
+}
+
+Status begin_history(Connection& mid_tier, const Position& position) {
+  if (auto emptied = mid_tier.execute("TRUNCATE feed.change, feed.transaction"); !emptied) return pass(emptied, "journal");
+  auto floor = mid_tier.query("UPDATE feed.retained SET floor_csn = $1::bigint", {text_of(position.head.csn)});
+  if (!floor) return pass(floor, "journal");
+  auto written = mid_tier.query(
+      "INSERT INTO feed.position (system_id, timeline, slot, lsn, history_id, csn)"
+      " VALUES ($1, $2::bigint, $3, $4::pg_lsn, $5, $6::bigint)"
+      " ON CONFLICT (only_one) DO UPDATE SET system_id = excluded.system_id, timeline = excluded.timeline,"
+      "   slot = excluded.slot, lsn = excluded.lsn, history_id = excluded.history_id, csn = excluded.csn",
+      {position.system_id, std::to_string(position.timeline), position.slot, to_string(position.lsn),
+       position.head.history.value, text_of(position.head.csn)});
+  if (!written) return pass(written, "position of the feed");
+  return {};
+}
+
+Status move_position(Connection& mid_tier, Lsn lsn, Csn csn) {
+  auto moved = mid_tier.query("UPDATE feed.position SET lsn = $1::pg_lsn, csn = $2::bigint", {to_string(lsn), text_of(csn)});
+  if (!moved) return pass(moved, "position of the feed");
+  return {};
+}
+
+Status write_journal(Connection& mid_tier, const JournalPart& part, std::optional<std::pair<Lsn, Csn>> position) {
+  if (position && part.changes.size() <= kSmallPart) return write_small(mid_tier, part, position->first, position->second);
+  auto changes = copy_rows(mid_tier, "COPY feed.change (csn, op, table_id, key, was_key, records) FROM STDIN", part.changes,
+                           append_change);
+  if (!changes) return changes;
+  auto transactions = copy_rows(
+      mid_tier, "COPY feed.transaction (last_csn, first_csn, xid, commit_lsn, commit_time, by_session, event) FROM STDIN",
+      part.transactions, append_transaction);
+  if (!transactions) return transactions;
+  if (position) return move_position(mid_tier, position->first, position->second);
+  return {};
+}
+
+Result<std::vector<TransactionEvent>> read_journal(Connection& mid_tier, const Cursor& from, const Cursor& head, std::size_t limit) {
+  if (from.history != head.history || from.csn > head.csn) return fail(ErrorCode::kSnapshotNeeded, "history_changed");
+  // One statement, one snapshot: the floor can't rise between it and the rows.
+  auto rows = mid_tier.query(
+      "SELECT r.floor_csn, t.last_csn, t.commit_lsn, (extract(epoch FROM t.commit_time) * 1000000)::bigint, t.by_session, t.event"
+      "  FROM feed.retained r JOIN feed.position p ON p.history_id = $4"
+      "  LEFT JOIN LATERAL (SELECT * FROM feed.transaction WHERE last_csn > $1::bigint AND last_csn <= $2::bigint"
+      "                      ORDER BY last_csn LIMIT $3::bigint) t ON true"
+      " ORDER BY t.last_csn",
+      {text_of(from.csn), text_of(head.csn), std::to_string(limit), head.history.value});
+  if (!rows) return pass(rows, "replay");
+  if (rows->size() == 0) return fail(ErrorCode::kSnapshotNeeded, "history_changed");
+  const auto floor = parse_u64(rows->text(0, 0));
+  if (!floor || from.csn.value < *floor) return fail(ErrorCode::kSnapshotNeeded, "cursor_too_old");
+  std::vector<TransactionEvent> events;
+  for (int row = 0; row < rows->size(); ++row) {
+    if (rows->null(row, 1)) break;
+    auto event = read_event(*rows, row, head.history);
+    if (!event) return pass(event, "replay");
+    events.push_back(std::move(*event));
+  }
+  return events;
+}
+
+Result<bool> prune_journal(Connection& mid_tier, std::uint64_t kept) {
+  // Csns count up by one within a term: the newest `kept` changes are those above head - kept. A term's first csn is far
+  // above the last one of the term before, which then only keeps more than asked for.
+  auto range = mid_tier.query(
+      "SELECT r.floor_csn, coalesce((SELECT max(last_csn) FROM feed.transaction"
+      "   WHERE last_csn <= least((SELECT csn FROM feed.position) - $1::bigint,"
+      "                           (SELECT min(csn) FROM feed.change) + $2::bigint)), 0) FROM feed.retained r",
+      {std::to_string(kept), std::to_string(kPruneStep)});
+  if (!range) return pass(range, "journal retention");
+  if (range->size() == 0) return false;
+  const std::string floor(range->text(0, 0));
+  const std::string target(range->text(0, 1));
+  if (parse_u64(target).value_or(0) <= parse_u64(floor).value_or(0)) return false;
+  auto pruned = mid_tier.query(
+      "WITH gone_changes AS (DELETE FROM feed.change WHERE csn <= $1::bigint),"
+      " gone_transactions AS (DELETE FROM feed.transaction WHERE last_csn <= $1::bigint)"
+      " UPDATE feed.retained SET floor_csn = $1::bigint",
+      {target});
+  if (!pruned) return pass(pruned, "journal retention");
+  return true;
+}
+
+}  // namespace verbund::feed

@@ -1,0 +1,51 @@
+#pragma once
+/// The journal and the position in the mid-tier database (docs/formats/journal.md).
+/// Functions block on the connection they are given; writing happens inside the caller's transaction.
+#include "feed/feed.h"
+
+namespace verbund::feed {
+
+struct Position {
+  std::string system_id;
+  std::uint32_t timeline = 0;
+  std::string slot;
+  Lsn lsn;  ///< every transaction whose commit record starts before it is in the journal
+  Cursor head;
+};
+/// nullopt: this mid-tier database has never captured.
+Result<std::optional<Position>> read_position(postgres::Connection& mid_tier);
+/// Begins a history: forgets the journal, writes the position.
+Status begin_history(postgres::Connection& mid_tier, const Position& position);
+Status move_position(postgres::Connection& mid_tier, Lsn lsn, Csn csn);
+
+/// One row of feed.change.
+struct JournalChange {
+  Csn csn;
+  RowOp op = RowOp::kInsert;
+  int table_id = 0;  ///< 0: announced, of no table
+  std::string key;
+  std::optional<std::string> was_key;
+  std::string records;  ///< text[] literal of record keys
+};
+/// One row of feed.transaction.
+struct JournalTransaction {
+  Csn first_csn;
+  std::uint32_t xid = 0;
+  TransactionEvent event;
+};
+
+struct JournalPart {
+  std::vector<JournalChange> changes;
+  std::vector<JournalTransaction> transactions;
+};
+/// Appends; with `position` also moves it (lsn, csn). Small parts take one statement, large ones COPY.
+Status write_journal(postgres::Connection& mid_tier, const JournalPart& part, std::optional<std::pair<Lsn, Csn>> position);
+
+/// Events after `from` up to `head`, see Feed::replay.
+Result<std::vector<TransactionEvent>> read_journal(postgres::Connection& mid_tier, const Cursor& from, const Cursor& head,
+                                                   std::size_t limit);
+
+/// Deletes what is older than the newest `kept` changes, at most a small part of it. False: nothing was left to delete.
+Result<bool> prune_journal(postgres::Connection& mid_tier, std::uint64_t kept);
+
+}  // namespace verbund::feed

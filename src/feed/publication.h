@@ -1,0 +1,13 @@
+#pragma once
+/// What the feed needs of the source server, and the publication that names the captured tables. Blocking.
+#include "feed/tables.h"
+
+namespace verbund::feed {
+
+/// wal_level and the role's right. Errors: kServerSetting, the hint is the command to run.
+Status check_server(postgres::Connection& source);
+
+/// Creates the publication, or makes it name exactly the captured tables.
+Status keep_publication(postgres::Connection& source, const std::string& name, const Tables& tables, Log& log);
+
+}  // namespace verbund::feed

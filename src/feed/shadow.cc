@@ -1,0 +1,244 @@
+#include "feed/shadow.h"
+
+namespace verbund::feed {
+namespace {
+
+using postgres::Connection;
+
+/// Up to so many rows, a prepared statement per row is faster than a COPY.
+constexpr std::size_t kSingleRows = 8;
+/// COPY data is handed to libpq in pieces of this size.
+constexpr std::size_t kCopyPiece = 1 << 20;
+constexpr std::size_t kShownNameBytes = 40;
+
+/// shadow_17_observation: readable, unique by the id, below PostgreSQL's 63 bytes, no quoting needed.
+std::string shadow_name(int id, std::string_view table) {
+  std::string name = fmt::format("shadow_{}_", id);
+  for (const char c : table.substr(0, kShownNameBytes)) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+    name.push_back(plain ? c : '_');
+  }
+  return name;
+}
+
+std::string shadow_columns(const CapturedTable& table) {
+  std::string list = "verbund_key, verbund_csn";
+  for (const Column& column : table.columns) list += ", " + Connection::quote_identifier(column.name);
+  return list;
+}
+
+std::string copy_statement(const CapturedTable& table) {
+  return fmt::format("COPY {} ({}) FROM STDIN", quoted("feed", table.shadow), shadow_columns(table));
+}
+
+/// The fields of one line of COPY text, still escaped.
+std::vector<std::string_view> split_fields(std::string_view line) {
+  if (line.ends_with('\n')) line.remove_suffix(1);
+  std::vector<std::string_view> fields;
+  for (;;) {
+    const auto end = line.find('\t');
+    fields.push_back(line.substr(0, end));
+    if (end == std::string_view::npos) return fields;
+    line.remove_prefix(end + 1);
+  }
+}
+
+std::string unescaped(std::string_view field) {
+  std::string text;
+  for (std::size_t i = 0; i < field.size(); ++i) {
+    if (field[i] != '\\' || i + 1 == field.size()) {
+      text.push_back(field[i]);
+      continue;
+    }
+    switch (const char c = field[++i]) {
+      case 'b': text.push_back('\b'); break;
+      case 'f': text.push_back('\f'); break;
+      case 'n': text.push_back('\n'); break;
+      case 'r': text.push_back('\r'); break;
+      case 't': text.push_back('\t'); break;
+      case 'v': text.push_back('\v'); break;
+      default: text.push_back(c);
+    }
+  }
+  return text;
+}
+
+void append_copied_row(std::string& out, const CapturedTable& table, std::string_view line, std::string_view version) {
+  const auto fields = split_fields(line);
+  if (table.key.size() == 1) {
+    out += fields[table.key[0]];
+  } else {
+    std::vector<std::string> values;
+    for (const std::size_t column : table.key) values.push_back(unescaped(fields[column]));
+    const std::vector<std::string_view> parts(values.begin(), values.end());
+    Connection::append_copy_text(out, join_key(parts));
+  }
+  out += '\t';
+  out += version;
+  out += '\t';
+  out += line;
+}
+
+Status upsert_single(Connection& mid_tier, const CapturedTable& table, const std::string& key, const World::Entry& entry) {
+  std::string places = "$1, $2";
+  std::string updates = "verbund_csn = excluded.verbund_csn";
+  std::vector<postgres::Parameter> values{key, std::to_string(entry.csn.value)};
+  for (std::size_t i = 0; i < table.columns.size(); ++i) {
+    const std::string name = Connection::quote_identifier(table.columns[i].name);
+    places += fmt::format(", ${}", i + 3);
+    updates += fmt::format(", {0} = excluded.{0}", name);
+    values.push_back(entry.row[i]);
+  }
+  auto done = mid_tier.query(fmt::format("INSERT INTO {} ({}) VALUES ({}) ON CONFLICT (verbund_key) DO UPDATE SET {}",
+                                         quoted("feed", table.shadow), shadow_columns(table), places, updates),
+                             values);
+  if (!done) return pass(done);
+  return {};
+}
+
+Status copy_rows(Connection& mid_tier, const CapturedTable& table, const World::Entries& entries) {
+  if (auto begun = mid_tier.copy_in_begin(copy_statement(table)); !begun) return begun;
+  std::string data;
+  for (const auto& [key, entry] : entries) {
+    if (!entry.live) continue;
+    Connection::append_copy_text(data, key);
+    fmt::format_to(std::back_inserter(data), "\t{}", entry.csn.value);
+    for (const auto& value : entry.row) {
+      data += '\t';
+      Connection::append_copy_text(data, value);
+    }
+    data += '\n';
+    if (data.size() < kCopyPiece) continue;
+    if (auto written = mid_tier.copy_in_write(data); !written) return written;
+    data.clear();
+  }
+  if (auto written = mid_tier.copy_in_write(data); !written) return written;
+  if (auto finished = mid_tier.copy_in_finish(); !finished) return pass(finished);
+  return {};
+}
+
+Status delete_rows(Connection& mid_tier, const CapturedTable& table, TextArray keys) {
+  if (keys.size() == 0) return {};
+  auto gone = mid_tier.query(
+      fmt::format("DELETE FROM {} WHERE verbund_key = ANY($1::text[])", quoted("feed", table.shadow)), {keys.take()});
+  if (!gone) return pass(gone);
+  return {};
+}
+
+}  // namespace
+
+Result<std::vector<KnownTable>> known_tables(Connection& mid_tier) {
+  auto rows = mid_tier.query("SELECT id, schema_name, table_name, shadow, layout, since FROM feed.source_table ORDER BY id");
+  if (!rows) return pass(rows, "tables of the feed");
+  std::vector<KnownTable> known;
+  for (int row = 0; row < rows->size(); ++row) {
+    const auto id = parse_u64(rows->text(row, 0));
+    const auto since = parse_lsn(rows->text(row, 5));
+    if (!id || !since) return fail(ErrorCode::kInternal, "feed.source_table holds what it never should");
+    known.push_back({static_cast<int>(*id), std::string(rows->text(row, 1)), std::string(rows->text(row, 2)),
+                     std::string(rows->text(row, 3)), std::string(rows->text(row, 4)), *since});
+  }
+  return known;
+}
+
+Status create_shadow(Connection& mid_tier, CapturedTable& table, Lsn since) {
+  auto made = mid_tier.query(
+      "INSERT INTO feed.source_table (schema_name, table_name, shadow, layout, since)"
+      " VALUES ($1, $2, 'new ' || gen_random_uuid(), $3, $4::pg_lsn) RETURNING id",
+      {table.schema, table.table, table.layout(), to_string(since)});
+  if (!made) return pass(made, "register " + table.shown);
+  table.id = static_cast<int>(parse_u64(made->text(0, 0)).value_or(0));
+  table.shadow = shadow_name(table.id, table.table);
+  table.since = since;
+  auto named = mid_tier.query("UPDATE feed.source_table SET shadow = $1 WHERE id = $2::integer",
+                              {table.shadow, std::to_string(table.id)});
+  if (!named) return pass(named, "register " + table.shown);
+  std::string columns = R"(verbund_key text COLLATE "C" PRIMARY KEY, verbund_csn bigint NOT NULL)";
+  for (const Column& column : table.columns) {
+    columns += fmt::format(R"(, {} text COLLATE "C")", Connection::quote_identifier(column.name));
+  }
+  if (auto created = mid_tier.execute(fmt::format("CREATE TABLE {} ({})", quoted("feed", table.shadow), columns)); !created) {
+    return pass(created, "shadow of " + table.shown);
+  }
+  return mid_tier.execute(fmt::format("COMMENT ON TABLE {} IS {}", quoted("feed", table.shadow),
+                                      Connection::quote_literal("Copy of " + quoted(table.schema, table.table))));
+}
+
+Status drop_shadow(Connection& mid_tier, const KnownTable& table) {
+  if (auto dropped = mid_tier.execute(fmt::format("DROP TABLE IF EXISTS {}", quoted("feed", table.shadow))); !dropped) {
+    return dropped;
+  }
+  auto forgotten = mid_tier.query("DELETE FROM feed.source_table WHERE id = $1::integer", {std::to_string(table.id)});
+  if (!forgotten) return pass(forgotten);
+  return {};
+}
+
+Status index_lookups(Connection& mid_tier, const Tables& tables) {
+  for (std::size_t i = 0; i < tables.lookups.size(); ++i) {
+    const Lookup& lookup = tables.lookups[i];
+    if (lookup.by_key) continue;
+    const CapturedTable& table = tables.all[lookup.table];
+    std::string name = table.shadow.substr(0, table.shadow.find('_', table.shadow.find('_') + 1)) + "_by";
+    for (const std::size_t column : lookup.columns) name += fmt::format("_{}", column);
+    auto made = mid_tier.execute(fmt::format("CREATE INDEX IF NOT EXISTS {} ON {} ({})", Connection::quote_identifier(name),
+                                             quoted("feed", table.shadow), lookup_expression(table, lookup.columns)));
+    if (!made) return pass(made, "index of the shadow of " + table.shown);
+  }
+  return {};
+}
+
+Result<std::uint64_t> fill_shadow(Connection& source, Connection& mid_tier, const CapturedTable& table, Csn version) {
+  std::string columns;
+  for (const Column& column : table.columns) {
+    columns += (columns.empty() ? "" : ", ") + Connection::quote_identifier(column.name);
+  }
+  if (auto begun = mid_tier.copy_in_begin(copy_statement(table)); !begun) return pass(begun);
+  const std::string csn = std::to_string(version.value);
+  std::string data;
+  Status written;
+  auto read = source.copy_out(
+      fmt::format("COPY (SELECT {} FROM ONLY {}) TO STDOUT", columns, quoted(table.schema, table.table)),
+      [&](std::string_view line) {
+        append_copied_row(data, table, line, csn);
+        if (data.size() < kCopyPiece) return true;
+        written = mid_tier.copy_in_write(data);
+        data.clear();
+        return written.has_value();
+      });
+  if (written && read) written = mid_tier.copy_in_write(data);
+  if (!written || !read) {
+    mid_tier.copy_in_abort("the source table could not be read");
+    return written ? std::unexpected(std::move(read.error()).in("copy of " + table.shown)) : pass(written, "copy of " + table.shown);
+  }
+  return mid_tier.copy_in_finish();
+}
+
+Status write_shadow(Connection& mid_tier, const CapturedTable& table, const World::Entries& entries) {
+  const auto live = static_cast<std::size_t>(std::ranges::count_if(entries, [](const auto& item) { return item.second.live; }));
+  const bool single = live <= kSingleRows;
+  TextArray gone;
+  for (const auto& [key, entry] : entries) {
+    // Rows that go in by COPY must not be there; single ones are updated in place.
+    if (entry.in_shadow && !(single && entry.live)) gone.add(key);
+  }
+  if (auto done = delete_rows(mid_tier, table, std::move(gone)); !done) return pass(done, "shadow of " + table.shown);
+  if (!single) {
+    if (auto done = copy_rows(mid_tier, table, entries); !done) return pass(done, "shadow of " + table.shown);
+    return {};
+  }
+  for (const auto& [key, entry] : entries) {
+    if (!entry.live) continue;
+    if (auto done = upsert_single(mid_tier, table, key, entry); !done) return pass(done, "shadow of " + table.shown);
+  }
+  return {};
+}
+
+Result<std::uint64_t> truncate_shadow(Connection& mid_tier, const CapturedTable& table) {
+  const std::string name = quoted("feed", table.shadow);
+  auto count = mid_tier.query(fmt::format("SELECT count(*) FROM {}", name));
+  if (!count) return pass(count, "shadow of " + table.shown);
+  if (auto done = mid_tier.execute("TRUNCATE " + name); !done) return pass(done, "shadow of " + table.shown);
+  return parse_u64(count->text(0, 0));
+}
+
+}  // namespace verbund::feed

@@ -1,0 +1,33 @@
+#pragma once
+/// The shadow tables: the mid-tier's copy of each captured table, every value as text (docs/adr/0004-shadow-text.md).
+/// Columns: verbund_key (the record id form of the primary key), verbund_csn (the row's version), then the source's own.
+/// One thread, inside the caller's transaction.
+#include "feed/tables.h"
+#include "feed/world.h"
+
+namespace verbund::feed {
+
+/// What feed.source_table knows of one table.
+struct KnownTable {
+  int id = 0;
+  std::string schema, table, shadow, layout;
+  Lsn since;
+};
+Result<std::vector<KnownTable>> known_tables(postgres::Connection& mid_tier);
+
+/// Registers the table and creates its empty shadow; fills id, shadow and since of `table`.
+Status create_shadow(postgres::Connection& mid_tier, CapturedTable& table, Lsn since);
+Status drop_shadow(postgres::Connection& mid_tier, const KnownTable& table);
+/// Indexes for lookups that are not by the primary key.
+Status index_lookups(postgres::Connection& mid_tier, const Tables& tables);
+
+/// COPY → COPY of the whole table, in the snapshot that `source`'s transaction has. Returns its rows.
+Result<std::uint64_t> fill_shadow(postgres::Connection& source, postgres::Connection& mid_tier, const CapturedTable& table,
+                                  Csn version);
+
+/// Writes what a chunk leaves of its rows.
+Status write_shadow(postgres::Connection& mid_tier, const CapturedTable& table, const World::Entries& entries);
+/// Empties it; how many rows there were.
+Result<std::uint64_t> truncate_shadow(postgres::Connection& mid_tier, const CapturedTable& table);
+
+}  // namespace verbund::feed
