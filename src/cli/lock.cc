@@ -88,7 +88,7 @@ int lock(const Globals& globals, const Options& options) {
 
 void add_lock(CLI::App& app, Globals& globals, const Runner& run) {
   const auto text = [&](const char* msgid) { return std::string(translate(globals.language, msgid)); };
-  auto* command = app.add_subcommand("lock", text("lock records: verbund lock KEY… [--wait S] [-- COMMAND…]"));
+  auto* command = app.add_subcommand("lock", text("lock records: verbund lock KEY... [--wait S] [-- COMMAND...]"));
   auto options = std::make_shared<Options>();
   command->add_option("--wait", options->wait_seconds, text("seconds to wait in line when somebody else holds it"))->check(CLI::Range(0.0, 600.0));
   command->add_option("--note", options->note, text("shown to others beside the lock"));

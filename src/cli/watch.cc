@@ -51,7 +51,7 @@ class Printer {
     if (!changes.by_workstation.empty()) by = translated(globals_.language, "  by {} ({})", changes.by_workstation, changes.by_user);
     for (const auto& change : changes.changes) {
       const auto op = translate(globals_.language, change.op);
-      const auto was = change.was.empty() ? "" : fmt::format(" (← {})", change.was);
+      const auto was = change.was.empty() ? "" : fmt::format(" (was {})", change.was);
       line("{:<9} {}{}  {}{}  [{}]", op, change.key, was, fmt::join(change.tables, ", "), by, changes.cursor);
     }
     for (const auto& [type, count] : changes.bulk) {
