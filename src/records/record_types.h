@@ -9,6 +9,7 @@
 
 #include "base/ids.h"
 #include "base/result.h"
+#include "base/time.h"
 #include "platform/os/config_file.h"
 #include "platform/postgres/connection.h"
 
@@ -23,6 +24,7 @@ struct ForeignKey {
 struct ChildTable {
   std::string schema, table;
   std::vector<ForeignKey> path;  ///< from the child to the root, at least one
+  std::vector<std::string> key;  ///< primary key: the order in which rows are read; may be empty
 };
 
 struct RecordType {
@@ -34,9 +36,14 @@ struct RecordType {
   std::string group_sql;         ///< SQL expression: the branch of the tree
   std::vector<std::string> search_columns;
   std::vector<ChildTable> children;
+  std::vector<std::string> key_types;  ///< SQL types of `key`, to cast parameters to
+  std::string collation;               ///< of labels and groups: "de-x-icu"; empty: the database's own
 };
 
-/// [[record]] type=, label=, table="schema.table", label_sql=, group_sql=, search=[…], children=["table.column", "table.fk_column > table.fk_column"].
+/// [[record]] type=, label=, table="schema.table", label_sql=, group_sql=, search=[…], children=["schema.table.column",
+/// "schema.table.fk_column > schema.table.fk_column"]. A missing schema is public. `column` is one of a foreign key's,
+/// which the catalog must have: it decides parent and further columns. Defaults: label = type, label_sql = the key,
+/// group_sql = no branches, no search, no children.
 class RecordTypes {
  public:
   /// Checks every name against the catalog; the SQL expressions by preparing a statement with them.
@@ -59,10 +66,15 @@ struct RecordPage {
   std::uint64_t total = 0;            ///< of the type (or of the search); counted on the first page only
 };
 inline constexpr std::size_t kMaxPage = 10'000;
-/// `search`: every word must occur in a search column, without regard to case and umlaut spelling (ä = ae = a).
+inline constexpr std::size_t kMaxSearchWords = 8;
+/// PostgreSQL ends each statement of a page then.
+inline constexpr seconds kReadTimeout{10};
+/// `search`: every word must occur in a search column, without regard to case and umlaut spelling (ä = ae = a); a date
+/// may be typed as 31.12.1974. At most kMaxSearchWords words count.
+/// Errors: kBadMessage (`after` is not one of ours, search is no UTF-8), kTimedOut (after kReadTimeout), those of the database.
 Result<RecordPage> list(postgres::Connection& source, const RecordType& type, std::optional<std::string> after,
                         std::size_t limit, const std::string& search);
-/// Those of `ids` that exist.
+/// Those of `ids` that exist, in no order; the keys come back as the database writes them.
 Result<std::vector<ListedRecord>> list_some(postgres::Connection& source, const RecordType& type,
                                             const std::vector<std::string>& ids);
 

@@ -1,0 +1,18 @@
+#pragma once
+/// The id of a record whose key has several columns (base/ids.h, RecordKey): parts joined by ',', a ',' or '\' inside a part
+/// preceded by '\'. Pure, any thread.
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace verbund::records {
+
+/// `parts` is not empty.
+std::string join_key(const std::vector<std::string>& parts);
+
+/// The exact inverse; always at least one part. Errors: kBadKey ('\' before something else or at the end).
+Result<std::vector<std::string>> split_key(std::string_view id);
+
+}  // namespace verbund::records
