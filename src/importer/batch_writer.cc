@@ -61,6 +61,8 @@ Status BatchWriter::flush() {
   if (items_.empty()) return {};
   auto transaction = connection_.begin();
   if (!transaction) return pass(transaction, "import");
+  // A plan kept from the first batches would go on reading whole tables that have grown since.
+  if (auto set = connection_.execute("SET LOCAL plan_cache_mode = force_custom_plan"); !set) return pass(set, "import");
   if (auto written = write_batch(); !written) return pass(written, "import");
   if (auto committed = transaction->commit(); !committed) return pass(committed, "import");
   tally();

@@ -14,11 +14,12 @@ std::vector<std::string_view> columns_of() {
 }
 
 /// $1: a JSON array of rows. Writes rows that are new or differ; returns what identifies each of them and whether it is new.
+/// Equal rows are sorted out before the INSERT: ON CONFLICT would lock each of them, which is a write to the log, too.
 template <typename Row>
 std::string upsert_sql() {
   constexpr bool kPatient = std::is_same_v<Row, PatientRow>;
   const std::string_view table = Row::kTable;
-  std::string names, assignments, mine, theirs;
+  std::string names, assignments, mine, theirs, there, given;
   for (const auto column : columns_of<Row>()) {
     names += (names.empty() ? "" : ", ") + std::string(column);
     const bool key = column == "id" || (!kPatient && column.starts_with("identifier_"));
@@ -27,13 +28,19 @@ std::string upsert_sql() {
     assignments += fmt::format("{}{} = EXCLUDED.{}", comma, column, column);
     mine += fmt::format("{}{}.{}", comma, table, column);
     theirs += fmt::format("{}EXCLUDED.{}", comma, column);
+    there += fmt::format("{}there.{}", comma, column);
+    given += fmt::format("{}given.{}", comma, column);
   }
   // A row that this statement inserted has no xmax yet.
   return fmt::format(
-      "INSERT INTO {0} ({1}) SELECT {1} FROM json_populate_recordset(NULL::{0}, $1::json) "
+      "INSERT INTO {0} ({1}) SELECT {1} FROM json_populate_recordset(NULL::{0}, $1::json) AS given "
+      "WHERE NOT EXISTS (SELECT FROM {0} AS there WHERE {7} AND ({8}) IS NOT DISTINCT FROM ({9})) "
       "ON CONFLICT ({2}) DO UPDATE SET {3} WHERE ({4}) IS DISTINCT FROM ({5}) RETURNING {6}, {0}.xmax = 0",
       table, names, kPatient ? "id" : "identifier_system, identifier_value", assignments, mine, theirs,
-      kPatient ? "id::text" : "identifier_system || chr(31) || identifier_value");
+      kPatient ? "id::text" : "identifier_system || chr(31) || identifier_value",
+      kPatient ? "there.id = given.id"
+               : "there.identifier_system = given.identifier_system AND there.identifier_value = given.identifier_value",
+      there, given);
 }
 
 struct JsonColumns {
