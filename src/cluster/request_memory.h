@@ -20,7 +20,12 @@ class RequestMemory {
     }
     return nullptr;
   }
+  /// A request that is there gets the new outcome.
   void put(std::string request, Outcome outcome) {
+    if (auto* known = const_cast<Outcome*>(find(request))) {
+      *known = std::move(outcome);
+      return;
+    }
     const auto hash = std::hash<std::string_view>{}(request);
     if (slots_.size() < kRemembered) {
       hashes_.push_back(hash);
@@ -30,6 +35,14 @@ class RequestMemory {
     hashes_[next_] = hash;
     slots_[next_] = {std::move(request), std::move(outcome)};
     next_ = (next_ + 1) % kRemembered;
+  }
+  /// It was not done after all: it may be tried again.
+  void forget(std::string_view request) {
+    for (auto& slot : slots_) {
+      if (slot.request != request) continue;
+      hashes_[static_cast<std::size_t>(&slot - slots_.data())] = std::hash<std::string_view>{}({});
+      slot.request.clear();
+    }
   }
 
  private:

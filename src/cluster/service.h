@@ -6,7 +6,9 @@
 /// the interfaces below; src/node/adapters implements them.
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/counters.h"
@@ -19,6 +21,9 @@
 #include "protocol/messages.h"
 
 namespace verbund::cluster {
+
+/// Name of the login cookie of browsers, made by src/api.
+inline constexpr std::string_view kLoginCookie = "verbund";
 
 struct Credentials {
   std::string user, password;  ///< or
@@ -102,6 +107,9 @@ class Service final : public net::PeerHandler {
 
   /// One committed transaction (or several, conflated), in csn order, without gap. On the loop.
   void on_changes(protocol::Changes changes);
+  /// The feed has handed on everything up to `lsn` (also without changes): releases that wait for it go on at once. Without
+  /// this call they are looked after every 100 ms through ChangeLog::passed. On the loop.
+  void on_passed(Lsn lsn);
   /// The feed had to start over: all clients get `snapshot`.
   void on_snapshot(std::string reason, Cursor cursor);
   void on_feed_state(std::string state, std::string reason);
@@ -113,6 +121,10 @@ class Service final : public net::PeerHandler {
   [[nodiscard]] std::size_t session_count() const;
   [[nodiscard]] std::size_t lock_count() const;
   [[nodiscard]] std::vector<protocol::LockView> locks() const;
+  /// Ends all sessions of a user who may not be here any more; how many there were.
+  std::size_t remove_sessions_of(const std::string& user);
+  /// Looks at deadlines now. Called by a timer of its own every 100 ms; tests with a manual clock call it.
+  void tick();
   /// Tells all clients, with jitter, that the node goes down; sessions stay resumable. Then ~Service.
   void shut_down();
 
