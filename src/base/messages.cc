@@ -27,8 +27,8 @@ Language language_from_locale(std::string_view locale) {
   return locale.starts_with("de") ? Language::kGerman : Language::kEnglish;
 }
 
-std::string_view translate(Language language, std::string_view msgid) {
-  if (language != Language::kGerman || msgid.empty()) return msgid;
+std::string_view translate(Language language, std::string_view text) {
+  if (language != Language::kGerman || text.empty()) return text;
   const std::size_t originals = word(12);
   const std::size_t translations = word(16);
   std::size_t low = 0;
@@ -36,10 +36,10 @@ std::string_view translate(Language language, std::string_view msgid) {
   while (low < high) {
     const std::size_t middle = (low + high) / 2;
     const auto candidate = entry(originals, middle);
-    if (candidate == msgid) return entry(translations, middle);
-    (candidate < msgid ? low : high) = candidate < msgid ? middle + 1 : middle;
+    if (candidate == text) return entry(translations, middle);
+    (candidate < text ? low : high) = candidate < text ? middle + 1 : middle;
   }
-  return msgid;
+  return text;
 }
 
 }  // namespace verbund

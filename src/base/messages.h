@@ -14,13 +14,16 @@ enum class Language { kEnglish, kGerman };
 /// From a locale name ("de_DE.UTF-8", "de"); anything else is English.
 Language language_from_locale(std::string_view locale);
 
-/// The text in `language`; the msgid itself when the catalog does not have it. The view lives for ever if msgid does.
-std::string_view translate(Language language, std::string_view msgid);
+/// Marks a text for xgettext where it is translated later, through a variable.
+constexpr const char* msgid(const char* text) { return text; }
+
+/// The text in `language`; the text itself (the msgid) when the catalog does not have it; the view then lives as long as `text`.
+std::string_view translate(Language language, std::string_view text);
 
 /// The same with fmt placeholders. xgettext reads both names as keywords (tools/update-messages).
 template <typename... Args>
-std::string translated(Language language, std::string_view msgid, const Args&... args) {
-  return fmt::format(fmt::runtime(translate(language, msgid)), args...);
+std::string translated(Language language, std::string_view text, const Args&... args) {
+  return fmt::format(fmt::runtime(translate(language, text)), args...);
 }
 
 }  // namespace verbund

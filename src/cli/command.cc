@@ -223,6 +223,13 @@ void print_table(const std::vector<std::string>& header, const std::vector<std::
   for (const auto& row : rows) print(row);
 }
 
+std::string shown_word(const Globals& globals, std::string_view word) {
+  [[maybe_unused]] static constexpr const char* kWords[] = {
+      msgid("active"), msgid("suspect"), msgid("reconnecting"), msgid("goodbye"), msgid("lost"), msgid("replaced"), msgid("removed"),
+      msgid("insert"), msgid("update"), msgid("delete"), msgid("administrator"), msgid("staff"), msgid("device")};
+  return std::string(translate(globals.language, word));
+}
+
 std::string json_string(std::string_view text) { return boost::json::serialize(boost::json::value(text)); }
 
 std::string local_time(std::string_view iso8601) {

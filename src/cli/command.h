@@ -58,6 +58,8 @@ Connected connect_quietly(const Globals& globals);  ///< watches nothing
 
 /// Columns padded to the widest cell; German and English headers come translated.
 void print_table(const std::vector<std::string>& header, const std::vector<std::vector<std::string>>& rows);
+/// A word of the protocol ("active", "insert", "staff"), as people call it.
+std::string shown_word(const Globals& globals, std::string_view word);
 /// A JSON string literal.
 std::string json_string(std::string_view text);
 /// Local time, "2026-11-22 03:04:05", of the protocol's time text.

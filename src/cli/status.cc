@@ -37,11 +37,24 @@ int status(const Globals& globals) {
     const char* label;
     const char* path;
   };
-  for (const Row& row : {Row{"node", "node.name"}, {"version", "node.version"}, {"role", "node.role"}, {"term", "node.term"},
-                         {"starts", "node.start_count"}, {"mode", "cluster.mode"}, {"workstations", "cluster.sessions"},
-                         {"work locks", "cluster.locks"}, {"database", "database.state"}, {"database connection", "database.shown"},
-                         {"feed", "feed.state"}, {"feed reason", "feed.reason"}, {"cursor", "feed.cursor"},
-                         {"feed lag (bytes)", "feed.lag_bytes"}, {"changes captured", "feed.changes"}}) {
+  static constexpr Row kRows[] = {
+      {msgid("node"), "node.name"},
+      {msgid("version"), "node.version"},
+      {msgid("role"), "node.role"},
+      {msgid("term"), "node.term"},
+      {msgid("starts"), "node.start_count"},
+      {msgid("mode"), "cluster.mode"},
+      {msgid("workstations"), "cluster.sessions"},
+      {msgid("work locks"), "cluster.locks"},
+      {msgid("database"), "database.state"},
+      {msgid("database connection"), "database.shown"},
+      {msgid("feed"), "feed.state"},
+      {msgid("feed reason"), "feed.reason"},
+      {msgid("cursor"), "feed.cursor"},
+      {msgid("feed lag (bytes)"), "feed.lag_bytes"},
+      {msgid("changes captured"), "feed.changes"},
+  };
+  for (const Row& row : kRows) {
     const auto value = at(root, row.path);
     if (value.empty()) continue;
     fmt::print("{:<28} {}\n", translate(globals.language, row.label), value);

@@ -41,7 +41,7 @@ int list(const Globals& globals) {
   if (error) return report(globals, Error{ErrorCode::kBadMessage, "read the list of users: " + error.message(), ""});
   for (const auto& user : root.at("users").as_array()) {
     const auto& last = user.at("last_login");
-    rows.push_back({std::string(user.at("user").as_string()), text(user.at("role").as_string().c_str()),
+    rows.push_back({std::string(user.at("user").as_string()), shown_word(globals, user.at("role").as_string()),
                     local_time(user.at("created").as_string()), last.is_string() ? local_time(last.as_string()) : "–"});
   }
   print_table({text("USER"), text("ROLE"), text("CREATED"), text("LAST LOGIN")}, rows);

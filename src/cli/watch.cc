@@ -25,13 +25,15 @@ class Printer {
     });
     client.on_locks([this](const std::string& event, const std::vector<LockInfo>& locks) {
       for (const auto& lock : locks) {
-        const char* msgid = event == "granted" ? "lock      {}  by {} ({})" : "unlock    {}  by {} ({})";
-        line("{}", translated(globals_.language, msgid, lock.key, lock.workstation, lock.user));
+        const char* shown = event == "granted" ? msgid("lock      {}  by {} ({})") : msgid("unlock    {}  by {} ({})");
+        line("{}", translated(globals_.language, shown, lock.key, lock.workstation, lock.user));
       }
     });
     client.on_session([this](const std::string& event, const SessionInfo& session) {
-      const char* msgid = event == "joined" ? "joined    {} ({}) {}" : event == "left" ? "left      {} ({}) {}" : "state     {} ({}) {}";
-      line("{}", translated(globals_.language, msgid, session.workstation, session.user, translate(globals_.language, session.state)));
+      const char* shown = event == "joined" ? msgid("joined    {} ({}) {}")
+                          : event == "left" ? msgid("left      {} ({}) {}")
+                                            : msgid("state     {} ({}) {}");
+      line("{}", translated(globals_.language, shown, session.workstation, session.user, shown_word(globals_, session.state)));
     });
     client.on_text([this](const Text& text) {
       line("{}", translated(globals_.language, "message   {} ({}): {}", text.from.workstation, text.from.user, text.text));
@@ -50,7 +52,7 @@ class Printer {
     std::string by;
     if (!changes.by_workstation.empty()) by = translated(globals_.language, "  by {} ({})", changes.by_workstation, changes.by_user);
     for (const auto& change : changes.changes) {
-      const auto op = translate(globals_.language, change.op);
+      const auto op = shown_word(globals_, change.op);
       const auto was = change.was.empty() ? "" : fmt::format(" (was {})", change.was);
       line("{:<9} {}{}  {}{}  [{}]", op, change.key, was, fmt::join(change.tables, ", "), by, changes.cursor);
     }

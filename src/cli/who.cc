@@ -25,7 +25,7 @@ int who(const Globals& globals) {
   const auto text = [&](const char* msgid) { return std::string(translate(globals.language, msgid)); };
   std::vector<std::vector<std::string>> rows;
   for (const auto& s : *sessions) {
-    rows.push_back({s.workstation, s.user, s.address, s.app, local_time(s.since), text(s.state.c_str()), s.session});
+    rows.push_back({s.workstation, s.user, s.address, s.app, local_time(s.since), shown_word(globals, s.state), s.session});
   }
   print_table({text("WORKSTATION"), text("USER"), text("ADDRESS"), text("APPLICATION"), text("SINCE"), text("STATE"), text("SESSION")}, rows);
   return 0;
