@@ -102,7 +102,10 @@ ConnectionSettings OwnedServer::connection(std::string database) const {
 }
 
 Error OwnedServer::died(std::string_view what) const {
-  const std::string lines = last_log_lines(log_directory(), 4);
+  // The collector writes what its postmaster said last, and ends a moment after it.
+  const Deadline patience = Deadline::in(clock_, seconds{5});
+  while (!processes_in(data_directory()).empty() && !patience.passed(clock_)) std::this_thread::sleep_for(kPollEvery);
+  const std::string lines = last_log_lines(log_directory(), 6);
   const bool taken = lines.find("Address already in use") != std::string::npos;
   return {taken ? ErrorCode::kInUse : ErrorCode::kServerSetting,
           fmt::format("start PostgreSQL in {}: {}; its log ends: {}", settings_.directory.string(), what, lines),

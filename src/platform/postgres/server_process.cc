@@ -134,6 +134,8 @@ std::string last_log_lines(const fs::path& log_directory, std::size_t lines) {
   file.seekg(std::max<std::streamoff>(0, static_cast<std::streamoff>(file.tellg()) - kTailBytes));
   std::deque<std::string> tail;
   for (std::string line; std::getline(file, line);) {
+    // What a server wrote that was started earlier explains nothing.
+    if (line.find("LOG:  starting PostgreSQL") != std::string::npos) tail.clear();
     tail.push_back(line);
     if (tail.size() > lines) tail.pop_front();
   }

@@ -25,7 +25,7 @@ Result<std::optional<os::User>> server_user();
 /// Can `user` enter `directory`? Errors: kServerSetting, naming the directory on the way that forbids it.
 Status check_enterable(const std::filesystem::path& directory, const os::User& user, const Clock& clock);
 
-/// Last `lines` lines of the newest file in `log_directory`, as one line; empty when there is none.
+/// Last `lines` lines of the newest file in `log_directory` that belong to the latest start, as one line.
 std::string last_log_lines(const std::filesystem::path& log_directory, std::size_t lines);
 
 }  // namespace verbund::postgres
