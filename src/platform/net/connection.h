@@ -85,6 +85,7 @@ class Connection final : public Peer, public Pollable, public DirtyHook, public 
     bool busy = false;        ///< a request is with the handler: nothing more is read
     bool keep_alive = true;
     bool head = false;
+    std::size_t counted_bytes = 0;  ///< its part of Server::Impl::http_body_bytes
   };
   /// What only WebSocket needs.
   struct WebSocket {
@@ -112,6 +113,7 @@ class Connection final : public Peer, public Pollable, public DirtyHook, public 
   void doom(CloseReason reason);
   void carry_out_doom();
   void begin_draining(nanoseconds at_most);
+  [[nodiscard]] nanoseconds orderly_end() const;
   void begin_lingering();
   void refuse_plaintext(Speech speech);
   void refuse_tls();
@@ -123,6 +125,8 @@ class Connection final : public Peer, public Pollable, public DirtyHook, public 
   void link_if_timed();
   // connection_http.cc
   void begin_http();
+  void count_body(std::size_t bytes);
+  void forget_http();
   std::size_t process_http(std::span<char> input);
   void accept_request();
   void upgrade(const HttpRequest& request);

@@ -49,6 +49,11 @@ std::size_t Connection::process_http(std::span<char> input) {
     }
     const auto step = http_->parser.next(text.substr(used));
     used += step.consumed;
+    count_body(http_->parser.body_bytes());
+    if (server_.http_body_bytes > server_.limits.max_http_bodies_bytes) {
+      answer_and_close(503, ErrorCode::kUnavailable, "too many large requests at once", "try again later");
+      break;
+    }
     if (step.event == HttpRequestParser::Event::kNeedMore) break;
     if (step.event == HttpRequestParser::Event::kContinue) {
       outbox_.push(std::make_shared<const std::string>("HTTP/1.1 100 Continue\r\n\r\n"), Framing::kRaw);
@@ -63,7 +68,18 @@ std::size_t Connection::process_http(std::span<char> input) {
   return used;
 }
 
+void Connection::count_body(std::size_t bytes) {
+  if (!http_) return;
+  server_.http_body_bytes += bytes - std::exchange(http_->counted_bytes, bytes);
+}
+
+void Connection::forget_http() {
+  count_body(0);
+  http_.reset();
+}
+
 void Connection::accept_request() {
+  count_body(0);  // the handler's from here on
   auto request = http_->parser.take_request();
   request.address = address_.text;
   request.loopback = address_.loopback;
@@ -90,7 +106,7 @@ void Connection::upgrade(const HttpRequest& request) {
   websocket_ = std::make_unique<WebSocket>();
   const auto cookies = request.headers.find("cookie");
   if (cookies != request.headers.end()) websocket_->cookies = cookies->second;
-  http_.reset();
+  forget_http();
   phase_ = Phase::kWebSocket;
   mark_dirty();
   open(std::chrono::steady_clock::now() + server_.limits.first_message_timeout);
@@ -110,7 +126,7 @@ void Connection::answer(const HttpResponse& response) {
   outbox_.push(std::make_shared<const std::string>(response_head(response, keep_alive)), Framing::kRaw);
   if (!head) outbox_.push(std::make_shared<const std::string>(response.body), Framing::kRaw);
   mark_dirty();
-  if (!keep_alive) return begin_draining(server_.limits.write_stall_timeout);
+  if (!keep_alive) return begin_draining(orderly_end());
   http_ = std::make_unique<Http>(bounds_of(server_.limits));
   set_deadline(std::chrono::steady_clock::now() + server_.limits.http_idle_timeout);
   update_wanted();

@@ -73,7 +73,7 @@ void Connection::carry_out_doom() {
   if (websocket_ && says_goodbye) outbox_.push(shared(close_payload(CloseCode::kNormal)), Framing::kClose);
   // A peer that we close by wish stays open until all is out; the others are gone for the handler now.
   if (reason != CloseReason::kLocal) announce_close(reason);
-  begin_draining(reason == CloseReason::kLocal ? server_.limits.write_stall_timeout : kLastWords);
+  begin_draining(reason == CloseReason::kLocal ? orderly_end() : kLastWords);
 }
 
 void Connection::flush() {
@@ -98,9 +98,14 @@ void Connection::flush() {
   if (std::exchange(notify_drained_, false) && open_) server_.peers.on_drained(*this);
 }
 
+nanoseconds Connection::orderly_end() const {
+  // A stall ends it earlier; this bounds a peer that takes a byte now and then.
+  return 10 * server_.limits.write_stall_timeout;
+}
+
 void Connection::begin_draining(nanoseconds at_most) {
   phase_ = Phase::kDraining;
-  http_.reset();
+  forget_http();
   set_deadline(std::chrono::steady_clock::now() + at_most);
   update_wanted();
   mark_dirty();
@@ -183,6 +188,7 @@ void Connection::end(CloseReason reason) {
   TimedHook::unlink();
   server_.poller().remove(transport_.fd(), *this);
   transport_.close();
+  count_body(0);
   announce_close(reason);
   server_.bury(*this);
 }

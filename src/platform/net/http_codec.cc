@@ -70,6 +70,8 @@ HttpRequestParser::~HttpRequestParser() = default;
 HttpRequestParser::HttpRequestParser(HttpRequestParser&&) noexcept = default;
 HttpRequestParser& HttpRequestParser::operator=(HttpRequestParser&&) noexcept = default;
 
+std::size_t HttpRequestParser::body_bytes() const { return impl_->parser.get().body().size(); }
+
 bool HttpRequestParser::begun() const { return impl_->begun; }
 
 HttpRequestParser::Step HttpRequestParser::next(std::string_view input) {
@@ -114,7 +116,6 @@ bool HttpRequestParser::is_upgrade() const {
 
 struct HttpResponseParser::Impl {
   http::response_parser<http::string_body> parser;
-  std::string left_over;
 };
 
 HttpResponseParser::HttpResponseParser(HttpBounds bounds, bool head) : impl_(std::make_unique<Impl>()) {

@@ -34,6 +34,8 @@ class HttpRequestParser {
   Step next(std::string_view input);
   /// A first byte of the request has been seen.
   [[nodiscard]] bool begun() const;
+  /// Of the body, so far.
+  [[nodiscard]] std::size_t body_bytes() const;
   /// After kRequest. Address and transport are the caller's to fill in.
   [[nodiscard]] HttpRequest take_request();
   [[nodiscard]] bool keep_alive() const;

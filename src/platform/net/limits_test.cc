@@ -1,6 +1,7 @@
 // The bounds: each test breaks one and looks that the peer is answered or closed, and nobody else notices.
 #include <ifaddrs.h>
 #include <net/if.h>
+#include <netinet/tcp.h>
 #include <sys/resource.h>
 
 #include "platform/net/frame_reader.h"
@@ -199,6 +200,60 @@ TEST_F(LimitsTest, WaitsOutAnExhaustedDescriptorTable) {
   // It looked away between the attempts: a handful, not a spin.
   const std::lock_guard hold(log.mutex);
   EXPECT_LT(std::ranges::count(log.events, "net.accept_failed"), 200);
+}
+
+TEST_F(LimitsTest, BoundsTheBodiesOfAllRequestsTogether) {
+  limits.max_http_bodies_bytes = 150'000;
+  start();
+  const auto part = [](std::size_t bytes) {
+    return "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 200000\r\n\r\n" + std::string(bytes, 'b');
+  };
+  auto first = std::make_unique<RawClient>(port);
+  auto second = std::make_unique<RawClient>(port);
+  for (RawClient* client : {first.get(), second.get()}) client->send(part(100'000));
+  pollfd either[] = {{first->fd(), POLLIN, 0}, {second->fd(), POLLIN, 0}};
+  ASSERT_GT(::poll(either, 2, static_cast<int>(milliseconds(kTestPatience).count())), 0);
+  auto& answered = (either[0].revents & POLLIN) != 0 ? *first : *second;
+  EXPECT_TRUE(answered.read_all().starts_with("HTTP/1.1 503 "));
+  first.reset();
+  second.reset();
+  // As soon as the server has seen them go, they do not count any more.
+  const auto ends = std::chrono::steady_clock::now() + kTestPatience;
+  std::string head;
+  while (!head.starts_with("HTTP/1.1 200 ") && std::chrono::steady_clock::now() < ends) {
+    RawClient third(port);
+    third.send("POST /t HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n" + std::string(100'000, 'b'));
+    head = third.read_until("\r\n\r\n");
+  }
+  EXPECT_TRUE(head.starts_with("HTTP/1.1 200 ")) << head;
+}
+
+TEST_F(LimitsTest, SetsWhatFindsDeadPeers) {
+  start();
+  RawClient client(port);
+  client.send("a\n");
+  ASSERT_EQ(client.read_until("\n"), "echo a\n");
+  int found = 0;
+  for (int fd = 3; fd < 1024; ++fd) {  // the server's end lives in this process too
+    sockaddr_in mine{};
+    sockaddr_in other{};
+    socklen_t size = sizeof mine;
+    if (::getsockname(fd, reinterpret_cast<sockaddr*>(&mine), &size) != 0 || mine.sin_port != htons(port)) continue;
+    size = sizeof other;
+    if (::getpeername(fd, reinterpret_cast<sockaddr*>(&other), &size) != 0) continue;
+    ++found;
+    const auto option = [fd](int level, int name) {
+      int value = 0;
+      socklen_t bytes = sizeof value;
+      ::getsockopt(fd, level, name, &value, &bytes);
+      return value;
+    };
+    EXPECT_EQ(option(IPPROTO_TCP, TCP_NODELAY), 1);
+    EXPECT_EQ(option(IPPROTO_TCP, TCP_USER_TIMEOUT), limits.tcp_user_timeout.count());
+    EXPECT_EQ(option(SOL_SOCKET, SO_KEEPALIVE), 1);
+    EXPECT_LE(option(IPPROTO_TCP, TCP_KEEPIDLE), 30);
+  }
+  EXPECT_EQ(found, 1);
 }
 
 TEST_F(LimitsTest, RefusesTlsWithAnAlertWhereThereIsNone) {

@@ -15,6 +15,9 @@ namespace {
 
 constexpr int kAcceptsPerTurn = 64;
 constexpr milliseconds kBackOff{100};
+/// Silence after which the kernel asks whether the other side is still there: finds the half-open connections that
+/// TCP_USER_TIMEOUT alone does not, having nothing to send. Linux' own default is two hours.
+constexpr int kKeepAliveSeconds = 15;
 
 using Addresses = std::unique_ptr<addrinfo, decltype(&freeaddrinfo)>;
 
@@ -41,6 +44,8 @@ PeerAddress text_of(const sockaddr_storage& from) {
 void tune(int fd, const Limits& limits) {
   set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
   set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+  set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, kKeepAliveSeconds);
+  set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, kKeepAliveSeconds);
   set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, static_cast<int>(limits.tcp_user_timeout.count()));
 }
 

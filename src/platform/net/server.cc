@@ -9,7 +9,9 @@ namespace {
 
 constexpr milliseconds kSweepPeriod{250};
 /// The writing of one round may take so long before timers and new requests get their turn.
-constexpr milliseconds kFlushSlice{4};
+constexpr milliseconds kFlushSlice{1};
+/// So many peers of an earlier round get their turn in each, however busy it is.
+constexpr int kBacklogShare = 64;
 
 }  // namespace
 
@@ -75,14 +77,20 @@ void Server::Impl::schedule_flush() {
 void Server::Impl::flush() {
   const auto slice_ends = std::chrono::steady_clock::now() + kFlushSlice;
   flush_scheduled = false;
-  for (int n = 0; !dirty.empty(); ++n) {
-    auto& connection = dirty.front();
-    dirty.pop_front();
-    connection.flush();
-    if (n % 16 == 15 && std::chrono::steady_clock::now() >= slice_ends) break;
-  }
+  const auto write_out = [&](DirtyList& list, int at_least) {
+    for (int n = 1; !list.empty(); ++n) {
+      auto& connection = list.front();
+      list.pop_front();
+      connection.flush();
+      if (n % 16 == 0 && n >= at_least && std::chrono::steady_clock::now() >= slice_ends) break;
+    }
+  };
+  // This round's replies go before what is left of an earlier fan-out.
+  write_out(dirty, 0);
+  write_out(backlog, kBacklogShare);
+  backlog.splice(backlog.end(), dirty);
   graveyard.clear();
-  if (!dirty.empty() && !std::exchange(flush_scheduled, true)) {
+  if (!backlog.empty() && !std::exchange(flush_scheduled, true)) {
     // Behind what is ready now, not within this round.
     loop.post([alive = std::weak_ptr(link)] {
       const auto held = alive.lock();

@@ -23,13 +23,14 @@ struct Limits {
   std::size_t max_first_frame_bytes = 64 * 1024;    ///< until Peer::trust was called
   std::size_t max_http_header_bytes = 16 * 1024;
   std::size_t max_http_body_bytes = 8 * 1024 * 1024;
+  std::size_t max_http_bodies_bytes = 256 * 1024 * 1024;  ///< of all requests under way together; then 503
   std::size_t max_queue_bytes = 1024 * 1024;        ///< waiting to be sent to one peer; see Peer::send
   std::size_t max_connections = 20'000;
   std::size_t max_untrusted_connections = 2'000;    ///< connected but not trusted yet (slow loris)
   seconds first_byte_timeout{10};                   ///< from accept to the first byte, and for the TLS handshake
   seconds first_message_timeout{20};                ///< from accept until trust (HTTP: until the request is whole)
   seconds http_idle_timeout{75};
-  seconds write_stall_timeout{30};                  ///< nothing could be written for so long: closed
+  seconds write_stall_timeout{30};                  ///< nothing could be written for so long: closed with kTooSlow
   milliseconds tcp_user_timeout{20'000};            ///< TCP_USER_TIMEOUT
 };
 
@@ -67,7 +68,8 @@ class Peer {
   virtual void set_farewell(Buffer message) = 0;
   /// Lifts max_first_frame_bytes and first_message_timeout: it has registered.
   virtual void trust() = 0;
-  /// Sends what is queued (bounded by write_stall_timeout), then closes. on_close follows.
+  /// Sends what is queued (bounded by write_stall_timeout without progress, ten times that in all), then closes.
+  /// on_close follows.
   virtual void close() = 0;
 };
 

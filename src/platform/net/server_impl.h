@@ -68,9 +68,11 @@ struct Server::Impl {
   std::vector<std::unique_ptr<Listener>> listeners;
   std::uint64_t next_id = 1;
   std::size_t untrusted = 0;
+  std::size_t http_body_bytes = 0;  ///< of requests that are not whole yet
   std::unordered_map<std::uint64_t, std::unique_ptr<Connection>> connections;
   std::vector<std::unique_ptr<Connection>> graveyard;
-  DirtyList dirty;
+  DirtyList dirty;    ///< has something to write or to decide since this round
+  DirtyList backlog;  ///< since an earlier one, whose slice was over
   TimedList timed;
   bool flush_scheduled = false;
   std::size_t refused_since_logged = 0;
