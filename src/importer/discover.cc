@@ -14,11 +14,12 @@ std::string lower_name(const fs::path& path) {
 }
 
 /// Exports of servers name files after resource types. Patients first saves reading the others twice.
+constexpr int kLastRank = 3;
 int rank_of(const InputFile& file) {
   const auto name = lower_name(file.path);
   if (name.starts_with("patient")) return 0;
   if (name.starts_with("medication-") || name.starts_with("medication.")) return 1;
-  return name.starts_with("encounter") ? 2 : 3;
+  return name.starts_with("encounter") ? 2 : kLastRank;
 }
 
 class Walk {
@@ -81,8 +82,14 @@ Result<Discovery> discover(std::span<const fs::path> paths) {
     }
     walk.visit(path, true);
   }
-  std::stable_sort(out.files.begin(), out.files.end(),
-                   [](const InputFile& a, const InputFile& b) { return rank_of(a) < rank_of(b); });
+  std::vector<InputFile> ranked;
+  ranked.reserve(out.files.size());
+  for (int rank = 0; rank <= kLastRank; ++rank) {
+    for (auto& file : out.files) {
+      if (rank_of(file) == rank) ranked.push_back(file);
+    }
+  }
+  out.files = std::move(ranked);
   return out;
 }
 

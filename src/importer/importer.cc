@@ -82,7 +82,7 @@ class ImportRun {
     if (!outcome) return outcome;
     if (only != nullptr) return {};
     if (read) ++report_.files;
-    else report_.file_problem(files_[file].shown, cause_of(read.error()));
+    else report_.file_problem(files_[file].shown, cause_of(read.error(), files_[file]));
     return {};
   }
 
@@ -121,10 +121,10 @@ class ImportRun {
   }
 
   /// The message without the file's name, which stands beside it.
-  static std::string cause_of(const Error& error) {
-    const auto colon = error.message.rfind(": ");
-    auto cause = colon == std::string::npos ? error.message : error.message.substr(colon + 2);
-    return error.hint.empty() ? cause : fmt::format("{}. {}", cause, error.hint);
+  static std::string cause_of(const Error& error, const InputFile& file) {
+    std::string_view cause = error.message;
+    if (const auto operation = fmt::format("read {}: ", file.shown); cause.starts_with(operation)) cause.remove_prefix(operation.size());
+    return error.hint.empty() ? std::string(cause) : fmt::format("{}. {}", cause, error.hint);
   }
 
   Status go_on() {

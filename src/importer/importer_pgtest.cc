@@ -150,7 +150,10 @@ TEST_F(ImporterTest, BrokenAndForeignOnesAreNamedAndCostNobodyElse) {
   EXPECT_EQ(report.types.at("Patient").skipped.at({SkipReason::kBadElement, "birthDate"}).count, 1U);
   EXPECT_THAT(report.types.at("Condition").skipped.at({SkipReason::kPatientNotFound, {}}).examples.at(0),
               ::testing::HasSubstr("a.ndjson: line 4"));
-  EXPECT_EQ(report.file_problem_count, 4U);
+  std::vector<std::string> problems;
+  for (const auto& problem : report.file_problems) problems.push_back(fs::path(problem.file).filename().string() + " " + problem.cause);
+  EXPECT_THAT(problems, ::testing::ElementsAre("c.txt is not a .json or .ndjson file (or .gz of one)", ::testing::HasSubstr("a.ndjson: line 2 is not JSON"),
+                                               ::testing::ContainsRegex("b.json byte [0-9]+ is not JSON"), ::testing::HasSubstr("d.json is not a FHIR resource")));
 }
 
 TEST_F(ImporterTest, ARowThatPostgresRefusesDoesNotTakeItsBatchWithIt) {

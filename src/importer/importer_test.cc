@@ -74,7 +74,7 @@ TEST(PatientMapping, TakesTheNameInUseAndKeepsTheOthers) {
       "birthDate":"1974-12","gender":"male","deceasedDateTime":"2015-02-14"})");
   EXPECT_EQ(row.family_name, "Chalmers");
   EXPECT_EQ(row.given_name, "Peter James");
-  EXPECT_EQ(row.other_names, "Jim; Windsor");
+  EXPECT_EQ(row.other_names, "Windsor; Jim");
   EXPECT_EQ(row.birth_date->precision, Precision::kMonth);
   EXPECT_TRUE(row.deceased);
   EXPECT_EQ(row.deceased_at->precision, Precision::kDay);

@@ -22,24 +22,22 @@ std::string shown_name(const json::object& name) {
 }
 
 void map_names(const json::object& resource, PatientRow& row) {
-  auto names = objects_at(resource, "name");
-  std::stable_sort(names.begin(), names.end(),
-                   [](const auto* a, const auto* b) { return rank_of_name(*a) < rank_of_name(*b); });
+  std::vector<const json::object*> names;
+  for (const auto* name : objects_at(resource, "name")) {
+    if (!shown_name(*name).empty()) names.push_back(name);
+  }
+  // The first of the best.
+  const auto best = std::min_element(names.begin(), names.end(),
+                                     [](const auto* a, const auto* b) { return rank_of_name(*a) < rank_of_name(*b); });
+  if (best == names.end()) return;
+  row.family_name = text_at(**best, "family").value_or("");
+  row.given_name = joined_at(**best, "given", " ").value_or("");
+  row.name_prefix = joined_at(**best, "prefix", " ");
+  // A name that is only written out can't be taken apart: which part is the family's differs by country.
+  if (row.family_name.empty() && row.given_name.empty()) row.family_name = shown_name(**best);
   std::string others;
-  bool named = false;
   for (const auto* name : names) {
-    auto shown = shown_name(*name);
-    if (shown.empty()) continue;
-    if (named) {
-      others += (others.empty() ? "" : "; ") + shown;
-      continue;
-    }
-    named = true;
-    row.family_name = text_at(*name, "family").value_or("");
-    row.given_name = joined_at(*name, "given", " ").value_or("");
-    row.name_prefix = joined_at(*name, "prefix", " ");
-    // A name that is only written out can't be taken apart: which part is the family's differs by country.
-    if (row.family_name.empty() && row.given_name.empty()) row.family_name = std::move(shown);
+    if (name != *best) others += (others.empty() ? "" : "; ") + shown_name(*name);
   }
   if (!others.empty()) row.other_names = std::move(others);
 }
