@@ -1,0 +1,313 @@
+// Seeded random steps over sessions and locks, held against a model that knows only the laws of README.md.
+// VERBUND_SIM_STEPS (all runs together) and VERBUND_SIM_SEED choose size and seed; the seed is printed.
+#include <cstdlib>
+#include <iostream>
+#include <map>
+#include <random>
+#include <set>
+
+#include <gtest/gtest.h>
+
+#include "cluster/engine.h"
+
+namespace verbund::cluster {
+namespace {
+
+std::uint64_t from_environment(const char* name, std::uint64_t fallback) {
+  const char* text = std::getenv(name);
+  return text == nullptr ? fallback : std::strtoull(text, nullptr, 10);
+}
+
+constexpr int kKeys = 24;
+RecordKey key_of(int number) { return {"patient", std::to_string(number)}; }
+
+struct Wanted {
+  SessionId session;
+  std::set<RecordKey> keys;
+  std::uint64_t order = 0;
+  bool waits = false;
+};
+struct Held {
+  SessionId session;
+  FencingToken token;
+};
+
+class Simulation {
+ public:
+  Simulation(std::uint64_t seed, std::uint64_t steps) : random_(seed), steps_(steps) { start_node({}); }
+
+  void run() {
+    for (std::uint64_t step = 0; step < steps_ && !::testing::Test::HasFailure(); ++step) {
+      now_ += milliseconds{random(50)};
+      if (random(4000) == 0) now_ += seconds{random(90)};  // our own stall
+      one_step();
+      check_actions();
+      window_ = engine_->locks().reclaiming();
+      if (random(2000) == 0) check_table();
+      if (random(20'000) == 0) restart();
+    }
+  }
+
+ private:
+  int random(int below) { return static_cast<int>(random_() % static_cast<std::uint64_t>(below)); }
+  Now now() const { return {now_, WallTime{std::chrono::duration_cast<microseconds>(now_.time_since_epoch())}}; }
+
+  void start_node(std::vector<StoredSession> known) {
+    settings_.reconnect = seconds{8};
+    settings_.lease = seconds{6};
+    settings_.suspect = seconds{3};
+    settings_.heartbeat = seconds{1};
+    settings_.max_locks_per_session = 40;
+    window_ = !known.empty();
+    ++start_count_;
+    epoch_ = {{1}, static_cast<std::uint16_t>(start_count_)};
+    engine_ = std::make_unique<Engine>(settings_, epoch_, std::move(known), SessionId{next_}, now());
+    passed_ = 0;
+  }
+
+  SessionId any_session() {
+    if (sessions_.empty()) return {};
+    auto it = sessions_.begin();
+    std::advance(it, random(static_cast<int>(sessions_.size())));
+    return it->first;
+  }
+
+  void one_step() {
+    const auto session = any_session();
+    const int what = random(100);
+    if (!session || (what < 4 && sessions_.size() < 12)) return add_session();
+    auto& connection = sessions_[session];
+    if (what < 10) return engine_->tick(now());
+    if (what < 25) return engine_->sign_of_life(session, now());
+    if (what < 28) {
+      engine_->disconnected(session, connection, now());
+      connection = {};
+      return;
+    }
+    if (what < 33) return resume(session);
+    if (what < 34) return engine_->leave(session, protocol::LeftReason::kGoodbye, now());
+    if (what < 64) return lock(session);
+    if (what < 90) return unlock(session);
+    if (what < 93) return cancel(session);
+    if (what < 94) return force();
+    passed_ += static_cast<std::uint64_t>(random(5));
+    engine_->feed_passed({passed_}, now());
+  }
+
+  void add_session() {
+    StoredSession stored;
+    stored.id = engine_->next_session();
+    stored.workstation = "w" + std::to_string(stored.id.value);
+    next_ = stored.id.value + 1;
+    ASSERT_TRUE(seen_sessions_.insert(stored.id).second) << "a session id was given twice";
+    const ConnectionId connection{++connections_};
+    stored_[stored.id] = stored;
+    ASSERT_TRUE(engine_->add_session(stored, connection, random(2) == 0, now()));
+    sessions_[stored.id] = connection;
+  }
+
+  void resume(SessionId session) {
+    const ConnectionId connection{++connections_};
+    std::vector<protocol::Reclaim> claims;
+    for (const auto& [key, token] : owed_[session]) claims.push_back({key, token});
+    if (random(10) == 0) claims.push_back({key_of(random(kKeys)), FencingToken::of({{1}, 60'000}, 7)});  // never given
+    const bool window = engine_->locks().reclaiming();
+    auto resumed = engine_->resume(session, connection, false, claims, now());
+    ASSERT_TRUE(resumed);
+    sessions_[session] = connection;
+    for (const auto& lost : resumed->lost) {
+      const bool owed = owed_[session].contains(lost.key);
+      // What it validly held before the restart comes back to it in the window.
+      const bool due = window && owed && valid_before_[lost.key].session == session;
+      EXPECT_FALSE(due) << to_string(lost.key) << " was not given back";
+    }
+    owed_.erase(session);
+    resumed_held_ = std::move(resumed->held);
+    resumed_session_ = session;
+  }
+
+  void lock(SessionId session) {
+    LockRequest request{session, {++tickets_}, {}, {}, {}, {}};
+    const int count = random(3) == 0 ? 1 + random(4) : 1;
+    for (int i = 0; i < count; ++i) request.keys.push_back(key_of(random(kKeys)));
+    if (random(2) == 0) request.wait = milliseconds{1 + random(8000)};
+    if (random(4) == 0) {
+      request.request = "r" + std::to_string(random(40));
+      named_[request.ticket.value] = {session, request.request};
+    }
+    asked_[request.ticket.value] = {session, {request.keys.begin(), request.keys.end()}, ++order_, request.wait.count() > 0};
+    engine_->lock(std::move(request), now());
+  }
+
+  void unlock(SessionId session) {
+    UnlockRequest request{session, {++tickets_}, {}, {}, {}, {}};
+    for (const auto& [key, held] : held_) {
+      if (held.session == session && random(2) == 0) request.keys.push_back(key);
+    }
+    if (request.keys.empty()) request.keys.push_back(key_of(random(kKeys)));
+    if (random(3) == 0) request.after = Lsn{passed_ + static_cast<std::uint64_t>(random(6))};
+    if (random(10) == 0) request.after = kLsnUnknown;
+    plain_.insert(request.ticket.value);
+    const auto release = engine_->unlock(std::move(request), now());
+    if (release && random(2) == 0) engine_->resolve_release(release, {passed_ + 1}, now());
+  }
+
+  void cancel(SessionId session) {
+    const Ticket ticket{++tickets_};
+    plain_.insert(ticket.value);
+    engine_->cancel(session, ticket, "r" + std::to_string(random(40)), now());
+  }
+
+  void force() {
+    const std::vector<RecordKey> keys{key_of(random(kKeys)), key_of(random(kKeys))};
+    engine_->force(keys, "admin", "test", now());
+  }
+
+  // ---- the laws -----------------------------------------------------------------------------------------------
+
+  void check_actions() {
+    auto actions = engine_->take_actions();
+    for (auto& action : actions) std::visit([this](auto& what) { check(what); }, action);
+    engine_->recycle(std::move(actions));
+    for (const auto& [key, token] : resumed_held_) {
+      const auto held = held_.find(key);
+      EXPECT_TRUE(held != held_.end() && held->second.session == resumed_session_ && held->second.token == token);
+    }
+    resumed_held_.clear();
+  }
+
+  void check(LocksGranted& granted) {
+    for (const auto& lock : granted.locks) {
+      EXPECT_TRUE(sessions_.contains(lock.session)) << "a lock for an unknown session";
+      EXPECT_FALSE(held_.contains(lock.key)) << "two holders of " << to_string(lock.key);
+      const bool reclaimed = lock.token.epoch() < epoch_;
+      if (reclaimed) {
+        EXPECT_TRUE(window_) << "reclaimed after the window";
+        EXPECT_GE(lock.token, highest_[lock.key]) << "a stale token was accepted";
+      } else {
+        EXPECT_GT(lock.token, highest_[lock.key]) << "the token did not grow";
+      }
+      highest_[lock.key] = std::max(highest_[lock.key], lock.token);
+      held_[lock.key] = {lock.session, lock.token};
+      granted_now_.insert(lock.key);
+    }
+  }
+  void check(LocksReleased& released) {
+    for (const auto& lock : released.locks) {
+      const auto held = held_.find(lock.key);
+      ASSERT_TRUE(held != held_.end()) << "released what nobody held";
+      EXPECT_EQ(held->second.session, released.session);
+      held_.erase(held);
+    }
+  }
+  void check(LockReplied& reply) {
+    if (plain_.erase(reply.ticket.value) == 1) return;
+    const auto asked = asked_.find(reply.ticket.value);
+    ASSERT_TRUE(asked != asked_.end()) << "a request got two outcomes";
+    const auto wanted = asked->second;
+    asked_.erase(asked);
+    const auto named = named_.find(reply.ticket.value);
+    if (named != named_.end()) {
+      // A repeated name repeats a first result, perhaps of other keys: the grant was checked when it was made.
+      named_.erase(named);
+      granted_now_.clear();
+      return;
+    }
+    if (reply.refused) return;
+    std::set<RecordKey> got;
+    for (const auto& [key, token] : reply.tokens) {
+      got.insert(key);
+      EXPECT_EQ(held_[key].session, reply.session) << "granted, but not the holder";
+      EXPECT_EQ(held_[key].token, token);
+    }
+    EXPECT_EQ(got, wanted.keys) << "all or none";
+    // First in, first out: no request that came earlier and waits has a key among those granted now.
+    for (const auto& [ticket, other] : asked_) {
+      if (!other.waits || other.order >= wanted.order || other.session == wanted.session) continue;
+      for (const auto& key : granted_now_) {
+        EXPECT_FALSE(other.keys.contains(key)) << "overtaken on " << to_string(key);
+      }
+    }
+    granted_now_.clear();
+  }
+  void check(Left& left) {
+    for (const auto& [key, held] : held_) EXPECT_NE(held.session, left.session.id) << "left with a lock";
+    for (const auto& [ticket, wanted] : asked_) {
+      EXPECT_NE(wanted.session, left.session.id) << "left with an open request";
+    }
+    sessions_.erase(left.session.id);
+    stored_.erase(left.session.id);
+    owed_.erase(left.session.id);
+  }
+  void check(LocksLost&) {}
+  void check(Superseded& old) {
+    for (const auto& [id, connection] : sessions_) EXPECT_NE(connection, old.connection);
+  }
+  void check(Joined&) {}
+  void check(StateChanged&) {}
+  void check(PingDue&) {}
+
+  void check_table() {
+    EXPECT_EQ(engine_->locks().held_count(), held_.size());
+    for (const auto& lock : engine_->locks().list({}, 1000)) {
+      const auto held = held_.find(lock.key);
+      ASSERT_TRUE(held != held_.end());
+      EXPECT_EQ(held->second.session, lock.session);
+      EXPECT_TRUE(engine_->sessions().find(lock.session) != nullptr);
+    }
+    EXPECT_EQ(engine_->sessions().size(), sessions_.size());
+  }
+
+  /// kill -9: the engine's memory is gone; sessions were stored, clients know their locks.
+  void restart() {
+    valid_before_.clear();
+    owed_.clear();
+    for (const auto& [key, held] : held_) {
+      owed_[held.session][key] = held.token;
+      valid_before_[key] = held;
+    }
+    held_.clear();
+    asked_.clear();
+    named_.clear();
+    plain_.clear();
+    granted_now_.clear();
+    std::vector<StoredSession> known;
+    for (const auto& [id, stored] : stored_) known.push_back(stored);
+    for (auto& [id, connection] : sessions_) connection = {};
+    start_node(std::move(known));
+  }
+
+  std::mt19937_64 random_;
+  const std::uint64_t steps_;
+  TimePoint now_{seconds{1000}};
+  Settings settings_;
+  LockEpoch epoch_;
+  std::unique_ptr<Engine> engine_;
+  std::map<SessionId, ConnectionId> sessions_;
+  std::map<SessionId, StoredSession> stored_;
+  std::set<SessionId> seen_sessions_;
+  std::map<RecordKey, Held> held_, valid_before_;
+  std::map<RecordKey, FencingToken> highest_;
+  std::map<SessionId, std::map<RecordKey, FencingToken>> owed_;
+  std::map<std::uint64_t, Wanted> asked_;
+  std::map<std::uint64_t, std::pair<SessionId, std::string>> named_;
+  std::set<std::uint64_t> plain_;
+  std::set<RecordKey> granted_now_;
+  std::vector<protocol::KeyToken> resumed_held_;
+  SessionId resumed_session_;
+  std::uint64_t next_ = 1, connections_ = 0, tickets_ = 0, order_ = 0, passed_ = 0;
+  unsigned start_count_ = 0;
+  bool window_ = false;  ///< before the last step
+};
+
+TEST(ClusterSimulation, LocksAndSessionsKeepTheirLawsUnderRandomSteps) {
+  const auto seed = from_environment("VERBUND_SIM_SEED", std::random_device{}());
+  const auto steps = from_environment("VERBUND_SIM_STEPS", 10'000'000) * 9 / 10;
+  std::cout << "VERBUND_SIM_SEED=" << seed << "\n";
+  RecordProperty("seed", std::to_string(seed));
+  constexpr std::uint64_t kRuns = 20;
+  for (std::uint64_t run = 0; run < kRuns && !HasFailure(); ++run) Simulation(seed + run, steps / kRuns).run();
+}
+
+}  // namespace
+}  // namespace verbund::cluster
