@@ -34,6 +34,8 @@ class Scene {
   FeedSettings& settings() { return settings_; }
   void start();
   void stop() { feed_.reset(); }
+  /// Waits until the server has noticed that the slot's reader has gone.
+  void free_slot();
   Feed& feed() { return *feed_; }
   postgres::Connection& source() { return *source_; }
   postgres::Connection& mid_tier() { return *mid_tier_; }

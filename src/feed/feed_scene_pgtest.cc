@@ -57,6 +57,7 @@ Scene::Scene() {
 
 Scene::~Scene() {
   stop();
+  free_slot();
   auto dropped = source_->query("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1", {settings_.slot});
   if (!dropped) ADD_FAILURE() << dropped.error().message;
 }
@@ -80,6 +81,11 @@ void Scene::start() {
   };
   feed_ = std::make_unique<Feed>(settings_, std::move(events), clock_, log_, counters_);
   if (auto started = feed_->start(); !started) throw std::runtime_error(started.error().message);
+}
+
+void Scene::free_slot() {
+  const std::string query = fmt::format("SELECT count(*) FROM pg_replication_slots WHERE slot_name = '{}' AND active", settings_.slot);
+  if (!waited_for([&] { return value(query) == "0"; })) ADD_FAILURE() << "the slot stays active";
 }
 
 void Scene::sql(std::string_view statements) {

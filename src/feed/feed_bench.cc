@@ -1,0 +1,230 @@
+// Figures of capture on this machine, each in one run against one scratch server with fsync on:
+//   feed_bench [rows]      backlog rate in bulk and in single-row transactions, memory of one large transaction,
+//                          latency from commit to event, pgbench -c 16 with and without capture
+// Not a test: it prints, it does not judge.
+#include <algorithm>
+#include <condition_variable>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <mutex>
+
+#include "feed/feed.h"
+#include "platform/os/clock.h"
+#include "testing/scratch_postgres.h"
+
+namespace verbund::feed {
+namespace {
+
+using Steady = std::chrono::steady_clock;
+
+class Quiet final : public Log {
+ public:
+  void write(LogLevel level, std::string_view event, std::initializer_list<LogField> fields) override {
+    if (level < LogLevel::kWarning) return;
+    fmt::print(stderr, "{}", event);
+    for (const LogField& field : fields) fmt::print(stderr, " {}={}", field.name, field.value);
+    fmt::print(stderr, "\n");
+  }
+};
+class Uncounted final : public Counters, private Counter, private Gauge, private Histogram {
+ public:
+  Counter& counter(std::string_view, std::string_view) override { return *this; }
+  Gauge& gauge(std::string_view, std::string_view) override { return *this; }
+  Histogram& histogram(std::string_view, std::string_view) override { return *this; }
+
+ private:
+  void add(double) override {}
+  void set(double) override {}
+  void observe(double) override {}
+};
+
+template <typename T>
+T must(Result<T> result) {
+  if (result) return std::move(*result);
+  fmt::print(stderr, "{}\n", result.error().message);
+  std::exit(20);
+}
+void must(Status status) {
+  if (status) return;
+  fmt::print(stderr, "{}\n", status.error().message);
+  std::exit(20);
+}
+
+double seconds_since(Steady::time_point start) { return std::chrono::duration<double>(Steady::now() - start).count(); }
+
+/// Highest resident size since `reset`, in MB.
+double peak_megabytes() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("VmHWM:")) return std::stod(line.substr(6)) / 1024;
+  }
+  return 0;
+}
+void reset_peak() { std::ofstream("/proc/self/clear_refs") << "5"; }
+
+class Bench {
+ public:
+  Bench() {
+    auto& server = testing::ScratchPostgres::shared();
+    settings_.source = server.database("praxis");
+    settings_.mid_tier = server.database("mitte");
+    settings_.term = Term{1};
+    auto mid_tier = must(postgres::Connection::open(settings_.mid_tier));
+    const postgres::MigrationSet sets[] = {migrations()};
+    must(postgres::migrate(mid_tier, sets, log_));
+    source_.emplace(must(postgres::Connection::open(settings_.source)));
+    sql("ALTER SYSTEM SET fsync = on");
+    sql("ALTER SYSTEM SET max_wal_size = '4GB'");
+    sql("SELECT pg_reload_conf()");
+    sql("CREATE TABLE patient (id integer PRIMARY KEY, name text, born date, city text, changed timestamptz DEFAULT now());"
+        "CREATE TABLE observation (id integer PRIMARY KEY, patient_id integer, code text, value numeric, at timestamptz DEFAULT now())");
+    settings_.tables = {{"public", "patient", "patient", {}},
+                        {"public", "observation", "patient", {{{"patient_id"}, "public", "patient", {"id"}}}}};
+  }
+
+  void sql(std::string_view statements) { must(source_->execute(statements)); }
+
+  void start() {
+    FeedEvents events;
+    events.on_transaction = [this](const TransactionEvent& event) {
+      const auto late = clock_.wall() - event.commit_time;
+      const std::lock_guard guard(mutex_);
+      latencies_.push_back(std::chrono::duration<double, std::milli>(late).count());
+    };
+    events.on_passed = [this](Lsn) { passed_.notify_all(); };
+    feed_ = std::make_unique<Feed>(settings_, std::move(events), clock_, log_, counters_);
+    must(feed_->start());
+  }
+  void stop() { feed_.reset(); }
+
+  void drain() {
+    const Lsn target = must(feed_->current_lsn());
+    std::unique_lock guard(mutex_);
+    passed_.wait(guard, [&] { return feed_->passed() >= target; });
+  }
+
+  /// Writes while nobody captures, then measures how fast the backlog is taken.
+  void backlog(const char* name, std::string_view statements, double rows) {
+    stop();
+    sql(statements);
+    const auto begun = Steady::now();
+    start();
+    drain();
+    fmt::print("{:<44} {:>10.0f} rows/s  ({:.2f} s)\n", name, rows / seconds_since(begun), seconds_since(begun));
+    std::fflush(stdout);
+  }
+
+  void large_transaction(int rows) {
+    start_if_stopped();
+    drain();
+    reset_peak();
+    const auto begun = Steady::now();
+    sql(fmt::format("INSERT INTO observation SELECT i, 1 + i % 50000, 'bp', i % 200 FROM generate_series(10000001, {}) i", 10'000'000 + rows));
+    const auto committed = Steady::now();
+    drain();
+    fmt::print("one transaction of {} rows: {:.2f} s after its commit ({:.0f} rows/s; whole {:.2f} s), peak memory {:.0f} MB\n", rows,
+               seconds_since(committed), rows / seconds_since(committed), seconds_since(begun), peak_megabytes());
+    std::fflush(stdout);
+  }
+
+  void latency(const char* name, std::string_view statement) {
+    start_if_stopped();
+    drain();
+    {
+      const std::lock_guard guard(mutex_);
+      latencies_.clear();
+    }
+    for (int i = 0; i < 2'000; ++i) {
+      must(source_->query(statement, {std::to_string(1 + i % 1000)}));
+      if (i % 10 == 0) drain();
+    }
+    drain();
+    const std::lock_guard guard(mutex_);
+    std::ranges::sort(latencies_);
+    const auto at = [&](double part) { return latencies_[static_cast<std::size_t>(part * static_cast<double>(latencies_.size() - 1))]; };
+    fmt::print("{:<44} p50 {:.2f} ms, p95 {:.2f} ms, p99 {:.2f} ms ({} events)\n", name, at(.5), at(.95), at(.99), latencies_.size());
+    std::fflush(stdout);
+  }
+
+  /// pgbench's tables captured (pgbench_history has no primary key) or not; interleaved, because hosts drift.
+  void pgbench(int runs) {
+    stop();
+    ::setenv("PGPASSWORD", settings_.source.password.c_str(), 1);
+    run_pgbench("-i -q -s 10");
+    for (int run = 0; run < runs; ++run) {
+      fmt::print("without capture: {}", run_pgbench("-n -c 16 -j 2 -T 15"));
+      for (const auto* table : {"pgbench_accounts", "pgbench_tellers", "pgbench_branches"}) {
+        settings_.tables.push_back({"public", table, table, {}});
+      }
+      start();
+      drain();
+      fmt::print("with capture:    {}", run_pgbench("-n -c 16 -j 2 -T 15"));
+      const auto status = feed_->status();
+      const auto behind = must(feed_->current_lsn()).value - status.passed.value;
+      const auto begun = Steady::now();
+      drain();
+      fmt::print("                 lag at the end {:.1f} MB, caught up after {:.2f} s\n", static_cast<double>(behind) / 1e6, seconds_since(begun));
+      std::fflush(stdout);
+      stop();
+      settings_.tables.resize(2);
+      start();  // leaves the publication without pgbench's tables
+      stop();
+    }
+  }
+
+ private:
+  void start_if_stopped() {
+    if (!feed_) start();
+  }
+
+  std::string run_pgbench(const std::string& options) {
+    const auto& to = settings_.source;
+    const std::string command = fmt::format("/usr/lib/postgresql/15/bin/pgbench -h {} -p {} -U {} {} {} 2>&1 | grep -E '^tps|error' ", to.host,
+                                            to.port, to.user, options, to.database);
+    FILE* pipe = ::popen(command.c_str(), "r");
+    if (pipe == nullptr) return "pgbench does not start\n";
+    std::string text;
+    std::array<char, 256> line{};
+    while (std::fgets(line.data(), static_cast<int>(line.size()), pipe) != nullptr) text += line.data();
+    ::pclose(pipe);
+    return text;
+  }
+
+  FeedSettings settings_;
+  os::SystemClock clock_;
+  Quiet log_;
+  Uncounted counters_;
+  std::optional<postgres::Connection> source_;
+  std::mutex mutex_;
+  std::condition_variable passed_;
+  std::vector<double> latencies_;
+  std::unique_ptr<Feed> feed_;
+};
+
+}  // namespace
+}  // namespace verbund::feed
+
+int main(int count, char** words) {
+  using verbund::feed::Bench;
+  const int rows = count > 1 ? std::atoi(words[1]) : 1'000'000;
+  Bench bench;
+  bench.start();
+  bench.backlog("bulk insert, 20 transactions",
+                "DO $$ BEGIN FOR t IN 0..19 LOOP INSERT INTO patient SELECT t * 50000 + i, 'Name ' || i, '1970-01-01', 'Ort'"
+                " FROM generate_series(1, 50000) i; COMMIT; END LOOP; END $$", 1'000'000);
+  bench.backlog("bulk update, 10 transactions",
+                "DO $$ BEGIN FOR t IN 0..9 LOOP UPDATE patient SET city = 'X' || t WHERE id BETWEEN t * 50000 + 1 AND (t + 1) * 50000;"
+                " COMMIT; END LOOP; END $$", 500'000);
+  bench.backlog("bulk insert of child rows, 10 transactions",
+                "DO $$ BEGIN FOR t IN 0..9 LOOP INSERT INTO observation SELECT t * 50000 + i, i, 'bp', 120 FROM generate_series(1, 50000) i;"
+                " COMMIT; END LOOP; END $$", 500'000);
+  bench.backlog("single-row update transactions",
+                "SET synchronous_commit = off; DO $$ BEGIN FOR i IN 1..100000 LOOP UPDATE patient SET name = 'N' || i WHERE id = i;"
+                " COMMIT; END LOOP; END $$; SET synchronous_commit = on", 100'000);
+  bench.large_transaction(rows);
+  bench.latency("commit to event, update of a root", "UPDATE patient SET name = name || '.' WHERE id = $1::integer");
+  bench.latency("commit to event, update of a child row", "UPDATE observation SET value = value + 1 WHERE id = $1::integer");
+  bench.pgbench(2);
+  return 0;
+}
