@@ -1,6 +1,6 @@
 #pragma once
-/// The id of a record whose key has several columns (base/ids.h, RecordKey): parts joined by ',', a ',' or '\' inside a part
-/// preceded by '\'. Pure, any thread.
+/// The id of a record (base/ids.h, RecordKey): the parts of its key joined by ',', a ',' or '\' inside a part preceded by '\',
+/// also when there is but one part. Pure, any thread.
 #include <string>
 #include <string_view>
 #include <vector>

@@ -69,13 +69,13 @@ std::vector<std::string> words_of(const std::string& search) {
 
 /// A condition for each word, over column f: as typed, or in the folded spelling. Both, because folding a part of a word
 /// may see less than folding the whole ("el" of "Michael", folded "michal"). strpos knows no wildcards.
-std::string search_condition(const RecordType& type, const std::vector<std::string>& words, std::vector<Parameter>& parameters) {
+std::string search_condition(const std::vector<std::string>& words, std::vector<Parameter>& parameters) {
   std::string sql;
   for (const auto& word : words) {
     parameters.emplace_back(word);
     const auto typed = fmt::format("${}::text", parameters.size());
-    sql += fmt::format(" AND (strpos(lower(f{0}), lower({1}{0})) > 0 OR strpos({2}, {3}) > 0)", collate(type), typed,
-                       folded(type, "f"), folded(type, typed));
+    sql += fmt::format(" AND (strpos(lower(f COLLATE \"C\"), lower({0} COLLATE \"C\")) > 0 OR strpos({1}, {2}) > 0)", typed,
+                       folded("f"), folded(typed));
   }
   return sql;
 }
@@ -85,7 +85,6 @@ ListedRecord record_at(const Rows& rows, int row, const RecordType& type) {
   std::vector<std::string> parts;
   const int keys = static_cast<int>(type.key.size());
   for (int i = 0; i < keys; ++i) parts.emplace_back(rows.text(row, i));
-  // A key of one column stands as it is: escaping is for joined ones.
   return {{type.type, join_key(parts)}, std::string(rows.text(row, keys)), std::string(rows.text(row, keys + 1))};
 }
 
@@ -99,7 +98,7 @@ Result<std::uint64_t> count(Connection& source, const RecordType& type, const st
   std::vector<Parameter> parameters;
   std::string sql = "SELECT count(*) FROM " + table_of(type);
   if (!words.empty()) {
-    sql = fmt::format("SELECT count(*) FROM {} AS s WHERE true{}", listed(type, true), search_condition(type, words, parameters));
+    sql = fmt::format("SELECT count(*) FROM {} AS s WHERE true{}", listed(type, true), search_condition(words, parameters));
   }
   auto rows = source.query(sql, parameters);
   if (!rows) return pass(rows, "count records");
@@ -109,7 +108,7 @@ Result<std::uint64_t> count(Connection& source, const RecordType& type, const st
 Result<Rows> page_rows(Connection& source, const RecordType& type, const std::optional<std::vector<std::string>>& after,
                        std::size_t limit, const std::vector<std::string>& words) {
   std::vector<Parameter> parameters;
-  std::string conditions = search_condition(type, words, parameters);
+  std::string conditions = search_condition(words, parameters);
   const auto order = "g, l, " + key_columns(type);
   if (after) {
     std::string values;

@@ -15,7 +15,6 @@ std::string collate(const RecordType& type) {
 }
 
 std::string key_expression(const RecordType& type) {
-  if (type.key.size() == 1) return Connection::quote_identifier(type.key[0]) + "::text";
   std::string joined;
   for (const auto& column : type.key) {
     if (!joined.empty()) joined += " || ',' || ";
@@ -24,13 +23,16 @@ std::string key_expression(const RecordType& type) {
   return joined;
 }
 
-std::string folded(const RecordType& type, std::string_view expression) {
+std::string folded(std::string_view expression) {
   // Umlauts and accents lose their marks, then the written-out forms do: müller, mueller, muller are one. Only characters
-  // of Latin 1, which an older database may be encoded in.
+  // of Latin 1, which an older database may be encoded in. translate is slow and most names are ASCII: they pass it by
+  // (in UTF-8 they are those with as many bytes as characters).
   return fmt::format(
-      "replace(replace(replace(replace(translate(lower(({}){}), 'äöüáàâãåéèêëíìîïóòôõúùûñçýÿ', 'aouaaaaaeeeeiiiioooouuuncyy'),"
+      "replace(replace(replace(replace(CASE WHEN octet_length({0}) = length({0}) AND getdatabaseencoding() = 'UTF8'"
+      " THEN lower(({0}) COLLATE \"C\") ELSE translate(lower(({0}) COLLATE \"C\"),"
+      " 'äöüáàâãåéèêëíìîïóòôõúùûñçýÿÄÖÜÁÀÂÃÅÉÈÊËÍÌÎÏÓÒÔÕÚÙÛÑÇÝ', 'aouaaaaaeeeeiiiioooouuuncyyaouaaaaaeeeeiiiioooouuuncy') END,"
       " 'ae', 'a'), 'oe', 'o'), 'ue', 'u'), 'ß', 'ss')",
-      expression, collate(type));
+      expression);
 }
 
 std::string key_columns(const RecordType& type) {
@@ -45,13 +47,12 @@ std::string listed(const RecordType& type, bool searched) {
   for (std::size_t i = 0; i < type.key.size(); ++i) {
     sql += fmt::format(", {} AS k{}", Connection::quote_identifier(type.key[i]), i + 1);
   }
-  if (searched) {
-    std::string columns;
-    for (const auto& column : type.search_columns) columns += ", " + Connection::quote_identifier(column) + "::text";
-    // A line feed between: no word, which has none, is found across two columns.
-    sql += columns.empty() ? ", ''::text AS f" : fmt::format(", concat_ws(chr(10){}) AS f", columns);
-  }
-  return sql + fmt::format(" FROM {} AS r)", table_of(type));
+  if (!searched) return sql + fmt::format(" FROM {} AS r)", table_of(type));
+  std::string columns;
+  for (const auto& column : type.search_columns) columns += ", " + Connection::quote_identifier(column) + "::text";
+  // A line feed between: no word, which has none, is found across two columns. OFFSET 0: once per row, not per use.
+  const auto searched_text = columns.empty() ? std::string("''::text") : fmt::format("concat_ws(chr(10){})", columns);
+  return sql + fmt::format(", verbund_f AS f FROM (SELECT *, {} AS verbund_f FROM {} OFFSET 0) AS r)", searched_text, table_of(type));
 }
 
 Result<Connection::Transaction> begin_reading(Connection& source) {

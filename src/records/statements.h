@@ -13,10 +13,10 @@ namespace verbund::records {
 std::string table_of(const RecordType& type);
 /// ' COLLATE "de-x-icu"', or nothing.
 std::string collate(const RecordType& type);
-/// SQL text of a key of one column, or of its parts joined as in join_key.
+/// SQL text of the record's id, as join_key makes it (a key of one column is escaped, too).
 std::string key_expression(const RecordType& type);
 /// `expression` in lower case, one spelling for umlauts and accents: ä, ae and a are the same, ß is ss.
-std::string folded(const RecordType& type, std::string_view expression);
+std::string folded(std::string_view expression);
 /// (SELECT …) whose columns are g (branch), l (label), k1, k2, … (key), f (what a search looks in, plain and folded).
 std::string listed(const RecordType& type, bool searched);
 std::string key_columns(const RecordType& type);  ///< "k1, k2"
