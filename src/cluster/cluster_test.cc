@@ -336,6 +336,7 @@ class FakePeer final : public net::Peer {
   void send(net::Buffer message) override { sent.push_back(std::move(message)); }
   std::size_t queued_bytes() const override { return queued; }
   void notify_when_drained() override { asked_for_drained = true; }
+  void set_farewell(net::Buffer) override {}
   void trust() override {}
   void close() override { closed = true; }
   std::vector<net::Buffer> sent;

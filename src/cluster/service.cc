@@ -34,6 +34,9 @@ Service::Impl::Impl(Settings given, LockEpoch lock_epoch, std::vector<StoredSess
       stalled_gauge(around.counters.gauge("verbund_cluster_stalled_seconds", "Time the event loop stood still; leases were extended by it")),
       fan_out_seconds(around.counters.histogram("verbund_cluster_fan_out_seconds",
                                                 "From an event until it was handed to the last connection")) {
+  std::string farewell;
+  protocol::encode_event(farewell, protocol::Closing{protocol::ClosingReason::kTooSlow, settings.jitter});
+  too_slow = std::make_shared<const std::string>(std::move(farewell));
   ticker = around.loop.every(kTick, [this] { tick(); });
 }
 

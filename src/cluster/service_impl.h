@@ -148,6 +148,7 @@ struct Service::Impl final : BroadcastSink {
   bool shutting_down = false;
   TimePoint fan_out_since;
   std::shared_ptr<int> alive = std::make_shared<int>(0);  ///< callbacks of others hold it weakly
+  net::Buffer too_slow;  ///< the last message to whoever does not read
   net::Timer ticker;
   std::unordered_map<std::uint64_t, net::Timer> replay_retries;  ///< by peer
 

@@ -135,6 +135,7 @@ void Service::Impl::registered(Connection& connection, const Session& session) {
   connection.may_break_locks = session.stored.identity.may_break_locks;
   connection.tool = session.stored.kind == protocol::SessionKind::kTool;
   connection.peer->trust();
+  connection.peer->set_farewell(too_slow);
 }
 
 void Service::Impl::on_resume(Connection& connection, const protocol::RequestId& id, protocol::Resume request) {
