@@ -49,6 +49,8 @@ export function launch(): Promise<Browser> {
 
 /** One person at one workstation: a browser context of its own, behind a link of its own. */
 export class Desk {
+  private static readonly all: Desk[] = [];
+
   private constructor(
     readonly context: BrowserContext,
     readonly page: Page,
@@ -62,6 +64,7 @@ export class Desk {
     const context = await browser.newContext({
       locale: 'de-DE', timezoneId: 'Europe/Berlin', viewport: { width: 1360, height: 820 }, ignoreHTTPSErrors: true, ...options,
     });
+    context.setDefaultTimeout(6_000);
     const page = await context.newPage();
     const problems: string[] = [];
     page.on('pageerror', (error) => problems.push(String(error)));
@@ -72,7 +75,9 @@ export class Desk {
       }
     });
     await page.goto(link.origin);
-    return new Desk(context, page, link, problems);
+    const desk = new Desk(context, page, link, problems);
+    Desk.all.push(desk);
+    return desk;
   }
 
   async logIn(node: Node, workstation: string): Promise<void> {
@@ -116,7 +121,7 @@ export class Desk {
 
   /** What axe-core finds against WCAG 2 A and AA. */
   async accessibilityProblems(): Promise<string[]> {
-    await this.page.evaluate(await readFile(axeSource, 'utf8')); // evaluated, not added: the CSP forbids inline scripts
+    await this.page.evaluate(`${await readFile(axeSource, 'utf8')};0`); // evaluated, not added: the CSP forbids inline scripts
     return this.page.evaluate(async () => {
       const axe = (globalThis as unknown as { axe: { run(context: Document, options: object): Promise<AxeResult> } }).axe;
       const result = await axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'] });
@@ -124,7 +129,22 @@ export class Desk {
     });
   }
 
-  async close(): Promise<void> {
+  /** Closes what a test has opened and returns the faults that the pages have reported. */
+  static async closeAll(): Promise<string[]> {
+    const desks = Desk.all.splice(0);
+    for (const desk of desks) await desk.close();
+    return desks.flatMap((desk) => desk.problems);
+  }
+
+  /** Logs out where somebody is logged in: a session left behind keeps its locks for the reconnect window. */
+  private async close(): Promise<void> {
+    this.link.mend();
+    const menu = this.page.getByRole('button', { name: /Benutzermenü|User menu/ });
+    if (await menu.isVisible()) {
+      await menu.click();
+      await this.page.getByRole('menuitem', { name: /Abmelden|Log out/ }).click();
+      await this.page.getByRole('heading', { name: /Anmelden|Log in/ }).waitFor();
+    }
     await this.context.close();
     await this.link.close();
   }

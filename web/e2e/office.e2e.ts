@@ -15,6 +15,10 @@ afterAll(async () => {
   await node?.mock?.close();
 });
 
+afterEach(async () => {
+  expect(await Desk.closeAll()).toEqual([]);
+});
+
 describe('the login', () => {
   test('refuses a wrong password, says why, and is accessible', async () => {
     const desk = await Desk.open(browser, node);
@@ -26,8 +30,6 @@ describe('the login', () => {
     await desk.page.getByRole('alert').getByText('Benutzer oder Kennwort stimmt nicht.').waitFor();
     await desk.page.getByRole('button', { name: 'English' }).click();
     await desk.page.getByRole('heading', { name: 'Log in' }).waitFor();
-    expect(desk.problems).toEqual([]);
-    await desk.close();
   });
 });
 
@@ -43,11 +45,6 @@ describe('two workstations', () => {
     await b.logIn(node, 'Sprechzimmer 2');
     key = (await a.keys())[2] ?? '';
     expect(key).not.toBe('');
-  });
-  afterEach(async () => {
-    expect([...a.problems, ...b.problems]).toEqual([]);
-    await a.close();
-    await b.close();
   });
 
   test('opening a record locks it, and the other one sees who holds it and can not edit', async () => {
@@ -159,8 +156,6 @@ describe('the tree', () => {
     await desk.page.locator('[role=treeitem][aria-level="1"][aria-expanded=false]').first().waitFor();
     await desk.page.keyboard.press('End');
     await desk.page.locator('[role=treeitem][data-active]').waitFor();
-    expect(desk.problems).toEqual([]);
-    await desk.close();
   });
 });
 
@@ -182,8 +177,6 @@ describe('looks', () => {
         await desk.shot(`${name}-${colorScheme}-who`);
         expect(await desk.accessibilityProblems()).toEqual([]);
       }
-      expect(desk.problems).toEqual([]);
-      await desk.close();
     });
   }
 });

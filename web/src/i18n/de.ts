@@ -76,7 +76,7 @@ export const de = {
     again: 'Erneut laden',
     lockedBy: (user: string, place: string): string => `gesperrt durch ${user}, ${place}`,
     mine: 'in Bearbeitung durch Sie',
-    group: (name: string, n: number): string => `${name}, ${plural(n, 'Patient', 'Patienten')}`,
+    unit: (n: number): string => (n === 1 ? 'Patient' : 'Patienten'),
   },
 
   record: {

@@ -77,7 +77,7 @@ export const en: Text = {
     again: 'Load again',
     lockedBy: (user, place) => `locked by ${user}, ${place}`,
     mine: 'being edited by you',
-    group: (name, n) => `${name}, ${plural(n, 'patient', 'patients')}`,
+    unit: (n) => (n === 1 ? 'patient' : 'patients'),
   },
 
   record: {

@@ -1,4 +1,4 @@
-import { MonitorSmartphone, TriangleAlert } from 'lucide-react';
+import { TriangleAlert } from 'lucide-react';
 import { useState, type FormEvent } from 'react';
 import { Button, Form, Input, Label, Text as AriaText, TextField } from 'react-aria-components';
 import { logIn, type Account } from '../api';
@@ -65,13 +65,11 @@ export function Login({ expired, entered }: { expired: boolean; entered(account:
             <Input />
           </TextField>
           <TextField name="workstation" defaultValue={workstationName()} isRequired maxLength={40} className="field">
-            <Label>
-              <MonitorSmartphone aria-hidden size={15} /> {text.login.workstation}
-            </Label>
+            <Label>{text.login.workstation}</Label>
             <Input />
             <AriaText slot="description">{text.login.workstationHint}</AriaText>
           </TextField>
-          <Button type="submit" isPending={busy} className="button primary wide">
+          <Button type="submit" isDisabled={busy} className="button primary wide">
             {busy ? text.login.busy : text.login.submit}
           </Button>
         </Form>

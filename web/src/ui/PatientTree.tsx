@@ -216,11 +216,13 @@ function Line({ id, line, groups, top, active, selected, touched, lock, mine, me
         aria-expanded={open}
         aria-setsize={groups}
         aria-posinset={line.index + 1}
-        aria-label={text.tree.group(name, to - from)}
       >
         <ChevronRight aria-hidden size={16} className="chevron" />
         <span className="group-name">{name}</span>
-        <span className="group-count">{(to - from).toLocaleString(text.locale)}</span>
+        <span className="group-count">
+          {(to - from).toLocaleString(text.locale)}
+          <span className="visually-hidden"> {text.tree.unit(to - from)}</span>
+        </span>
       </div>
     );
   }

@@ -121,9 +121,9 @@ function Composer({ view, others, recipient, setRecipient, tell }: ComposerProps
   const choices = [{ id: '*', name: text.who.all }, ...others.map(({ session, workstation }) => ({ id: session, name: workstation }))];
   return (
     <form className="composer" onSubmit={submit}>
-      <Select className="select" value={to} onChange={(key) => setRecipient(String(key))} aria-label={text.who.to}>
+      <Select className="select" value={to} onChange={(key) => setRecipient(String(key))}>
+        <Label className="muted">{text.who.to}</Label>
         <Button className="select-button">
-          <span className="muted">{text.who.to}</span>
           <SelectValue className="select-value" />
           <ChevronsUpDown aria-hidden size={15} />
         </Button>
@@ -133,14 +133,14 @@ function Composer({ view, others, recipient, setRecipient, tell }: ComposerProps
           </ListBox>
         </Popover>
       </Select>
-      <TextField className="field" value={words} onChange={setWords} isInvalid={tooLong}>
+      <TextField className="field message-field" value={words} onChange={setWords} isInvalid={tooLong}>
         <Label className="visually-hidden">{text.who.text}</Label>
         <TextArea id="message-text" rows={2} placeholder={text.who.text} onKeyDown={press} />
       </TextField>
-      {tooLong && <p className="inline-error">{text.who.tooLong}</p>}
-      <Button type="submit" className="button primary wide" isDisabled={!ready}>
-        <Send aria-hidden size={16} /> {text.who.send}
+      <Button type="submit" className="button primary send" aria-label={text.who.send} isDisabled={!ready}>
+        <Send aria-hidden size={18} />
       </Button>
+      {tooLong && <p className="inline-error">{text.who.tooLong}</p>}
     </form>
   );
 }

@@ -41,8 +41,9 @@ function UserMenu({ account, rename, logout }: { account: Account; rename(): voi
   const { language, choose } = useLanguage();
   return (
     <MenuTrigger>
-      <Button className="user-button" aria-label={`${text.menu.open}: ${account.user}`}>
+      <Button className="user-button">
         <CircleUserRound aria-hidden size={20} />
+        <span className="visually-hidden">{text.menu.open}: </span>
         <span className="user-name">{account.user}</span>
       </Button>
       <Popover className="popover" placement="bottom end">
