@@ -1,5 +1,6 @@
 // Figures of capture on this machine, each in one run against one scratch server with fsync on:
-//   feed_bench [rows]      backlog rate in bulk and in single-row transactions, memory of one large transaction,
+//   feed_bench [all|large|latency|backlog|pgbench] [rows]
+//                          backlog rate in bulk and in single-row transactions, memory of one large transaction,
 //                          latency from commit to event, pgbench -c 16 with and without capture
 // Not a test: it prints, it does not judge.
 #include <algorithm>
@@ -205,11 +206,19 @@ class Bench {
 }  // namespace
 }  // namespace verbund::feed
 
-int main(int count, char** words) {
-  using verbund::feed::Bench;
-  const int rows = count > 1 ? std::atoi(words[1]) : 1'000'000;
-  Bench bench;
-  bench.start();
+namespace {
+
+using verbund::feed::Bench;
+
+void measure_latency(Bench& bench) {
+  bench.sql("INSERT INTO patient SELECT i, 'Name', '1970-01-01', 'Ort' FROM generate_series(1, 1000) i;"
+            "INSERT INTO observation SELECT i, i, 'bp', 120 FROM generate_series(1, 1000) i");
+  bench.latency("commit to event, update of a root", "UPDATE patient SET name = name || '.' WHERE id = $1::integer");
+  bench.latency("commit to event, update of a child row", "UPDATE observation SET value = value + 1 WHERE id = $1::integer");
+  bench.sql("DELETE FROM observation; DELETE FROM patient");
+}
+
+void measure_backlog(Bench& bench) {
   bench.backlog("bulk insert, 20 transactions",
                 "DO $$ BEGIN FOR t IN 0..19 LOOP INSERT INTO patient SELECT t * 50000 + i, 'Name ' || i, '1970-01-01', 'Ort'"
                 " FROM generate_series(1, 50000) i; COMMIT; END LOOP; END $$", 1'000'000);
@@ -219,12 +228,24 @@ int main(int count, char** words) {
   bench.backlog("bulk insert of child rows, 10 transactions",
                 "DO $$ BEGIN FOR t IN 0..9 LOOP INSERT INTO observation SELECT t * 50000 + i, i, 'bp', 120 FROM generate_series(1, 50000) i;"
                 " COMMIT; END LOOP; END $$", 500'000);
+  bench.sql("SET synchronous_commit = off");
   bench.backlog("single-row update transactions",
-                "SET synchronous_commit = off; DO $$ BEGIN FOR i IN 1..100000 LOOP UPDATE patient SET name = 'N' || i WHERE id = i;"
-                " COMMIT; END LOOP; END $$; SET synchronous_commit = on", 100'000);
-  bench.large_transaction(rows);
-  bench.latency("commit to event, update of a root", "UPDATE patient SET name = name || '.' WHERE id = $1::integer");
-  bench.latency("commit to event, update of a child row", "UPDATE observation SET value = value + 1 WHERE id = $1::integer");
-  bench.pgbench(2);
+                "DO $$ BEGIN FOR i IN 1..100000 LOOP UPDATE patient SET name = 'N' || i WHERE id = i;"
+                " COMMIT; END LOOP; END $$", 100'000);
+  bench.sql("SET synchronous_commit = on");
+}
+
+}  // namespace
+
+int main(int count, char** words) {
+  const std::string_view part = count > 1 ? words[1] : "all";
+  const int rows = count > 2 ? std::atoi(words[2]) : 1'000'000;
+  const auto wanted = [&](std::string_view name) { return part == "all" || part == name; };
+  Bench bench;
+  bench.start();
+  if (wanted("large")) bench.large_transaction(rows);
+  if (wanted("latency")) measure_latency(bench);
+  if (wanted("backlog")) measure_backlog(bench);
+  if (wanted("pgbench")) bench.pgbench(2);
   return 0;
 }
