@@ -110,6 +110,8 @@ void Engine::tick(Now now) {
     locks_.drop_session(session, time, actions_);
     sessions_.remove(session, protocol::LeftReason::kLost, actions_);
   }
+  // All who could still claim are lost by now; ending the window before that would leave them a claim.
+  if (time.boot >= reclaim_until_) locks_.end_reclaim(time, actions_);
   end_reclaim_when_settled(time);
   locks_.tick(time.boot, time.wall, actions_);
 }
@@ -124,7 +126,7 @@ void Engine::tell_expired(SessionId session) {
 
 void Engine::end_reclaim_when_settled(Now now) {
   if (!locks_.reclaiming()) return;
-  if (sessions_.known_left() == 0 || now.boot >= reclaim_until_) locks_.end_reclaim(now, actions_);
+  if (sessions_.known_left() == 0) locks_.end_reclaim(now, actions_);
 }
 
 Actions Engine::take_actions() {
