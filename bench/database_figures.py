@@ -1,0 +1,139 @@
+"""Benchmarks of capture: what it costs the database's writers, how fast it is, how much memory it takes."""
+import pathlib
+import re
+import tempfile
+import time
+
+import servers
+
+ROWS = 1_000_000
+FIXED_RATE = 2000  # transactions per second
+
+
+def prepare(bench):
+    """pgbench's tables in a captured database and in a plain one; pgbench_history gets a primary key in both, or it
+    could not be captured."""
+    scale = 4 if bench.quick else 16
+    for database in (bench.node.database(), bench.plain.database):
+        database.program("pgbench", "-i", "-q", "-s", scale)
+        database.sql("ALTER TABLE pgbench_history ADD COLUMN id bigserial PRIMARY KEY")
+        database.sql("CREATE TABLE bench_bulk (id bigint PRIMARY KEY, note text, at timestamptz DEFAULT now())")
+        database.sql("VACUUM ANALYZE")
+    bench.node.end()
+    bench.node.add_records()
+    bench.node.start()
+    program = servers.Program(bench.node, NOTHING)
+    captured = program.feed()
+    program.close()
+    for excluded in captured["excluded"]:
+        if excluded["table"].split(".")[-1].startswith(("pgbench", "bench")):
+            raise RuntimeError(f"{excluded['table']} is not captured: {excluded['reason']}")
+
+
+NOTHING = {"types": [], "locks": False, "presence": False}
+
+
+def lsn_bytes(text):
+    high, low = text.split("/")
+    return (int(high, 16) << 32) + int(low, 16)
+
+
+def percentile(values, percent):
+    values = sorted(values)
+    return values[min(len(values) - 1, int(len(values) * percent / 100))]
+
+
+def pgbench_run(database, administrator, seconds, *more):
+    """Transactions per second, and the p99 of their latency in ms (with --rate: from when they should have begun)."""
+    administrator.sql("CHECKPOINT")  # or the checkpoint that one run earns falls into the next
+    with tempfile.TemporaryDirectory() as logs:
+        done = database.program("pgbench", "-n", "-c", 16, "-j", 2, "-T", seconds, "-l", *more, cwd=logs)
+        latencies = []
+        for path in pathlib.Path(logs).glob("pgbench_log.*"):
+            with path.open(encoding="ascii") as lines:
+                latencies += [int(line.split()[2]) / 1000 for line in lines]
+    return float(re.search(r"^tps = ([0-9.]+)", done.stdout, re.M).group(1)), percentile(latencies, 99)
+
+
+def catch_up(program, database):
+    """How far the feed is behind now, in bytes of log, and how long it takes to arrive here."""
+    here = lsn_bytes(database.sql("SELECT pg_current_wal_lsn()"))
+    begun = time.monotonic()
+    behind = max(0, here - lsn_bytes(program.feed()["passed"]))
+    servers.wait_for(lambda: lsn_bytes(program.feed()["passed"]) >= here, "the feed to catch up", 600)
+    return behind, time.monotonic() - begun
+
+
+def pgbench(bench, topic):
+    """pgbench -c 16 on a captured database beside the same on one without capture: saturated, and at a fixed rate."""
+    seconds = 5 if bench.quick else 10
+    captured, plain = bench.node.database(), bench.plain.database
+    administrator = bench.node.database("verbund")
+    program = servers.Program(bench.node, NOTHING)
+    try:
+        catch_up(program, captured)
+        tps, _ = pgbench_run(captured, administrator, seconds)
+        behind, took = catch_up(program, captured)
+        plain_tps, _ = pgbench_run(plain, plain, seconds)
+        topic.figure("saturated, -c 16", "tps", peer="without capture", better="more", target=0.75).add(tps, plain_tps)
+        topic.figure("feed behind at the end of it", "MB of log").add(behind / 1e6)
+        topic.figure("until it has caught up", "s").add(took)
+        rate = ("-R", FIXED_RATE)
+        tps, p99 = pgbench_run(captured, administrator, seconds, *rate)
+        behind, took = catch_up(program, captured)
+        plain_tps, plain_p99 = pgbench_run(plain, plain, seconds, *rate)
+        topic.figure(f"at {FIXED_RATE:,} tps: p99", "ms", peer="without capture", target=1.2).add(p99, plain_p99)
+        topic.figure(f"at {FIXED_RATE:,} tps: reached", "tps", peer="without capture", better="more").add(tps, plain_tps)
+        topic.figure(f"at {FIXED_RATE:,} tps: until caught up", "s").add(took)
+    finally:
+        program.close()
+    topic.note("All four tables are captured (pgbench_history got a serial primary key, in both databases). The server without "
+               "capture is another PostgreSQL with the same settings on the same disk; one of the two is idle at a time.")
+    topic.note("At a fixed rate latency counts from when the transaction was due. Feed lag: until its events had gone out.")
+
+
+def peak_bytes(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii") as lines:
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
+
+
+def forget_peak(pid):
+    with open(f"/proc/{pid}/clear_refs", "w", encoding="ascii") as file:
+        file.write("5")
+
+
+def bare_decoding(database, end):
+    """Seconds that pg_recvlogical needs to receive the same transaction and to throw it away."""
+    begun = time.monotonic()
+    database.program("pg_recvlogical", "-d", database.name, "--slot", "bench_peer", "--start", "--no-loop", "--endpos", end,
+                     "-o", "proto_version=1", "-o", "publication_names=verbund", "-f", "/dev/null")
+    return time.monotonic() - begun
+
+
+def capture(bench, topic):
+    """One transaction of a million rows, from its commit to the event; beside bare decoding of the same log."""
+    rows = ROWS // 10 if bench.quick else ROWS
+    database, replication = bench.node.database(), bench.node.database("verbund_node")
+    program = servers.Program(bench.node, {"types": ["bulk"], "locks": False, "presence": False})
+    try:
+        database.sql("TRUNCATE bench_bulk")
+        catch_up(program, database)
+        replication.sql("SELECT pg_create_logical_replication_slot('bench_peer', 'pgoutput')")
+        forget_peak(bench.node.pid)
+        before = peak_bytes(bench.node.pid)
+        database.sql(f"INSERT INTO bench_bulk SELECT i, 'a note of some length ' || i FROM generate_series(1, {rows}) i")
+        committed = time.monotonic()
+        program.wait(lambda message: any(part["count"] == rows for part in message.get("bulk", [])))
+        ours = time.monotonic() - committed
+        peak = peak_bytes(bench.node.pid)
+        end = database.sql("SELECT pg_current_wal_lsn()")
+        theirs = bare_decoding(replication, end)
+    finally:
+        replication.sql("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = 'bench_peer'")
+        program.close()
+    topic.figure(f"one transaction of {rows:,} rows: commit → event", "rows/s", peer="pg_recvlogical", better="more",
+                 limit=50_000).add(rows / ours, rows / theirs)
+    topic.figure("node's peak memory during it", "MB", limit=300).add(peak / 1e6)
+    topic.figure("of that, above what it had before", "MB").add((peak - before) / 1e6)
+    topic.note("Capture writes journal and shadow table and commits; pg_recvlogical only receives what the server decodes. "
+               "PostgreSQL hands a transaction on after its commit, so all of it lies in these times.")
