@@ -109,7 +109,7 @@ void SessionTable::sign_of_life(SessionId id, TimePoint now, Actions& out) {
 
 void SessionTable::disconnected(SessionId id, ConnectionId connection, TimePoint now, Actions& out) {
   auto* session = find(id);
-  if (session == nullptr || session->connection != connection) return;
+  if (session == nullptr || !session->connection || session->connection != connection) return;
   session->connection = {};
   session->last_sign = now;
   set_state(*session, SessionState::kReconnecting, out);
