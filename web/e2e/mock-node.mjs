@@ -17,6 +17,8 @@ export class MockNode {
   /** @param {{dist?: string, patients?: number, users?: Record<string, {password: string, role: string}>, times?: object}} options */
   constructor({ dist = '', patients = 1200, users, times = {} } = {}) {
     this.dist = dist;
+    this.url = '';
+    this.webSockets = new WebSocketServer({ noServer: true, maxPayload: 1 << 20 });
     this.users = users ?? {
       anna: { password: 'anna-geheim', role: 'administrator' },
       bernd: { password: 'bernd-geheim', role: 'staff' },
@@ -36,7 +38,6 @@ export class MockNode {
     this.http = createServer((request, response) => {
       this.serve(request, response).catch((error) => answer(response, 500, failure('internal', String(error))));
     });
-    this.webSockets = new WebSocketServer({ noServer: true, maxPayload: 1 << 20 });
     this.http.on('upgrade', (request, socket, head) => {
       const user = this.userOf(request);
       if (!user) return socket.end('HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n');

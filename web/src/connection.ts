@@ -9,11 +9,11 @@
  *  - After `superseded` and `removed` only a person reconnects.
  */
 import { Lease, type Instant } from './lease';
+import type { ConnectionView, Identity, Listener, LossReason, Saved, SocketLike, Surroundings } from './connection_types';
 import {
   ProtocolError,
   type ClosingReason,
   type Cursor,
-  type KeyToken,
   type LostReason,
   type NodeEvent,
   type ProtocolErrorBody,
@@ -22,64 +22,7 @@ import {
 } from './protocol';
 import { notReachable, Requests } from './requests';
 
-export interface SocketLike {
-  send(text: string): void;
-  close(): void;
-  onopen: (() => void) | null;
-  onmessage: ((text: string) => void) | null;
-  /** Called once, also when the socket never opened. */
-  onclose: (() => void) | null;
-}
-
-export interface Saved {
-  user: string;
-  session: string;
-  secret: string;
-  cursor: Cursor;
-  held: KeyToken[];
-}
-
-export interface Surroundings {
-  /** `port` null: where the page came from; else the port of a Terminalservice redirect. */
-  openSocket(port: number | null): SocketLike;
-  wall(): number;
-  monotonic(): number;
-  after(ms: number, then: () => void): unknown;
-  cancel(timer: unknown): void;
-  random(): number;
-  load(): Saved | null;
-  save(saved: Saved | null): void;
-}
-
-export type Phase = 'idle' | 'connecting' | 'online' | 'waiting' | 'stopped';
-
-export type LossReason = 'lost' | 'no_answer' | 'unreachable' | 'refused' | ClosingReason;
-
-export interface ConnectionView {
-  phase: Phase;
-  /** May the person change anything now? */
-  editable: boolean;
-  reason: LossReason | null;
-  /** The node's words when it refused. */
-  error: ProtocolErrorBody | null;
-  /** Wall time of the next automatic attempt. */
-  retryAt: number | null;
-  welcome: Welcome | null;
-}
-
-export interface Listener {
-  view?(view: ConnectionView): void;
-  welcome?(welcome: Welcome): void;
-  event?(event: NodeEvent): void;
-  /** Locks that this page held and has no more. */
-  lost?(keys: string[], reason: LostReason, by?: string, text?: string): void;
-}
-
-export interface Identity {
-  user: string;
-  workstation: string;
-  lang: string;
-}
+export type { ConnectionView, Identity, Listener, LossReason, Phase, Saved, SocketLike, Surroundings } from './connection_types';
 
 const APP = 'verbund-page';
 const WATCH = { types: ['*'], locks: true, presence: true };
@@ -340,7 +283,7 @@ export class Connection {
     const now = this.now();
     for (const sent of this.unansweredBeats.values()) {
       const age = Math.max(now.wall - sent.wall, now.monotonic - sent.monotonic);
-      if (age > welcome.suspect_ms) return this.lose('no_answer');
+      if (age >= welcome.suspect_ms) return this.lose('no_answer');
     }
     const id = this.id();
     this.unansweredBeats.set(id, now);
