@@ -1,7 +1,7 @@
 # verbund_module(NAME [LINKS module…] [EXTERNAL target…] [BEAST file…])
 #
 # Declares the folder it is called in as one static library `verbund_NAME` plus its tests, by file suffix:
-#   *.cc                library             *_test.cc     NAME_test     (memory)
+#   *.cc, */*.cc         library             *_test.cc     NAME_test     (memory)
 #   *_pgtest.cc         NAME_pgtest (scratch PostgreSQL)    *_simtest.cc  NAME_simtest  (seeded engines)
 #   *_fuzz.cc           one libFuzzer target each, preset fuzz only
 #   *_bench.cc          NAME_bench    (Google Benchmark)
@@ -15,7 +15,7 @@ file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/generated)
 
 function(verbund_module name)
   cmake_parse_arguments(ARG "" "" "LINKS;EXTERNAL;BEAST" ${ARGN})
-  file(GLOB all CONFIGURE_DEPENDS *.cc)
+  file(GLOB all CONFIGURE_DEPENDS *.cc */*.cc)
   set(library ${all})
   list(FILTER library EXCLUDE REGEX "_(test|pgtest|simtest|fuzz|bench)\\.cc$")
   set(target verbund_${name})

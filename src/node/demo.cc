@@ -18,10 +18,15 @@ Result<postgres::Connection> open_as_application(const Installation& installatio
   return postgres::Connection::open(*settings);
 }
 
-bool holds_files(const std::filesystem::path& directory) {
-  std::error_code ignored;
-  return !directory.empty() && std::filesystem::is_directory(directory, ignored) &&
-         !std::filesystem::is_empty(directory, ignored);
+/// What tools/fetch-demo-data leaves: one folder per package (LICENCES.txt beside them is no record).
+std::vector<std::filesystem::path> folders_of(const std::filesystem::path& directory) {
+  std::vector<std::filesystem::path> folders;
+  std::error_code error;
+  for (std::filesystem::directory_iterator entry(directory, error), end; !error && entry != end; entry.increment(error)) {
+    if (entry->is_directory()) folders.push_back(entry->path());
+  }
+  std::sort(folders.begin(), folders.end());
+  return folders;
 }
 
 }  // namespace
@@ -48,7 +53,8 @@ Result<std::string> load_demo_records(const Installation& installation, const st
   auto present = connection->query("SELECT EXISTS (SELECT 1 FROM patient)");
   if (!present) return pass(present, "look for demo records");
   if (present->text(0, 0) == "t") return std::string();
-  if (!holds_files(data)) {
+  const auto paths = data.empty() ? std::vector<std::filesystem::path>() : folders_of(data);
+  if (paths.empty()) {
     auto made = importer::import_synthetic(*connection, kSyntheticPatients, kSyntheticSeed, {});
     if (!made) return pass(made, "make synthetic patients");
     log.info("node.demo_synthetic", {{"patients", kSyntheticPatients}});
@@ -62,7 +68,6 @@ Result<std::string> load_demo_records(const Installation& installation, const st
     }
     return true;
   };
-  const std::filesystem::path paths[] = {data};
   auto report = importer::import_fhir(*connection, paths, {}, progress);
   if (terminal) fmt::print(stderr, "\n");
   if (!report) return pass(report, "import the demo practice");

@@ -12,7 +12,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kDefaultConfig = R"(# Verbund: settings of this node. Every key stands here with its default. `verbund config check` reads it without starting.
+constexpr const char* kDefaultConfig = R"toml(# Verbund: settings of this node. Every key stands here with its default. `verbund config check` reads it without starting.
 # Einstellungen dieses Knotens. Jeder Schlüssel steht hier mit seiner Vorgabe.
 
 [node]
@@ -33,7 +33,9 @@ listen = ""                    # addresses of the owned server; "" = Unix socket
 
 [feed]
 journal_rows_kept = 5000000    # 10 000 … 1 000 000 000: how far back clients can resume
+)toml";
 
+constexpr const char* kDemoRecords = R"toml(
 # What makes a record: its root table, the label and branch of the tree, the child tables.
 [[record]]
 type = "patient"
@@ -50,7 +52,7 @@ children = [
   "public.medication.patient_id",
   "public.care_assignment.patient_id",
 ]
-)";
+)toml";
 
 std::string host_name() {
   std::string name(256, '\0');
@@ -152,6 +154,16 @@ Status Installation::create(const InitOptions& options) {
                    options.connection.empty() ? "" : "connection = " + quoted_toml(options.connection) + "\n");
   // A connection string may carry a password.
   return write_new(dir / "config" / "verbund.toml", config, options.connection.empty() ? 0644 : 0600);
+}
+
+Status Installation::add_demo_records(const fs::path& directory) {
+  const auto path = directory / "config" / "verbund.toml";
+  auto config = os::ConfigFile::read_toml(path);
+  if (!config) return pass(config);
+  if (config->count("record") > 0) return {};
+  auto text = os::read_file(path, 1024 * 1024);
+  if (!text) return pass(text);
+  return os::write_file_atomically(path, *text + kDemoRecords, 0644);
 }
 
 Result<Installation> Installation::load(const fs::path& directory) {

@@ -49,6 +49,8 @@ class Installation {
 
   /// Makes the directory with configuration and secrets. What exists is left as it is, so a killed `init` can be repeated.
   static Status create(const InitOptions& options);
+  /// Appends the demo practice's record type to config/verbund.toml when it configures none.
+  static Status add_demo_records(const std::filesystem::path& directory);
   /// Reads and checks all configuration. Errors: kNotFound, kBadConfig.
   static Result<Installation> load(const std::filesystem::path& directory);
 

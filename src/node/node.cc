@@ -88,6 +88,9 @@ Status Node::Impl::prepare() {
   auto taken = os::FileLock::acquire(options.directory / "node.lock", fmt::format("verbund node, pid {}", getpid()));
   if (!taken) return pass(taken, fmt::format("start a node on {}", options.directory.string()));
   lock = std::move(*taken);
+  if (options.demo) {
+    if (auto added = Installation::add_demo_records(options.directory); !added) return pass(added);
+  }
   auto loaded = Installation::load(options.directory);
   if (!loaded) return pass(loaded);
   installation.emplace(std::move(*loaded));

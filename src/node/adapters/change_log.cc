@@ -41,7 +41,12 @@ feed::FeedEvents FeedChangeLog::events() {
       if (service_) service_->on_changes(to_protocol(event));
     });
   };
-  events.on_passed = [this](Lsn lsn) { loop_.post([this, lsn] { passed_ = lsn; }); };
+  events.on_passed = [this](Lsn lsn) {
+    loop_.post([this, lsn] {
+      passed_ = lsn;
+      if (service_) service_->on_passed(lsn);
+    });
+  };
   events.on_snapshot = [this](std::string reason, Cursor cursor) {
     loop_.post([this, reason = std::move(reason), cursor = std::move(cursor)] {
       head_ = cursor;
