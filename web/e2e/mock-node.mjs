@@ -127,7 +127,7 @@ export class MockNode {
     const row = ([key, { label, group: letter }]) => ({ key, label, group: letter });
     const all = [...this.records].map(row);
     const base = { total: all.length, cursor: this.cursor(), next: null };
-    const keys = query.get('keys')?.split(',');
+    const keys = query.get('keys')?.split('\n');
     if (keys) return { ...base, records: all.filter(({ key }) => keys.includes(key)) };
     const from = Number(query.get('after') ?? 0);
     const to = from + Number(query.get('limit') ?? 5000);

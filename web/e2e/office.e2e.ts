@@ -88,6 +88,8 @@ describe('two workstations', () => {
     await a.shot('connection-lost');
     expect(await a.accessibilityProblems()).toEqual([]);
     await b.page.locator('.person-reconnecting', { hasText: 'Empfang 1' }).waitFor();
+    // Long enough before the next attempt that it is the button that reconnects.
+    await a.page.getByText(/Nächster Versuch in ([3-9]|1\d) s/).waitFor();
     a.link.mend();
     await a.page.getByRole('button', { name: 'Neu verbinden' }).click();
     await a.connected();

@@ -105,6 +105,7 @@ export const de = {
     deleted: 'Dieser Patient wurde gelöscht.',
     failed: 'Die Akte konnte nicht geladen werden.',
     rows: (n: number): string => plural(n, 'Eintrag', 'Einträge'),
+    firstRows: (n: number): string => `die ersten ${plural(n, 'Eintrag', 'Einträge')}`,
     emptyTable: 'Keine Einträge',
     back: 'Zum Patientenbaum',
   },

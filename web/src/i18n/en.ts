@@ -106,6 +106,7 @@ export const en: Text = {
     deleted: 'This patient was deleted.',
     failed: 'The record could not be loaded.',
     rows: (n) => plural(n, 'entry', 'entries'),
+    firstRows: (n) => `the first ${plural(n, 'entry', 'entries')}`,
     emptyTable: 'No entries',
     back: 'To the patient tree',
   },

@@ -70,7 +70,7 @@ export function ConnectionBanner({ view, reconnect }: { view: WorkplaceView; rec
                   {connection.phase === 'connecting' ? text.connection.retrying : null}
                   {connection.retryAt !== null ? text.connection.retryIn(seconds) : null}
                 </span>
-                <Button className="button on-bad" onPress={reconnect} isDisabled={connection.phase === 'connecting'}>
+                <Button className="button on-bad" onPress={reconnect}>
                   <RefreshCw aria-hidden size={16} />
                   {text.connection.reconnect}
                 </Button>
