@@ -132,7 +132,7 @@ function Body({ open }: { open: OpenRecord }) {
   return open.detail.tables.map((table, index) => (
     <section key={table.name} className="card" aria-label={table.name}>
       <h3>
-        {table.name}{' '}
+        {columnName(table.name)}{' '}
         <span className="muted count">{table.more ? text.record.firstRows(table.rows.length) : text.record.rows(table.rows.length)}</span>
       </h3>
       {index === 0 && table.rows.length === 1 ? <Fields table={table} /> : <Rows table={table} />}
