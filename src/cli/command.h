@@ -23,6 +23,7 @@ struct Globals {
   std::string password_file;
   std::string config;       ///< client.toml
   std::string dir;          ///< installation
+  std::vector<std::string> after_dashes;  ///< the words behind "--": a command to run
   bool json = false;
   bool plaintext = false;   ///< no TLS (loopback)
   Language language = Language::kEnglish;

@@ -92,19 +92,10 @@ void add_lock(CLI::App& app, Globals& globals, const Runner& run) {
   auto options = std::make_shared<Options>();
   command->add_option("--wait", options->wait_seconds, text("seconds to wait in line when somebody else holds it"))->check(CLI::Range(0.0, 600.0));
   command->add_option("--note", options->note, text("shown to others beside the lock"));
-  // CLI11 gives what follows "--" to the positionals too; it is split off here by the marker that main puts in.
-  command->prefix_command();
-  command->callback([&globals, run, options, command] {
-    auto words = command->remaining();
-    const auto separator = std::find(words.begin(), words.end(), "--");
-    options->keys.assign(words.begin(), separator);
-    if (separator != words.end()) options->command.assign(separator + 1, words.end());
-    run([&globals, options] {
-      if (options->keys.empty()) {
-        return report(globals, Error{ErrorCode::kUsage, "lock: no record is named", "for example: verbund lock patient/4711"});
-      }
-      return lock(globals, *options);
-    });
+  command->add_option("keys", options->keys, text("records, for example patient/4711"))->required();
+  command->callback([&globals, run, options] {
+    options->command = globals.after_dashes;
+    run([&globals, options] { return lock(globals, *options); });
   });
 }
 

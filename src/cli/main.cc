@@ -44,6 +44,12 @@ int main(int argc, char** argv) {
   app.fallthrough();
   add_globals(app, globals);
 
+  // What stands behind "--" is somebody else's command line and none of CLI11's business.
+  const auto words = std::span(argv, static_cast<std::size_t>(argc));
+  const auto dashes = std::find(words.begin(), words.end(), std::string_view("--"));
+  if (dashes != words.end()) globals.after_dashes.assign(dashes + 1, words.end());
+  argc = static_cast<int>(dashes - words.begin());
+
   int code = 0;
   std::function<int()> chosen;
   const cli::Runner run = [&](std::function<int()> task) { chosen = std::move(task); };

@@ -13,6 +13,14 @@ struct Options {
 
 std::optional<std::string> given(const std::string& text) { return text.empty() ? std::nullopt : std::optional(text); }
 
+/// As the user can type it: relative to here when it lies below.
+std::string this_program() {
+  std::error_code error;
+  const auto program = std::filesystem::read_symlink("/proc/self/exe", error);
+  const auto relative = std::filesystem::relative(program, error);
+  return error || relative.empty() || relative.native().starts_with("..") ? program.string() : relative.string();
+}
+
 void print_started(const Globals& globals, const node::Started& started) {
   if (globals.json) {
     fmt::print("{{\"started\":true,\"page\":{},\"port\":{},\"directory\":{}}}\n", json_string(started.page), started.port,
@@ -29,9 +37,10 @@ void print_started(const Globals& globals, const node::Started& started) {
   } else {
     say("               Login:  {}   (first password: {}/administrator.txt)", started.administrator, started.directory.string());
   }
-  const auto command = fmt::format("verbund --dir {}", started.directory.string());
+  const auto command = fmt::format("{} --dir {}", this_program(), started.directory.string());
   say("Try in another shell:");
-  fmt::print("  {} watch\n  {} lock patient/1\n", command, command);
+  fmt::print("  {} watch\n", command);
+  if (!started.example_key.empty()) fmt::print("  {} --workstation Labor lock {}\n", command, started.example_key);
   if (!started.psql.empty()) fmt::print("  {}\n", started.psql);
   say("Ctrl-C stops everything in order.");
   std::fflush(stdout);

@@ -146,6 +146,13 @@ Status Installation::create(const InitOptions& options) {
   if (auto written = write_new(dir / "config" / "P2P.properties", cluster::default_properties(), 0644); !written) {
     return written;
   }
+  std::string passfile;
+  for (const char* role : {kNodeRole, kApplicationRole}) {
+    auto password = os::read_file(dir / "secrets" / role, 4096);
+    if (!password) return pass(password);
+    passfile += fmt::format("*:*:*:{}:{}", role, *password);
+  }
+  if (auto written = write_new(dir / "pgpass", passfile, 0600); !written) return written;
   std::string config = kDefaultConfig;
   config = replace(config, "{host}", address.first);
   config = replace(config, "{port}", std::to_string(address.second));

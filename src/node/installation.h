@@ -7,6 +7,7 @@
 ///   administrator.txt       first login (0600)  tls/                    authority and certificate
 ///   secrets/                passwords of database roles (0600)
 ///   postgres/               the owned server: data/, run/, log/         agent/   its journal and the lock epoch
+///   pgpass                  the same for psql (PGPASSFILE, 0600)
 ///   log/verbund.log         JSON lines          node.lock               held by the running node
 #include <filesystem>
 #include <optional>

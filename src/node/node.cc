@@ -49,6 +49,7 @@ struct Node::Impl {
   Status prepare_records();
   Status start_services();
   Status listen();
+  std::string example_key();
   void announce_start();
   void stop();
   Result<std::unique_ptr<mirror::Agent>> make_agent();
@@ -233,6 +234,14 @@ Status Node::Impl::listen() {
   return {};
 }
 
+std::string Node::Impl::example_key() {
+  if (types->all().empty()) return {};
+  auto connection = source->acquire(Deadline::in(clock, seconds{5}));
+  if (!connection) return {};
+  auto page = records::list(**connection, types->all().front(), std::nullopt, 1, "");
+  return page && !page->records.empty() ? to_string(page->records.front().key) : std::string();
+}
+
 void Node::Impl::announce_start() {
   log->info("node.started", {{"port", port}, {"term", epoch.term.value}, {"start_count", epoch.start_count}});
   if (!options.on_started) return;
@@ -247,6 +256,7 @@ void Node::Impl::announce_start() {
     started.psql = fmt::format("PGPASSFILE={}/pgpass psql -h {} -p {} -U {} {}", options.directory.string(), practice->host,
                                practice->port, practice->user, practice->database);
   }
+  started.example_key = example_key();
   started.demo_report = demo_report;
   options.on_started(started);
 }

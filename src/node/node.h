@@ -33,6 +33,7 @@ struct Started {
   std::string administrator;           ///< its name
   std::string first_password;          ///< only when it was made now
   std::string psql;                    ///< command line that opens the source database
+  std::string example_key;             ///< a record to try the lock on; empty: there is none
   std::string demo_report;             ///< what was imported, for people; empty: nothing
 };
 

@@ -16,7 +16,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("VERBUND_BIN", str(ROOT / "build" / "release" / "verbund"))
-PATIENCE = 60.0
+PATIENCE = 40.0
 
 FAST_TIMES = {"heartbeat.ms": 500, "suspect.ms": 1000, "lease.ms": 2000, "reconnect.ms": 3000, "reconnect.jitter.ms": 50}
 
@@ -184,7 +184,7 @@ class Program:
                 raise AssertionError(f"line did not come; output: {self.lines[-20:]} errors: {self.errors[-20:]}")
             return found
 
-    def signal(self, number):
+    def send_signal(self, number):
         self.process.send_signal(number)
 
     def wait(self, patience=PATIENCE):
