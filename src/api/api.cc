@@ -7,8 +7,7 @@ namespace verbund::api {
 namespace {
 
 constexpr std::string_view kSecurityPolicy =
-    "default-src 'self'; connect-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "
-    "frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
+    "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
 
 /// Matches "/a/*/b"; the last '*' takes the rest, so that record ids may hold '/'.
 std::optional<std::vector<std::string>> match(std::string_view pattern, std::string_view path) {
@@ -30,12 +29,13 @@ std::optional<std::vector<std::string>> match(std::string_view pattern, std::str
 }
 
 net::HttpResponse asset_response(const net::HttpRequest& request) {
-  const auto* asset = web::find_asset(request.path == "/" ? "/index.html" : request.path);
+  const auto* asset = web::find_asset(request.path);
   if (!asset) return error_response({ErrorCode::kNotFound, fmt::format("get {}: no such page", request.path), ""});
   net::HttpResponse response;
   response.content_type = std::string(asset->content_type);
   response.headers = {{"ETag", std::string(asset->etag)},
-                      {"Cache-Control", request.path.starts_with("/assets/") ? "public, max-age=31536000, immutable" : "no-cache"},
+                      {"Cache-Control", std::string(asset->cache_control)},
+                      {"Vary", "Accept-Encoding"},
                       {"Content-Security-Policy", std::string(kSecurityPolicy)},
                       {"X-Content-Type-Options", "nosniff"},
                       {"Referrer-Policy", "no-referrer"}};
@@ -43,8 +43,11 @@ net::HttpResponse asset_response(const net::HttpRequest& request) {
     response.status = 304;
     return response;
   }
-  if (asset->gzip) response.headers.emplace_back("Content-Encoding", "gzip");
-  response.body.assign(asset->body.begin(), asset->body.end());
+  const auto accepted = request.headers.find("accept-encoding");
+  const bool packed = asset->gzip && accepted != request.headers.end() && accepted->second.find("gzip") != std::string::npos;
+  if (packed) response.headers.emplace_back("Content-Encoding", "gzip");
+  const auto body = packed ? asset->body : asset->plain;
+  response.body.assign(body.begin(), body.end());
   return response;
 }
 

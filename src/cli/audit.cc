@@ -14,10 +14,10 @@ struct Options {
 };
 
 int audit(const Globals& globals, const Options& options) {
-  std::string path = fmt::format("/api/audit?limit={}", options.limit);
-  if (!options.actor.empty()) path += "&actor=" + options.actor;
-  if (!options.action.empty()) path += "&action=" + options.action;
-  auto answer = rest_call(globals, "GET", path);
+  std::map<std::string, std::string> query{{"limit", std::to_string(options.limit)}};
+  if (!options.actor.empty()) query["actor"] = options.actor;
+  if (!options.action.empty()) query["action"] = options.action;
+  auto answer = rest_call(globals, "GET", "/api/audit", {}, query);
   if (!answer) return report(globals, answer.error());
   if (globals.json) {
     fmt::print("{}\n", *answer);

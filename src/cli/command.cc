@@ -118,13 +118,14 @@ Result<RestTarget> rest_target(const Globals& globals) {
   return target;
 }
 
-Result<std::string> rest_call(const Globals& globals, const std::string& method, const std::string& path_and_query,
-                              const std::string& body) {
+Result<std::string> rest_call(const Globals& globals, const std::string& method, const std::string& path,
+                              const std::string& body, const std::map<std::string, std::string>& query) {
   auto target = rest_target(globals);
   if (!target) return pass(target);
   net::HttpRequest request;
   request.method = method;
-  request.path = path_and_query;
+  request.path = path;
+  request.query = query;
   request.body = body;
   request.headers["authorization"] = "Bearer " + target->token;
   auto response = net::http_request(target->endpoint, request, seconds{30});
@@ -135,7 +136,7 @@ Result<std::string> rest_call(const Globals& globals, const std::string& method,
   const auto* object = parse_error ? nullptr : value.if_object();
   const auto* error = object ? object->if_contains("error") : nullptr;
   if (!error || !error->is_object()) {
-    return fail(ErrorCode::kInternal, fmt::format("{} {}: HTTP status {}", method, path_and_query, response->status));
+    return fail(ErrorCode::kInternal, fmt::format("{} {}: HTTP status {}", method, path, response->status));
   }
   const auto text = [&](const char* name) {
     const auto* member = error->as_object().if_contains(name);

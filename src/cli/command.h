@@ -38,9 +38,9 @@ struct RestTarget {
   std::string token;
 };
 Result<RestTarget> rest_target(const Globals& globals);
-/// One REST call; an error body becomes its Error. Returns the body.
-Result<std::string> rest_call(const Globals& globals, const std::string& method, const std::string& path_and_query,
-                              const std::string& body = {});
+/// One REST call; `path` and `query` unencoded; an error body becomes its Error. Returns the body.
+Result<std::string> rest_call(const Globals& globals, const std::string& method, const std::string& path,
+                              const std::string& body = {}, const std::map<std::string, std::string>& query = {});
 
 /// Prints "verbund: MESSAGE" and the hint on a line of its own; returns the exit code.
 int report(const Globals& globals, const Error& error);

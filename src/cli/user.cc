@@ -8,15 +8,6 @@ namespace {
 
 namespace json = boost::json;
 
-std::string encoded(std::string_view text) {
-  std::string out;
-  for (const unsigned char c : text) {
-    if (std::isalnum(c) || c == '-' || c == '_' || c == '.') out += static_cast<char>(c);
-    else out += fmt::format("%{:02X}", c);
-  }
-  return out;
-}
-
 int finish(const Globals& globals, const Result<std::string>& answer, const std::string& said) {
   if (!answer) return report(globals, answer.error());
   fmt::print("{}\n", globals.json ? *answer : said);
@@ -61,13 +52,13 @@ int set_password(const Globals& globals, const std::string& user) {
   auto password = new_password(globals);
   if (!password) return report(globals, password.error());
   return finish(globals,
-                rest_call(globals, "PUT", "/api/users/" + encoded(user) + "/password",
+                rest_call(globals, "PUT", "/api/users/" + user + "/password",
                           json::serialize(json::object{{"password", *password}})),
                 translated(globals.language, "password of {} changed", user));
 }
 
 int create_token(const Globals& globals, const std::string& user, const std::string& label) {
-  auto answer = rest_call(globals, "POST", "/api/users/" + encoded(user) + "/tokens",
+  auto answer = rest_call(globals, "POST", "/api/users/" + user + "/tokens",
                           json::serialize(json::object{{"label", label}}));
   if (!answer || globals.json) return finish(globals, answer, "");
   boost::system::error_code error;
@@ -99,13 +90,13 @@ void add_user(CLI::App& app, Globals& globals, const Runner& run) {
   role->callback([&globals, run, name, value] {
     run([&globals, name, value] {
       return finish(globals,
-                    rest_call(globals, "PUT", "/api/users/" + encoded(*name) + "/role", json::serialize(json::object{{"role", *value}})),
+                    rest_call(globals, "PUT", "/api/users/" + *name + "/role", json::serialize(json::object{{"role", *value}})),
                     translated(globals.language, "{} is {} now", *name, *value));
     });
   });
   with_user("remove", "remove an account with its tokens")->callback([&globals, run, name] {
     run([&globals, name] {
-      return finish(globals, rest_call(globals, "DELETE", "/api/users/" + encoded(*name)), translated(globals.language, "user {} removed", *name));
+      return finish(globals, rest_call(globals, "DELETE", "/api/users/" + *name), translated(globals.language, "user {} removed", *name));
     });
   });
   auto* token = with_user("token", "make an access token for a program; shown once");

@@ -77,8 +77,8 @@ struct Node::Impl {
   std::unique_ptr<AccountAuthenticator> authenticator;
   std::unique_ptr<PostgresSessionStore> sessions;
   std::unique_ptr<FeedChangeLog> changes;
-  std::unique_ptr<cluster::Service> service;
   std::unique_ptr<feed::Feed> feed;
+  std::unique_ptr<cluster::Service> service;
   std::unique_ptr<api::Api> api;
   std::unique_ptr<net::Server> server;
   std::uint16_t port = 0;
@@ -191,7 +191,13 @@ Status Node::Impl::start_services() {
   audit = std::make_unique<PostgresAuditTrail>(*mid_tier, *workers, clock, *log);
   authenticator = std::make_unique<AccountAuthenticator>(*accounts, *workers, loop);
   sessions = std::make_unique<PostgresSessionStore>(*mid_tier, *workers, loop, clock, *log);
+  // The feed first: the service's broadcast log begins at its head.
+  auto settings = feed_settings();
+  if (!settings) return pass(settings);
   changes = std::make_unique<FeedChangeLog>(loop, *workers);
+  feed = std::make_unique<feed::Feed>(std::move(*settings), changes->events(), clock, *log, counters);
+  if (auto started = feed->start(); !started) return pass(started);
+  changes->begin_at(*feed);
   std::vector<std::string> type_names;
   for (const auto& type : types->all()) type_names.push_back(type.type);
   service = std::make_unique<cluster::Service>(
@@ -199,11 +205,8 @@ Status Node::Impl::start_services() {
       cluster::Surroundings{loop, clock, *authenticator, *sessions, *changes, *audit, *log, counters,
                             [this] { return status_json(); }, installation->settings().name, kVersion,
                             installation->settings().servers, std::move(type_names)});
-  auto settings = feed_settings();
-  if (!settings) return pass(settings);
-  feed = std::make_unique<feed::Feed>(std::move(*settings), changes->events(), clock, *log, counters);
-  changes->attach(*feed, *service);
-  return feed->start();
+  changes->attach(*service);
+  return {};
 }
 
 Status Node::Impl::listen() {

@@ -52,8 +52,12 @@ class Terminalservice(unittest.TestCase):
         wrong = Workstation(redirect["port"])
         reply = wrong.ask("register", ticket="0" * 64)
         self.assertEqual(reply["error"]["code"], "ticket_invalid")
-        first.close()
-        wrong.close()
+        # The right one still works, so that the port is free again for the next test.
+        right = Workstation(redirect["port"])
+        self.assertTrue(right.ask("register", ticket=redirect["ticket"])["ok"])
+        right.ask("goodbye")
+        for station in (first, wrong, right):
+            station.close()
 
 
 class ClientServer(unittest.TestCase):
@@ -196,7 +200,7 @@ class Import(unittest.TestCase):
         station.close()
 
     def test_a_large_import_is_coalesced(self):
-        station = self.office.workstation("Empfang 1")
+        station = self.office.workstation("Empfang 1").keep_alive()
         self.office.run("import", "--synthetic", "3000", "--seed", "7").check()
         event = station.event("changes", lambda e: e.get("bulk"))
         self.assertEqual(event["bulk"][0]["type"], "patient")

@@ -37,6 +37,7 @@ feed::FeedEvents FeedChangeLog::events() {
   feed::FeedEvents events;
   events.on_transaction = [this](feed::TransactionEvent event) {
     loop_.post([this, event = std::move(event)] {
+      if (event.cursor.history == head_.history && event.cursor.csn <= head_.csn) return;
       head_ = event.cursor;
       if (service_) service_->on_changes(to_protocol(event));
     });
@@ -61,9 +62,9 @@ feed::FeedEvents FeedChangeLog::events() {
   return events;
 }
 
-void FeedChangeLog::attach(feed::Feed& feed, cluster::Service& service) {
+void FeedChangeLog::begin_at(feed::Feed& feed) {
   feed_ = &feed;
-  service_ = &service;
+  head_ = feed.head();
 }
 
 protocol::Changes FeedChangeLog::to_protocol(const feed::TransactionEvent& event) const {

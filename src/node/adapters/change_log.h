@@ -13,8 +13,10 @@ class FeedChangeLog final : public cluster::ChangeLog {
 
   /// Callbacks for the Feed; they post to the loop.
   feed::FeedEvents events();
-  /// After the Feed was made and before it starts.
-  void attach(feed::Feed& feed, cluster::Service& service);
+  /// After the feed has started and before the loop runs: what lies before its head now is the journal's business,
+  /// and is not handed on once more.
+  void begin_at(feed::Feed& feed);
+  void attach(cluster::Service& service) { service_ = &service; }
   /// On the loop, before the service goes.
   void detach() { service_ = nullptr; }
 
