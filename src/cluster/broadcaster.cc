@@ -13,7 +13,7 @@ Broadcaster::~Broadcaster() = default;
 
 // ---- publishing -----------------------------------------------------------------------------------------------
 
-void Broadcaster::publish(Topic topic, net::Buffer message) {
+void Broadcaster::publish(Topic topic, Buffer message) {
   if (topic == Topic::kLocks && lock_watchers_ == 0) return;
   if (topic == Topic::kPresence && presence_watchers_ == 0) return;
   const auto bytes = message->size();
@@ -32,13 +32,16 @@ void Broadcaster::publish(protocol::Changes changes) {
 
 void Broadcaster::publish_snapshot(protocol::Snapshot snapshot) {
   const Pumping pumping(*this);
+  // Until the snapshot reaches them, all stand where they stood: a client that resumes before has to hear of it again.
+  for (auto& [id, subscriber] : subscribers_) {
+    if (!subscriber->before_snapshot || subscriber->position > last_snapshot_) subscriber->before_snapshot = cursor(id);
+  }
   head_ = snapshot.cursor;
+  last_snapshot_ = next_seq();
   std::string text;
   protocol::encode_event(text, snapshot);
-  // Those who read an old history go on from here.
   for (auto& [id, subscriber] : subscribers_) {
-    subscriber->read = head_.csn;
-    subscriber->history = head_.history;
+    // The journal's pages of the old history are of no use any more.
     if (subscriber->state == Subscriber::State::kJournal) subscriber->state = Subscriber::State::kLog;
     if (subscriber->goes_on == Subscriber::State::kJournal) subscriber->goes_on = Subscriber::State::kLog;
   }
@@ -104,7 +107,7 @@ bool Broadcaster::matches(const Audience& audience, const Entry& entry) const {
 }
 
 /// The shared message, or one with the audience's types alone; null when nothing matches.
-net::Buffer Broadcaster::for_audience(const Audience& audience, const Entry& entry) const {
+Buffer Broadcaster::for_audience(const Audience& audience, const Entry& entry) const {
   if (!matches(audience, entry)) return nullptr;
   if (entry.topic != Topic::kChanges || audience.all_types) return entry.message;
   const auto kept = only_types(*entry.changes, audience.types);
@@ -166,13 +169,15 @@ void Broadcaster::exit(Subscriber& subscriber) {
   subscriber.audience = nullptr;
 }
 
-void Broadcaster::join(net::Peer& peer, const protocol::Watch& watch, std::optional<Cursor> from) {
+void Broadcaster::join(Receiver& receiver, const protocol::Watch& watch, std::optional<Cursor> from) {
   auto subscriber = std::make_unique<Subscriber>();
-  subscriber->peer = &peer;
-  subscriber->id = peer.id();
+  subscriber->receiver = &receiver;
+  subscriber->id = receiver.id();
   enter(*subscriber, audience_of(watch));
+  const auto now = next_seq();
+  subscriber->others_from = subscriber->locks_from = subscriber->presence_from = subscriber->snapshots_from = now;
   begin(*subscriber, from);
-  subscribers_[peer.id()] = std::move(subscriber);
+  subscribers_[receiver.id()] = std::move(subscriber);
 }
 
 void Broadcaster::set_watch(std::uint64_t id, const protocol::Watch& watch, std::optional<Cursor> from) {
@@ -185,23 +190,41 @@ void Broadcaster::set_watch(std::uint64_t id, const protocol::Watch& watch, std:
   }
   if (!from) flush(id, Pressure::kIgnore);
   if (subscriber->state == Subscriber::State::kGone) return;
+  const auto now = next_seq();
+  // What it has not been sent yet of presence and locks is still owed, as far as the new watch wants it.
+  const auto sent = sent_up_to(*subscriber);
+  const auto& before = *subscriber->audience;
+  subscriber->others_from = std::max(subscriber->others_from, sent);
+  subscriber->locks_from = before.locks ? std::max(subscriber->locks_from, sent) : now;
+  subscriber->presence_from = before.presence ? std::max(subscriber->presence_from, sent) : now;
+  if (from && from->history == head_.history) subscriber->snapshots_from = now;
   exit(*subscriber);
   enter(*subscriber, audience_of(watch));
   begin(*subscriber, from);
 }
 
 void Broadcaster::begin(Subscriber& subscriber, const std::optional<Cursor>& from) {
+  const auto now = next_seq();
   subscriber.state = Subscriber::State::kNotStarted;
-  subscriber.position = subscriber.others_from = next_seq();
+  subscriber.position = std::min({now, subscriber.others_from, subscriber.locks_from, subscriber.presence_from});
   subscriber.read = head_.csn;
   subscriber.history = head_.history;
-  subscriber.goes_on = Subscriber::State::kLive;
+  subscriber.before_snapshot.reset();
+  subscriber.goes_on = subscriber.position < now ? Subscriber::State::kLog : Subscriber::State::kLive;
   if (!from || *from == head_) return;
   subscriber.read = from->csn;
   subscriber.history = from->history;
   const bool in_log = from->history == head_.history && from->csn >= floor_ && from->csn <= head_.csn;
   subscriber.goes_on = in_log ? Subscriber::State::kLog : Subscriber::State::kJournal;
-  if (in_log) subscriber.position = first_after(from->csn);
+  if (in_log) subscriber.position = std::min(subscriber.position, first_after(from->csn));
+}
+
+/// Number of the first entry that it watches and has not been sent, or of the next to come.
+std::uint64_t Broadcaster::sent_up_to(const Subscriber& subscriber) const {
+  const auto& audience = *subscriber.audience;
+  if (subscriber.state != Subscriber::State::kLive || subscriber.position <= audience.dropped) return subscriber.position;
+  const auto next = std::ranges::lower_bound(audience.items, subscriber.position, {}, &Audience::Item::seq);
+  return next == audience.items.end() ? next_seq() : next->seq;
 }
 
 void Broadcaster::leave(std::uint64_t id) {
@@ -252,14 +275,16 @@ void Broadcaster::deliver_live(Subscriber& subscriber) {
   // A send may close its peer and so publish: what comes next is looked up by number each time.
   while (!audience.items.empty() && audience.items.back().seq >= subscriber.position) {
     const auto next = std::ranges::lower_bound(audience.items, subscriber.position, {}, &Audience::Item::seq);
-    if (subscriber.peer->queued_bytes() > limits_.pause_above_bytes) {
+    // What it does not watch may have left the log meanwhile.
+    subscriber.position = next->seq;
+    if (subscriber.receiver->queued_bytes() > limits_.pause_above_bytes) {
       subscriber.read = csn_before(subscriber.position);
       subscriber.history = head_.history;
       return pause(subscriber);
     }
     subscriber.position = next->seq + 1;
     const auto message = next->message;
-    subscriber.peer->send(message);
+    subscriber.receiver->send(message);
     if (subscriber.state != Subscriber::State::kLive) return;
   }
   subscriber.position = next_seq();

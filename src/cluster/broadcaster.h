@@ -1,7 +1,7 @@
 #pragma once
 /// Delivers what all may hear (presence, locks, changes) to those who watch it: ordered, unique, without a gap.
 ///
-/// Pure: no I/O of its own, no clock; sends through net::Peer (an interface), asks its sink for the rest. One thread.
+/// Pure: no I/O of its own, no clock; sends through Receiver, asks its sink for the rest. One thread.
 /// One log, bounded in entries and bytes, serialised once. Subscribers with the same watch form an audience, which keeps
 /// what matches it; who watches nothing of an entry costs nothing. A subscriber whose connection does not keep up is left
 /// alone until it has drained; what it missed is then merged by key (Conflation). Whom the log has left behind is closed
@@ -12,8 +12,8 @@
 #include <set>
 #include <unordered_map>
 
+#include "base/buffer.h"
 #include "cluster/conflation.h"
-#include "platform/net/server.h"
 #include "protocol/messages.h"
 
 namespace verbund::cluster {
@@ -29,7 +29,20 @@ struct BroadcastLimits {
 
 enum class Topic : std::uint8_t { kPresence, kLocks, kChanges, kEverybody, kSnapshot };
 
-/// What the broadcaster asks of its service. Subscribers are named by Peer::id.
+/// One subscriber's connection.
+class Receiver {
+ public:
+  virtual ~Receiver() = default;
+  [[nodiscard]] virtual std::uint64_t id() const = 0;
+  /// Never blocks. May end in `Broadcaster::leave` before it returns.
+  virtual void send(Buffer message) = 0;
+  /// Sent and not yet taken by the client's side.
+  [[nodiscard]] virtual std::size_t queued_bytes() const = 0;
+  /// `Broadcaster::drained` is called once, when nothing is queued any more; never from inside this call.
+  virtual void notify_when_drained() = 0;
+};
+
+/// What the broadcaster asks of its service. Subscribers are named by Receiver::id.
 class BroadcastSink {
  public:
   virtual ~BroadcastSink() = default;
@@ -44,15 +57,16 @@ class Broadcaster {
   Broadcaster(BroadcastLimits limits, Cursor head, BroadcastSink& sink);
   ~Broadcaster();
 
-  /// From now on, or with `from` from that cursor (changes only). The peer lives until `leave`. Nothing is sent before
+  /// From now on, or with `from` from that cursor (changes only). The receiver lives until `leave`. Nothing is sent before
   /// `start`, so that a welcome can go first.
-  void join(net::Peer& peer, const protocol::Watch& watch, std::optional<Cursor> from);
+  void join(Receiver& receiver, const protocol::Watch& watch, std::optional<Cursor> from);
   void start(std::uint64_t subscriber);
   void leave(std::uint64_t subscriber);
-  /// Another watch from now on, or from a cursor (`start` follows).
+  /// Another watch from now on, or from a cursor (`start` follows). Presence and locks that were watched before too go on
+  /// without a gap.
   void set_watch(std::uint64_t subscriber, const protocol::Watch& watch, std::optional<Cursor> from);
 
-  void publish(Topic topic, net::Buffer message);
+  void publish(Topic topic, Buffer message);
   void publish(protocol::Changes changes);
   /// History forked or was reconciled: all get `snapshot`; cursors of before are refused.
   void publish_snapshot(protocol::Snapshot snapshot);
@@ -64,7 +78,7 @@ class Broadcaster {
   /// kRespect: only as far as its connection keeps up.
   enum class Pressure { kRespect, kIgnore };
   void flush(std::uint64_t subscriber, Pressure pressure);
-  /// Peer::notify_when_drained has fired.
+  /// Receiver::notify_when_drained has fired.
   void drained(std::uint64_t subscriber);
 
   /// `from` as it was asked for.
@@ -73,7 +87,7 @@ class Broadcaster {
   void replay_refused(std::uint64_t subscriber, std::string reason);
 
   [[nodiscard]] const Cursor& head() const { return head_; }
-  /// Up to where this subscriber has been sent everything it watches.
+  /// Up to where this subscriber has been sent everything it watches: it may resume from there.
   [[nodiscard]] Cursor cursor(std::uint64_t subscriber) const;
   [[nodiscard]] std::size_t subscribers() const { return subscribers_.size(); }
   [[nodiscard]] std::size_t log_bytes() const { return log_bytes_; }
@@ -88,7 +102,7 @@ class Broadcaster {
  private:
   struct Entry {
     Topic topic = Topic::kPresence;
-    net::Buffer message;  ///< unfiltered
+    Buffer message;  ///< unfiltered
     std::shared_ptr<const protocol::Changes> changes;
     Csn csn_after;        ///< head when it was published; grows along the log
     std::size_t bytes = 0;
@@ -100,7 +114,7 @@ class Broadcaster {
   void append(Entry entry);
   void trim();
   void offer(Audience& audience, const Entry& entry, std::uint64_t seq);
-  [[nodiscard]] net::Buffer for_audience(const Audience& audience, const Entry& entry) const;
+  [[nodiscard]] Buffer for_audience(const Audience& audience, const Entry& entry) const;
   [[nodiscard]] bool matches(const Audience& audience, const Entry& entry) const;
   Audience& audience_of(const protocol::Watch& watch);
   void enter(Subscriber& subscriber, Audience& audience);
@@ -113,11 +127,13 @@ class Broadcaster {
   void read_on(Subscriber& subscriber);
   void pause(Subscriber& subscriber);
   void drop_behind(Subscriber& subscriber);
+  [[nodiscard]] bool owed(const Subscriber& subscriber, const Entry& entry) const;
   void send_merged(Subscriber& subscriber, Conflation& merged);
   [[nodiscard]] Csn csn_before(std::uint64_t seq) const;
   [[nodiscard]] std::uint64_t first_after(Csn csn) const;
   [[nodiscard]] std::uint64_t next_seq() const { return tail_ + log_.size(); }
   Subscriber* find(std::uint64_t subscriber);
+  [[nodiscard]] std::uint64_t sent_up_to(const Subscriber& subscriber) const;
   void sweep();
 
   const BroadcastLimits limits_;
@@ -126,6 +142,7 @@ class Broadcaster {
   Csn floor_;               ///< the log holds every change after it
   std::deque<Entry> log_;
   std::uint64_t tail_ = 1;  ///< number of the log's first entry
+  std::uint64_t last_snapshot_ = 0;  ///< its number
   std::size_t log_bytes_ = 0, lock_watchers_ = 0, presence_watchers_ = 0;
   std::map<std::string, std::unique_ptr<Audience>> audiences_;
   std::deque<Audience*> queue_;  ///< audiences with members that are behind

@@ -8,7 +8,7 @@ namespace verbund::cluster {
 struct Broadcaster::Audience {
   struct Item {
     std::uint64_t seq;
-    net::Buffer message;
+    Buffer message;
   };
   std::string name;  ///< the watch in a canonical form
   bool locks = false, presence = false, all_types = false;
@@ -29,14 +29,19 @@ struct Broadcaster::Subscriber {
     kJournal,  ///< waits for a page
     kGone,
   };
-  net::Peer* peer = nullptr;
+  Receiver* receiver = nullptr;
   std::uint64_t id = 0;
   Audience* audience = nullptr;
   std::size_t index = 0;          ///< in audience->members
   State state = State::kNotStarted;
   State goes_on = State::kLog;    ///< after kNotStarted or kPaused
   std::uint64_t position = 0;     ///< next entry to look at
-  std::uint64_t others_from = 0;  ///< presence and locks only from here on (the welcome told the rest)
+  std::uint64_t others_from = 0;    ///< messages to everybody and snapshots only from here on
+  std::uint64_t locks_from = 0;     ///< locks (the welcome told what was before)
+  std::uint64_t presence_from = 0;
+  std::uint64_t snapshots_from = 0; ///< of those before it has been told in another way
+  /// Where it stood when a snapshot was published that it has not been sent yet: what it may resume from until then.
+  std::optional<Cursor> before_snapshot;
   Csn read;                       ///< changes up to here are known; counts unless live
   HistoryId history;              ///< of `read`
 };

@@ -45,7 +45,7 @@ void Broadcaster::flush(std::uint64_t id, Pressure pressure) {
 void Broadcaster::pause(Subscriber& subscriber) {
   subscriber.goes_on = subscriber.state == Subscriber::State::kJournal ? Subscriber::State::kJournal : Subscriber::State::kLog;
   subscriber.state = Subscriber::State::kPaused;
-  subscriber.peer->notify_when_drained();
+  subscriber.receiver->notify_when_drained();
 }
 
 void Broadcaster::drop_behind(Subscriber& subscriber) {
@@ -58,13 +58,13 @@ void Broadcaster::catch_up(Subscriber& subscriber, Pressure pressure) {
   const bool was_paused = subscriber.state == Subscriber::State::kPaused;
   while (subscriber.position < next_seq()) {
     if (subscriber.position < tail_) return drop_behind(subscriber);
-    if (pressure == Pressure::kRespect && subscriber.peer->queued_bytes() > limits_.pause_above_bytes) {
+    if (pressure == Pressure::kRespect && subscriber.receiver->queued_bytes() > limits_.pause_above_bytes) {
       return pause(subscriber);
     }
     if (!send_batch(subscriber)) return;
   }
   // Its drained call is still to come when it was paused; it finds the subscriber live then.
-  if (was_paused && subscriber.peer->queued_bytes() > limits_.pause_above_bytes) {
+  if (was_paused && subscriber.receiver->queued_bytes() > limits_.pause_above_bytes) {
     subscriber.read = head_.csn;
     return;
   }
@@ -75,10 +75,12 @@ void Broadcaster::catch_up(Subscriber& subscriber, Pressure pressure) {
 /// the release that waited for them, never later.
 bool Broadcaster::send_batch(Subscriber& subscriber) {
   Conflation merged;
-  std::vector<net::Buffer> others;
+  std::vector<Buffer> others;
   const auto end = std::min(next_seq(), subscriber.position + limits_.merged_entries);
   for (; subscriber.position < end && merged.keys() < limits_.merged_keys; ++subscriber.position) {
     const auto& entry = log_[subscriber.position - tail_];
+    // Nothing moves past a snapshot: it goes alone.
+    if (entry.topic == Topic::kSnapshot && !(merged.empty() && others.empty())) break;
     if (entry.topic == Topic::kChanges) {
       if (!entry.changes || entry.changes->cursor.csn <= subscriber.read) continue;
       if (subscriber.audience->all_types) {
@@ -87,16 +89,30 @@ bool Broadcaster::send_batch(Subscriber& subscriber) {
         merged.add(*kept);
       }
       subscriber.read = entry.changes->cursor.csn;
-    } else if (subscriber.position >= subscriber.others_from && matches(*subscriber.audience, entry)) {
+    } else if (owed(subscriber, entry)) {
       others.push_back(entry.message);
+      if (entry.topic != Topic::kSnapshot) continue;
+      subscriber.read = entry.csn_after;
+      subscriber.history = head_.history;
+      ++subscriber.position;
+      break;
     }
   }
   if (!merged.empty()) send_merged(subscriber, merged);
   for (const auto& message : others) {
     if (subscriber.state == Subscriber::State::kGone) return false;
-    subscriber.peer->send(message);
+    subscriber.receiver->send(message);
   }
   return subscriber.state != Subscriber::State::kGone;
+}
+
+/// Of all but changes: does it watch the entry, and was not told in another way?
+bool Broadcaster::owed(const Subscriber& subscriber, const Entry& entry) const {
+  const auto from = entry.topic == Topic::kLocks      ? subscriber.locks_from
+                    : entry.topic == Topic::kPresence ? subscriber.presence_from
+                    : entry.topic == Topic::kSnapshot ? std::max(subscriber.others_from, subscriber.snapshots_from)
+                                                      : subscriber.others_from;
+  return subscriber.position >= from && matches(*subscriber.audience, entry);
 }
 
 void Broadcaster::send_merged(Subscriber& subscriber, Conflation& merged) {
@@ -104,7 +120,7 @@ void Broadcaster::send_merged(Subscriber& subscriber, Conflation& merged) {
   if (event.changes.empty() && event.bulk.empty() && event.truncated.empty()) return;
   std::string text;
   protocol::encode_event(text, event);
-  subscriber.peer->send(std::move(text));
+  subscriber.receiver->send(std::make_shared<const std::string>(std::move(text)));
 }
 
 void Broadcaster::replayed(std::uint64_t id, const Cursor& from, const std::vector<protocol::Changes>& page) {
@@ -136,7 +152,7 @@ void Broadcaster::replayed(std::uint64_t id, const Cursor& from, const std::vect
     subscriber->state = Subscriber::State::kLog;
     subscriber->position = std::min(subscriber->position, first_after(subscriber->read));
   }
-  if (subscriber->peer->queued_bytes() > limits_.pause_above_bytes) return pause(*subscriber);
+  if (subscriber->receiver->queued_bytes() > limits_.pause_above_bytes) return pause(*subscriber);
   read_on(*subscriber);
 }
 
@@ -146,8 +162,10 @@ void Broadcaster::replay_refused(std::uint64_t id, std::string reason) {
   if (subscriber == nullptr || subscriber->state != Subscriber::State::kJournal) return;
   std::string text;
   protocol::encode_event(text, protocol::Snapshot{std::move(reason), head_});
-  subscriber->peer->send(std::move(text));
+  subscriber->receiver->send(std::make_shared<const std::string>(std::move(text)));
   if (subscriber->state == Subscriber::State::kGone) return;
+  subscriber->snapshots_from = next_seq();
+  subscriber->before_snapshot.reset();
   subscriber->read = head_.csn;
   subscriber->history = head_.history;
   subscriber->state = Subscriber::State::kLog;
@@ -170,10 +188,10 @@ Cursor Broadcaster::cursor(std::uint64_t id) const {
   const auto found = subscribers_.find(id);
   if (found == subscribers_.end()) return head_;
   const auto& subscriber = *found->second;
+  if (subscriber.before_snapshot && subscriber.position <= last_snapshot_) return *subscriber.before_snapshot;
   if (subscriber.state != Subscriber::State::kLive) return {subscriber.history, subscriber.read};
-  const auto& items = subscriber.audience->items;
-  if (items.empty() || items.back().seq < subscriber.position) return head_;
-  return {head_.history, csn_before(subscriber.position)};
+  const auto sent = sent_up_to(subscriber);
+  return sent == next_seq() ? head_ : Cursor{head_.history, csn_before(sent)};
 }
 
 }  // namespace verbund::cluster

@@ -42,7 +42,7 @@ Service::Impl::Impl(Settings given, LockEpoch lock_epoch, std::vector<StoredSess
 
 Connection* Service::Impl::connection(std::uint64_t peer) {
   const auto found = connections.find(peer);
-  return found == connections.end() ? nullptr : &found->second;
+  return found == connections.end() ? nullptr : found->second.get();
 }
 
 Connection* Service::Impl::connection_of(SessionId id) {
@@ -51,6 +51,7 @@ Connection* Service::Impl::connection_of(SessionId id) {
 }
 
 void Service::Impl::tick() {
+  closed.clear();
   if (shutting_down) return;
   const auto time = now();
   engine.feed_passed(around.changes.passed(), time);
@@ -204,17 +205,16 @@ void Service::shut_down() {
   for (const auto peer : open) {
     auto* connection = impl_->connection(peer);
     if (connection == nullptr) continue;
-    if (connection->phase == Connection::Phase::kRegistered) connection->peer->send(message);
+    if (connection->phase == Connection::Phase::kRegistered) connection->send(message);
     connection->phase = Connection::Phase::kClosing;
-    connection->peer->close();
+    connection->close();
   }
 }
 
 // ---- net::PeerHandler -----------------------------------------------------------------------------------------
 
 void Service::on_open(net::Peer& peer) {
-  auto& connection = impl_->connections[peer.id()];
-  connection.peer = &peer;
+  impl_->connections[peer.id()] = std::make_unique<Connection>(peer);
   if (impl_->shutting_down) peer.close();
 }
 
@@ -239,14 +239,18 @@ void Service::on_drained(net::Peer& peer) {
 void Service::on_close(net::Peer& peer, net::CloseReason reason) {
   const auto found = impl_->connections.find(peer.id());
   if (found == impl_->connections.end()) return;
-  const auto gone = std::move(found->second);
+  impl_->closed.push_back(std::move(found->second));
   impl_->connections.erase(found);
+  auto& gone = *impl_->closed.back();
+  gone.peer = nullptr;
+  gone.phase = Connection::Phase::kClosing;
+  const auto session = gone.session;
   impl_->replay_retries.erase(peer.id());
   impl_->broadcaster.leave(peer.id());
   if (gone.own_port != 0) impl_->ports.release(gone.own_port);
   if (reason == net::CloseReason::kTooSlow) impl_->too_slow_total.add();
-  if (!gone.session || impl_->shutting_down) return;
-  impl_->engine.disconnected(gone.session, connection_id(peer.id()), impl_->now());
+  if (!session || impl_->shutting_down) return;
+  impl_->engine.disconnected(session, connection_id(peer.id()), impl_->now());
   impl_->carry_out();
   impl_->schedule_fan_out();
 }

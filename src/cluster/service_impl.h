@@ -12,10 +12,25 @@
 
 namespace verbund::cluster {
 
-/// One connected client. Lives from on_open to on_close.
-struct Connection {
+/// One connected client. Lives from on_open to on_close, in memory until no call can be inside it any more.
+struct Connection final : Receiver {
   enum class Phase { kNew, kPending /* registering */, kRegistered, kClosing };
-  net::Peer* peer = nullptr;
+  explicit Connection(net::Peer& given) : peer(&given), number(given.id()) {}
+  [[nodiscard]] std::uint64_t id() const override { return number; }
+  void send(Buffer message) override {
+    if (peer != nullptr) peer->send(std::move(message));
+  }
+  void send(std::string message) { send(std::make_shared<const std::string>(std::move(message))); }
+  [[nodiscard]] std::size_t queued_bytes() const override { return peer == nullptr ? 0 : peer->queued_bytes(); }
+  void notify_when_drained() override {
+    if (peer != nullptr) peer->notify_when_drained();
+  }
+  void close() {
+    if (peer != nullptr) peer->close();
+  }
+
+  net::Peer* peer;  ///< null from on_close on
+  std::uint64_t number;
   SessionId session;
   Phase phase = Phase::kNew;
   Language language = Language::kEnglish;
@@ -132,7 +147,8 @@ struct Service::Impl final : BroadcastSink {
   Broadcaster broadcaster;
   PortTable ports;
   RecentHolders recent_holders;
-  std::unordered_map<std::uint64_t, Connection> connections;  ///< by Peer::id
+  std::unordered_map<std::uint64_t, std::unique_ptr<Connection>> connections;  ///< by Peer::id
+  std::vector<std::unique_ptr<Connection>> closed;  ///< since the last tick; a send may have closed the one at work
   std::unordered_map<std::uint64_t, Awaited> awaited;         ///< by ticket, of requests that wait
   std::map<std::string, Redirected> redirected;               ///< by ticket's hash
   std::unordered_map<SessionId, RequestMemory<Remembered>> remembered;
@@ -148,7 +164,7 @@ struct Service::Impl final : BroadcastSink {
   bool shutting_down = false;
   TimePoint fan_out_since;
   std::shared_ptr<int> alive = std::make_shared<int>(0);  ///< callbacks of others hold it weakly
-  net::Buffer too_slow;  ///< the last message to whoever does not read
+  Buffer too_slow;  ///< the last message to whoever does not read
   net::Timer ticker;
   std::unordered_map<std::uint64_t, net::Timer> replay_retries;  ///< by peer
 

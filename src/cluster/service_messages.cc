@@ -51,14 +51,14 @@ void Service::Impl::handle(Connection& connection, const protocol::RequestId& id
 
 /// Pending broadcasts go first as far as the connection keeps up.
 void Service::Impl::reply(Connection& connection, const protocol::RequestId& id, const protocol::ReplyBody& body) {
-  broadcaster.flush(connection.peer->id(), Broadcaster::Pressure::kRespect);
+  broadcaster.flush(connection.id(), Broadcaster::Pressure::kRespect);
   std::string text;
   if (const auto* refused = std::get_if<protocol::Refused>(&body)) {
     protocol::encode_refused(text, id, *refused, connection.language);
   } else {
     protocol::encode_reply(text, id, body);
   }
-  connection.peer->send(std::move(text));
+  connection.send(std::move(text));
 }
 
 void Service::Impl::refuse(Connection& connection, const protocol::RequestId& id, Error error,
@@ -69,16 +69,16 @@ void Service::Impl::refuse(Connection& connection, const protocol::RequestId& id
 void Service::Impl::bad_message(Connection& connection, const protocol::RequestId& id, Error error) {
   bad_messages_total.add();
   refuse(connection, id, std::move(error));
-  if (++connection.bad_messages <= kMaxBadMessages) return;
+  if (++connection.bad_messages <= kMaxBadMessages || connection.phase == Connection::Phase::kClosing) return;
   around.log.warning("client.bad_messages", {{"address", connection.peer->address()}, {"session", connection.session.value}});
   close(connection, std::nullopt);
 }
 
 void Service::Impl::send_event(Connection& connection, const protocol::Event& event) {
-  broadcaster.flush(connection.peer->id(), Broadcaster::Pressure::kRespect);
+  broadcaster.flush(connection.id(), Broadcaster::Pressure::kRespect);
   std::string text;
   protocol::encode_event(text, event);
-  connection.peer->send(std::move(text));
+  connection.send(std::move(text));
 }
 
 void Service::Impl::publish(Topic topic, const protocol::Event& event) {
@@ -93,9 +93,9 @@ void Service::Impl::publish(Topic topic, const protocol::Event& event) {
 void Service::Impl::close(Connection& connection, std::optional<protocol::ClosingReason> reason) {
   if (connection.phase == Connection::Phase::kClosing) return;
   connection.phase = Connection::Phase::kClosing;
-  broadcaster.leave(connection.peer->id());
+  broadcaster.leave(connection.id());
   if (reason) send_event(connection, protocol::Closing{*reason, settings.jitter});
-  connection.peer->close();
+  connection.close();
 }
 
 }  // namespace verbund::cluster

@@ -19,7 +19,7 @@ bool Service::Impl::needs_redirect(const Connection& connection, protocol::Sessi
 
 void Service::Impl::redirect(Connection& connection, const protocol::RequestId& id, Redirected client) {
   connection.phase = Connection::Phase::kPending;
-  const auto peer = connection.peer->id();
+  const auto peer = connection.id();
   const auto ticket = os::random_hex(kTicketBytes);
   const auto hash = os::blake2b_hex(ticket);
   std::vector<std::uint16_t> foreign;

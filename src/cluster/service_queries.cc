@@ -130,7 +130,7 @@ void Service::Impl::on(Connection& connection, const protocol::RequestId& id, pr
 }
 
 void Service::Impl::on(Connection& connection, const protocol::RequestId& id, protocol::SetWatch request) {
-  const auto peer = connection.peer->id();
+  const auto peer = connection.id();
   broadcaster.set_watch(peer, request.watch, request.cursor);
   auto* session = engine.session(connection.session);
   if (session == nullptr || connection.phase != Connection::Phase::kRegistered) return;
@@ -149,7 +149,7 @@ void Service::Impl::on(Connection& connection, const protocol::RequestId& id, pr
                                                protocol::kMaxAnnouncedChanges),
                                    {}});
   }
-  const auto peer = connection.peer->id();
+  const auto peer = connection.id();
   const auto session = connection.session;
   remember(session, request.request, std::nullopt);
   around.changes.announce(

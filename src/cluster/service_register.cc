@@ -31,7 +31,7 @@ void Service::Impl::on_register(Connection& connection, const protocol::RequestI
   Credentials credentials{request.user, request.password, request.token, {}, std::string(connection.peer->address())};
   if (request.user.empty() && request.token.empty()) credentials.cookie = connection.peer->cookie(kLoginCookie);
   request.password.clear();
-  const auto peer = connection.peer->id();
+  const auto peer = connection.id();
   around.authenticator.authenticate(
       std::move(credentials),
       [this, guard = std::weak_ptr(alive), peer, id, request = std::move(request)](Authenticator::Answer answer) {
@@ -91,7 +91,7 @@ void Service::Impl::authenticated(std::uint64_t peer, const protocol::RequestId&
 void Service::Impl::establish(Connection& connection, const protocol::RequestId& id, StoredSession session,
                               std::string secret, std::optional<Cursor> cursor) {
   connection.phase = Connection::Phase::kPending;
-  const auto peer = connection.peer->id();
+  const auto peer = connection.id();
   auto stored = session;
   around.sessions.save(std::move(stored), [this, guard = std::weak_ptr(alive), peer, id, session = std::move(session),
                                            secret = std::move(secret), cursor](Status saved) {
@@ -160,7 +160,7 @@ void Service::Impl::on_resume(Connection& connection, const protocol::RequestId&
     server->unlisten(connection.own_port);
   }
   const bool browser = connection.peer->kind() == net::PeerKind::kWebSocket;
-  auto resumed = engine.resume(request.session, connection_id(connection.peer->id()), browser, request.reclaim, now());
+  auto resumed = engine.resume(request.session, connection_id(connection.id()), browser, request.reclaim, now());
   if (!resumed) return refuse(connection, id, std::move(resumed.error()));
   if (request.watch) {
     session->stored.watch = *request.watch;
@@ -174,8 +174,9 @@ void Service::Impl::on_resume(Connection& connection, const protocol::RequestId&
 void Service::Impl::welcome(Connection& connection, const protocol::RequestId& id, const Session& session,
                             std::string secret, std::optional<Cursor> cursor, std::optional<Resumed> resumed) {
   carry_out();
-  const auto peer = connection.peer->id();
-  broadcaster.join(*connection.peer, session.stored.watch, cursor);
+  if (connection.phase != Connection::Phase::kRegistered) return;
+  const auto peer = connection.id();
+  broadcaster.join(connection, session.stored.watch, cursor);
   protocol::Welcome text;
   text.session = session.stored.id;
   text.secret = std::move(secret);

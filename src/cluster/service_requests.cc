@@ -6,7 +6,7 @@ namespace verbund::cluster {
 /// A ticket whose answer may come at once; `finish_awaited` keeps it when it has not.
 Ticket Service::Impl::await(Connection& connection, const protocol::RequestId& id, RequestKind kind) {
   immediate = {++last_ticket};
-  immediate_awaited = {connection.peer->id(), id, kind};
+  immediate_awaited = {connection.id(), id, kind};
   immediate_answered = false;
   return immediate;
 }
@@ -70,8 +70,8 @@ void Service::Impl::on(Connection& connection, const protocol::RequestId& id, pr
 }
 
 void Service::Impl::on(Connection& connection, const protocol::RequestId& id, protocol::Beat) {
-  broadcaster.flush(connection.peer->id(), Broadcaster::Pressure::kRespect);
-  reply(connection, id, protocol::BeatReply{broadcaster.cursor(connection.peer->id())});
+  broadcaster.flush(connection.id(), Broadcaster::Pressure::kRespect);
+  reply(connection, id, protocol::BeatReply{broadcaster.cursor(connection.id())});
 }
 
 void Service::Impl::on(Connection& connection, const protocol::RequestId& id, protocol::Goodbye) {

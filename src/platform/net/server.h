@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/buffer.h"
 #include "base/counters.h"
 #include "base/log.h"
 #include "base/result.h"
@@ -34,8 +35,7 @@ struct Limits {
   milliseconds tcp_user_timeout{20'000};            ///< TCP_USER_TIMEOUT
 };
 
-/// Bytes shared by all who receive them: serialised once, freed with the last send.
-using Buffer = std::shared_ptr<const std::string>;
+using verbund::Buffer;
 
 enum class PeerKind { kLine, kWebSocket };
 enum class CloseReason { kPeer, kLocal, kTooSlow, kTooLarge, kTimeout, kError };
