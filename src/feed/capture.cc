@@ -60,6 +60,7 @@ std::size_t copy_row(const pgoutput::Tuple& tuple, const pgoutput::Tuple* old, c
 Error Capture::run() {
   auto started = prepared_.stream.start(settings_.slot, stored_, settings_.publication);
   if (!started) return std::move(started.error());
+  reader_.start();
   for (;;) {
     if (auto stepped = step(); !stepped) return std::move(stepped.error());
   }
@@ -68,7 +69,7 @@ Error Capture::run() {
 Status Capture::step() {
   nanoseconds wait = kIdleWait;
   if (batch_began_ && !in_transaction_) wait = std::max(nanoseconds{0}, *batch_began_ + settings_.batch_wait - clock_.now());
-  auto event = prepared_.stream.next(wait);
+  auto event = reader_.next(wait);
   if (!event) {
     // Told to stop: what has come whole is worth keeping.
     if (event.error().code == ErrorCode::kCancelled && !in_transaction_) {
@@ -87,7 +88,7 @@ Status Capture::step() {
   // Transactions that turn out empty leave steps too.
   const bool full = step_rows_ >= settings_.batch_changes || step_bytes_ >= kChunkBytes || steps_.size() >= 4 * settings_.batch_changes;
   if (full) return in_transaction_ ? flush_chunk() : commit_batch();
-  if (in_transaction_ || prepared_.stream.ready()) return {};
+  if (in_transaction_ || reader_.ready()) return {};
   if (anything_ && settings_.batch_wait > milliseconds{0} && clock_.now() < *batch_began_ + settings_.batch_wait) return {};
   const bool quiet = event->kind == Kind::kKeepalive;
   if (auto committed = commit_batch(); !committed) return committed;
@@ -260,7 +261,8 @@ Status Capture::commit_batch() {
   step_bytes_ = 0;
   for (TransactionEvent& event : applier_.take_events()) events_.on_transaction(std::move(event));
   tell_passed(stored_);
-  return prepared_.stream.confirm(stored_);
+  reader_.confirm(stored_);
+  return {};
 }
 
 void Capture::tell_passed(Lsn passed) {
@@ -277,11 +279,13 @@ Status Capture::keep_position() {
     stored_ = passed_;
     stored_at_ = now;
     told_at_ = now;
-    return prepared_.stream.confirm(stored_);
+    reader_.confirm(stored_);
+  return {};
   }
   if (now < told_at_ + kProbeEvery) return {};
   told_at_ = now;
-  return prepared_.stream.confirm(stored_);
+  reader_.confirm(stored_);
+  return {};
 }
 
 }  // namespace verbund::feed

@@ -5,6 +5,7 @@
 #include "feed/applier.h"
 #include "feed/pgoutput.h"
 #include "feed/setup.h"
+#include "feed/stream_reader.h"
 
 namespace verbund::feed {
 
@@ -21,10 +22,12 @@ class Capture {
   Capture(const FeedSettings& settings, Prepared& prepared, CaptureEvents events, const Clock& clock, Log& log)
       : settings_(settings), prepared_(prepared), events_(std::move(events)), clock_(clock), log_(log),
         applier_(prepared.tables, prepared.mid_tier, prepared.position.head, settings.term, settings.listed_changes_per_event),
-        stored_(prepared.position.lsn), passed_(stored_), stored_at_(clock.now()), told_at_(stored_at_) {}
+        reader_(prepared.stream), stored_(prepared.position.lsn), passed_(stored_), stored_at_(clock.now()), told_at_(stored_at_) {}
 
   /// Until the stream is interrupted (kCancelled) or something fails.
   Error run();
+  /// Ends `run` after what has come whole. From any thread.
+  void interrupt() { reader_.interrupt(); }
 
  private:
   Status step();
@@ -54,6 +57,7 @@ class Capture {
   const Clock& clock_;
   Log& log_;
   Applier applier_;
+  StreamReader reader_;
 
   std::unordered_map<std::uint32_t, std::optional<std::size_t>> relations_;
   std::optional<postgres::Connection::Transaction> mid_tier_transaction_;

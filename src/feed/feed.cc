@@ -82,13 +82,13 @@ struct Feed::Impl {
     Capture run(settings, prepared, capture_events(), clock, log);
     {
       const std::lock_guard guard(mutex);
-      stream = &prepared.stream;
-      if (stopping) stream->interrupt();
+      running = &run;
+      if (stopping) run.interrupt();
     }
     set_state(FeedState::kRunning, {});
     Error ended = run.run();
     const std::lock_guard guard(mutex);
-    stream = nullptr;
+    running = nullptr;
     return ended;
   }
 
@@ -200,7 +200,7 @@ struct Feed::Impl {
   std::condition_variable wake;
   FeedStatus status;
   std::optional<TimePoint> last_message;
-  postgres::ReplicationStream* stream = nullptr;
+  Capture* running = nullptr;
   std::thread capturing;
   std::thread pruning;
 };
@@ -237,7 +237,7 @@ void Feed::stop() {
   {
     const std::lock_guard guard(impl_->mutex);
     impl_->stopping = true;
-    if (impl_->stream != nullptr) impl_->stream->interrupt();
+    if (impl_->running != nullptr) impl_->running->interrupt();
   }
   impl_->wake.notify_all();
   if (impl_->capturing.joinable()) impl_->capturing.join();

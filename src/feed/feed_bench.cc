@@ -1,17 +1,25 @@
 // Figures of capture on this machine, each in one run against one scratch server with fsync on:
-//   feed_bench [all|large|latency|backlog|pgbench] [rows]
+//   feed_bench [all|large|latency|backlog|pgbench|rate] [rows]
 //                          backlog rate in bulk and in single-row transactions, memory of one large transaction,
-//                          latency from commit to event, pgbench -c 16 with and without capture
+//                          latency from commit to event, pgbench -c 16 with and without capture: saturated, at a fixed rate
+// CPU seconds stand beside the rates: they hold on a busy machine too.
 // Not a test: it prints, it does not judge.
+#include <unistd.h>
+
 #include <algorithm>
 #include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <mutex>
+#include <sstream>
 
 #include "feed/feed.h"
 #include "platform/os/clock.h"
+#include "platform/os/log_sink.h"
+#include "testing/scratch_directory.h"
 #include "testing/scratch_postgres.h"
 
 namespace verbund::feed {
@@ -54,6 +62,33 @@ void must(Status status) {
 
 double seconds_since(Steady::time_point start) { return std::chrono::duration<double>(Steady::now() - start).count(); }
 
+/// The mid-tier has a server of its own, as in a cluster: decoding reads all the WAL of the source's server.
+class MidTierServer {
+ public:
+  MidTierServer() : server_(settings(), os::null_log(), clock_) {
+    must(server_.initialise());
+    must(server_.start(Deadline::in(clock_, seconds{60})));
+    auto connection = must(postgres::Connection::open(server_.connection("postgres")));
+    must(connection.execute("CREATE DATABASE mitte"));
+  }
+  ~MidTierServer() { must(server_.stop(postgres::StopMode::kImmediate, Deadline::in(clock_, seconds{60}))); }
+  [[nodiscard]] postgres::ConnectionSettings database() const { return server_.connection("mitte"); }
+
+ private:
+  postgres::OwnedServerSettings settings() const {
+    postgres::OwnedServerSettings settings;
+    settings.directory = directory_.path() / "pg";
+    settings.superuser_password = "scratch";
+    settings.sync_initdb = false;
+    settings.settings = {{"max_wal_size", "4GB"}};
+    return settings;
+  }
+
+  testing::ScratchDirectory directory_;
+  os::SystemClock clock_;
+  postgres::OwnedServer server_;
+};
+
 /// Highest resident size since `reset`, in MB.
 double peak_megabytes() {
   std::ifstream status("/proc/self/status");
@@ -64,12 +99,35 @@ double peak_megabytes() {
 }
 void reset_peak() { std::ofstream("/proc/self/clear_refs") << "5"; }
 
+double load_average() {
+  double load = 0;
+  std::ifstream("/proc/loadavg") >> load;
+  return load;
+}
+
+/// CPU seconds used so far by processes of this server whose title contains `title`; empty: by this process.
+double cpu_seconds(std::string_view title) {
+  double ticks = 0;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+    if (title.empty() ? entry.path().filename() != std::to_string(::getpid()) : std::isdigit(entry.path().filename().string()[0]) == 0) continue;
+    std::string command;
+    std::getline(std::ifstream(entry.path() / "cmdline"), command);
+    if (!title.empty() && (!command.starts_with("postgres:") || command.find(title) == std::string::npos)) continue;
+    std::string stat;
+    std::getline(std::ifstream(entry.path() / "stat"), stat);
+    std::istringstream fields(stat.substr(stat.rfind(')') + 2));
+    std::vector<std::string> words{std::istream_iterator<std::string>(fields), {}};
+    ticks += std::stod(words[11]) + std::stod(words[12]);
+  }
+  return ticks / static_cast<double>(::sysconf(_SC_CLK_TCK));
+}
+
 class Bench {
  public:
   Bench() {
     auto& server = testing::ScratchPostgres::shared();
     settings_.source = server.database("praxis");
-    settings_.mid_tier = server.database("mitte");
+    settings_.mid_tier = mid_tier_.database();
     settings_.term = Term{1};
     auto mid_tier = must(postgres::Connection::open(settings_.mid_tier));
     const postgres::MigrationSet sets[] = {migrations()};
@@ -110,9 +168,12 @@ class Bench {
     stop();
     sql(statements);
     const auto begun = Steady::now();
+    const double own = cpu_seconds({});
     start();
     drain();
-    fmt::print("{:<44} {:>10.0f} rows/s  ({:.2f} s)\n", name, rows / seconds_since(begun), seconds_since(begun));
+    const double took = seconds_since(begun);
+    fmt::print("{:<44} {:>10.0f} rows/s  ({:.2f} s; CPU: feed {:.2f} s, decoding {:.2f} s, mid-tier {:.2f} s; load {:.1f})\n", name,
+               rows / took, took, cpu_seconds({}) - own, cpu_seconds("walsender"), cpu_seconds("mitte"), load_average());
     std::fflush(stdout);
   }
 
@@ -144,7 +205,8 @@ class Bench {
     const std::lock_guard guard(mutex_);
     std::ranges::sort(latencies_);
     const auto at = [&](double part) { return latencies_[static_cast<std::size_t>(part * static_cast<double>(latencies_.size() - 1))]; };
-    fmt::print("{:<44} p50 {:.2f} ms, p95 {:.2f} ms, p99 {:.2f} ms ({} events)\n", name, at(.5), at(.95), at(.99), latencies_.size());
+    fmt::print("{:<44} p50 {:.2f} ms, p95 {:.2f} ms, p99 {:.2f} ms ({} events; load {:.1f})\n", name, at(.5), at(.95), at(.99),
+               latencies_.size(), load_average());
     std::fflush(stdout);
   }
 
@@ -192,6 +254,7 @@ class Bench {
     return text;
   }
 
+  MidTierServer mid_tier_;
   FeedSettings settings_;
   os::SystemClock clock_;
   Quiet log_;
