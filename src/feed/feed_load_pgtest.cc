@@ -10,7 +10,7 @@ namespace {
 
 using testing_scene::Scene;
 
-TEST(ReadAhead, BacklogBeyondItsBoundSurvivesAStopInTheMiddle) {
+TEST(ReadAhead, TellsABacklogBeyondItsBoundOnceThoughStopped) {
   constexpr std::size_t kRows = 3 * StreamReader::kMaxBytes / 10'000;
   Scene scene;
   scene.start();
@@ -18,12 +18,10 @@ TEST(ReadAhead, BacklogBeyondItsBoundSurvivesAStopInTheMiddle) {
   // Twenty rows of 10 kB per transaction.
   scene.sql(fmt::format("DO $$ BEGIN FOR t IN 1..{} LOOP INSERT INTO patient SELECT t * 20 + i, repeat('n', 10000), NULL"
                         " FROM generate_series(1, 20) i; COMMIT; END LOOP; END $$", kRows / 20));
-  scene.settings().batch_changes = 100;
+  scene.settings().batch_changes = 20;
   scene.start();
   scene.told(1);
   scene.stop();
-  const std::size_t before = scene.events().size();
-  EXPECT_LT(before, kRows / 20) << "the backlog was too short to be interrupted";
   scene.start();
   EXPECT_EQ(scene.told(kRows / 20).size(), kRows / 20);
   scene.settle();
