@@ -2,12 +2,14 @@
 import pathlib
 import re
 import tempfile
+import threading
 import time
 
 import servers
 
 ROWS = 1_000_000
 FIXED_RATE = 2000  # transactions per second
+ROWS_PER_TRANSACTION = 4  # of pgbench: account, teller, branch, history
 
 
 def prepare(bench):
@@ -55,6 +57,28 @@ def pgbench_run(database, administrator, seconds, *more):
     return float(re.search(r"^tps = ([0-9.]+)", done.stdout, re.M).group(1)), percentile(latencies, 99)
 
 
+class LagWatch:
+    """Asks the node twice a second how far its feed is behind; on a connection of its own."""
+
+    def __init__(self, node):
+        self.program, self.most = servers.Program(node, NOTHING), 0
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self._watch)
+        self.thread.start()
+
+    def _watch(self):
+        while not self.over.wait(0.5):
+            self.most = max(self.most, self.program.feed()["lag_bytes"])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.thread.join()
+        self.program.close()
+
+
 def catch_up(program, database):
     """How far the feed is behind now, in bytes of log, and how long it takes to arrive here."""
     here = lsn_bytes(database.sql("SELECT pg_current_wal_lsn()"))
@@ -72,19 +96,20 @@ def pgbench(bench, topic):
     program = servers.Program(bench.node, NOTHING)
     try:
         catch_up(program, captured)
-        tps, _ = pgbench_run(captured, administrator, seconds)
-        behind, took = catch_up(program, captured)
-        plain_tps, _ = pgbench_run(plain, plain, seconds)
-        topic.figure("saturated, -c 16", "tps", peer="without capture", better="more", target=0.75).add(tps, plain_tps)
-        topic.figure("feed behind at the end of it", "MB of log").add(behind / 1e6)
-        topic.figure("until it has caught up", "s").add(took)
-        rate = ("-R", FIXED_RATE)
-        tps, p99 = pgbench_run(captured, administrator, seconds, *rate)
-        behind, took = catch_up(program, captured)
-        plain_tps, plain_p99 = pgbench_run(plain, plain, seconds, *rate)
-        topic.figure(f"at {FIXED_RATE:,} tps: p99", "ms", peer="without capture", target=1.2).add(p99, plain_p99)
-        topic.figure(f"at {FIXED_RATE:,} tps: reached", "tps", peer="without capture", better="more").add(tps, plain_tps)
-        topic.figure(f"at {FIXED_RATE:,} tps: until caught up", "s").add(took)
+        for title, target, more in (("saturated", 0.75, ()), (f"at {FIXED_RATE:,} tps", None, ("-R", FIXED_RATE))):
+            before = program.feed()["changes"]
+            with LagWatch(bench.node) as lag:
+                tps, p99 = pgbench_run(captured, administrator, seconds, *more)
+            behind, took = catch_up(program, captured)
+            rows = program.feed()["changes"] - before
+            if rows < ROWS_PER_TRANSACTION * tps * seconds * 0.95:
+                raise RuntimeError(f"only {rows} changed rows were captured")
+            plain_tps, plain_p99 = pgbench_run(plain, plain, seconds, *more)
+            topic.figure(f"{title}: transactions", "tps", peer="without capture", better="more", target=target).add(tps, plain_tps)
+            topic.figure(f"{title}: p99", "ms", peer="without capture", target=1.2 if more else None).add(p99, plain_p99)
+            topic.figure(f"{title}: feed behind, at most", "MB of log").add(lag.most / 1e6)
+            topic.figure(f"{title}: feed behind at the end", "MB of log", detail=True).add(behind / 1e6)
+            topic.figure(f"{title}: until caught up", "s").add(took)
     finally:
         program.close()
     topic.note("All four tables are captured (pgbench_history got a serial primary key, in both databases). The server without "

@@ -49,7 +49,7 @@ def lock_pairs(bench, topic, redis):
             title = f"{title}, {connections} connections"
             topic.figure(title, "pairs/s", peer="Redis", better="more", target=target).add(
                 ours["pairs_per_s"], theirs and theirs["pairs_per_s"])
-            topic.figure(f"{title}: grant p99", "ms", peer="Redis").add(
+            topic.figure(f"{title}: grant p99", "ms", peer="Redis", detail=True).add(
                 ours["grant_p99_us"] / 1000, theirs and theirs["grant_p99_us"] / 1000)
 
 
@@ -66,7 +66,8 @@ def fan_out_ours(bench, clients, publish, **more):
 
 def add_fan_out(topic, title, ours, theirs, peer, target):
     for name, key in (("each client p50", "each_p50_us"), ("each client p99", "each_p99_us"), ("all have it, p99", "all_p99_us")):
-        topic.figure(f"{title}: {name}", "ms", peer=peer, target=target if key == "each_p99_us" else None).add(
+        topic.figure(f"{title}: {name}", "ms", peer=peer, detail=key == "all_p99_us",
+                      target=target if key == "each_p99_us" else None).add(
             ours[key] / 1000, theirs[key] / 1000)
 
 

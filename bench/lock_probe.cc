@@ -28,9 +28,7 @@ Samples& LockProbe::stop() {
 
 void LockProbe::exchange(std::string_view request, std::string_view good) {
   sockets_[0].send(request);
-  std::string reply;
-  do reply = sockets_[0].wait_message();
-  while (reply.starts_with(R"({"event")"));
+  const auto reply = sockets_[0].wait_reply();
   if (reply.find(good) == std::string::npos) give_up("probe", reply);
 }
 
@@ -46,6 +44,7 @@ void LockProbe::run() {
     exchange(unlock, redis ? ":1" : "\"ok\":true");
     std::this_thread::sleep_for(kPause);  // paces the load; nothing is waited for
   }
+  leave(target_, sockets_);
 }
 
 }  // namespace verbund::bench

@@ -9,14 +9,17 @@ namespace {
 
 class WirePublisher final : public Publisher {
  public:
+  WirePublisher(const WirePublisher&) = delete;
+  WirePublisher& operator=(const WirePublisher&) = delete;
   WirePublisher(Target target, std::string what, std::size_t payload_bytes)
       : target_(std::move(target)), what_(std::move(what)), payload_(payload_bytes, 'x'), sockets_(enter(target_, 1, {})) {}
+  ~WirePublisher() override { leave(target_, sockets_); }
 
   void publish(std::size_t number) override { sockets_[0].send(request(number)); }
 
   void settle() override {
     if (target_.wire == Wire::kNats) return;  // not verbose: it does not answer
-    const auto reply = sockets_[0].wait_message();
+    const auto reply = sockets_[0].wait_reply();
     const bool good = target_.wire == Wire::kRedis ? reply.starts_with(":") : reply.find("\"ok\":true") != std::string::npos;
     if (!good) give_up("publish", reply);
   }

@@ -27,9 +27,11 @@ def short(value):
 
 
 class Figure:
-    """One row of the table. `better`: "more" or "less". `target`: bound of the ratio; `limit`: bound of our own value."""
+    """One row. `better`: "more" or "less". `target`: bound of the ratio; `limit`: bound of our own value. `detail`: in
+    the JSON only, so that the table stays readable."""
 
-    def __init__(self, label, unit, peer="", better="less", target=None, limit=None):
+    def __init__(self, label, unit, peer="", better="less", target=None, limit=None, detail=False):
+        self.detail = detail
         self.label, self.unit, self.peer, self.better, self.target, self.limit = label, unit, peer, better, target, limit
         self.ours, self.theirs = [], []
 
@@ -53,7 +55,7 @@ class Figure:
         return None if not checks else all(checks)
 
     def to_json(self):
-        out = {"label": self.label, "unit": self.unit, "better": self.better, "ours": spread(self.ours)}
+        out = {"label": self.label, "unit": self.unit, "better": self.better, "detail": self.detail, "ours": spread(self.ours)}
         if self.theirs:
             out |= {"peer": self.peer, "theirs": spread(self.theirs), "ratio": spread(self.ratios())}
         for name in ("target", "limit"):
@@ -96,6 +98,8 @@ class Topic:
 
 
 def values(entry):
+    if entry["min"] == entry["max"]:
+        return short(entry["median"])
     return f"{short(entry['median'])} ({short(entry['min'])} … {short(entry['max'])})"
 
 
@@ -117,7 +121,7 @@ def section(document):
              f"{document['date']} · {document['machine']} · {document['rounds']} rounds{', quick' if document['quick'] else ''}"
              f" · load average {document['load_average']['min']:.1f} … {document['load_average']['max']:.1f}", "",
              "| figure | unit | ours | peer | ratio ours/peer | wanted | reached |", "| --- | --- | --- | --- | --- | --- | --- |"]
-    lines += [row(figure) for figure in document["figures"]]
+    lines += [row(figure) for figure in document["figures"] if not figure["detail"]]
     lines += [""] + [f"- {note}" for note in document["notes"]] + ([""] if document["notes"] else [])
     return "\n".join(lines)
 

@@ -101,6 +101,12 @@ std::string Socket::wait_message() {
   }
 }
 
+std::string Socket::wait_reply() {
+  auto message = wait_message();
+  while (message.starts_with(R"({"event")")) message = wait_message();
+  return message;
+}
+
 std::string Socket::wait_header() {
   for (;;) {
     if (const auto end = carry_.find("\r\n\r\n"); end != std::string::npos) {
@@ -146,7 +152,7 @@ std::vector<Socket> enter(const Target& target, std::size_t count, std::string_v
 void leave(const Target& target, std::vector<Socket>& sockets) {
   if (is_ours(target.wire)) {
     for (auto& socket : sockets) socket.send(framed(target.wire, R"({"op":"goodbye"})"));
-    for (auto& socket : sockets) socket.wait_message();
+    for (auto& socket : sockets) socket.wait_reply();
   }
   sockets.clear();
 }

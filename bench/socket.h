@@ -39,6 +39,8 @@ class Socket {
   void receive(OnMessage&& on_message);
   /// Waits for one message. For setting up; what follows it is kept.
   std::string wait_message();
+  /// The same, passing over events of ours.
+  std::string wait_reply();
   /// Waits for the end of a HTTP response's header.
   std::string wait_header();
 
