@@ -11,7 +11,8 @@
 /// the last answered heartbeat on CLOCK_BOOTTIME.
 ///
 /// Threads: one thread of its own does network I/O and calls the callbacks, one at a time; from a callback every method
-/// but the blocking ones may be called. All methods are safe from any thread. Errors are values: `Expected<T>`.
+/// but the blocking ones may be called (those fail with "usage"), and the Client must not be destroyed by one. All methods
+/// are safe from any thread. Errors are values: `Expected<T>`.
 /// Stable: only this folder is installed; it needs a C++20 compiler and no other header of Verbund.
 #include <chrono>
 #include <cstdint>
@@ -104,7 +105,8 @@ struct Text {
 class Client {
  public:
   explicit Client(ClientSettings settings);
-  ~Client();  ///< says goodbye (bounded to 1 s)
+  /// Says goodbye (bounded to 1 s). No callback comes any more; calls that other threads wait for fail with "cancelled".
+  ~Client();
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
 
@@ -121,7 +123,8 @@ class Client {
   /// Every event as the JSON it came in (what `--json` prints).
   void on_event_json(std::function<void(std::string_view)> callback);
 
-  /// Blocks until registered (Ok) or refused, at most connect_timeout per server.
+  /// Blocks until registered (Ok) or refused, at most connect_timeout per server. Once per Client. After a reconnect
+  /// (kConnected again) changes have come without a gap; locks() and who() tell how those two stand now.
   Expected<Ok> connect();
   /// The user's "reconnect" button: tries now instead of after the jitter.
   void reconnect_now();

@@ -1,4 +1,7 @@
+// The connection's life: connect, register or resume, beat, notice silence, try again.
 #include "client/engine.h"
+
+#include <algorithm>
 
 namespace verbund::client {
 namespace {
@@ -9,6 +12,11 @@ using namespace protocol;
 constexpr milliseconds kLeaseMargin{500};
 constexpr milliseconds kLongestRetry{5'000};
 constexpr milliseconds kDefaultJitter{500};
+// Of what a welcome says we take only what can be meant: a wrong node must not make us spin or overflow.
+constexpr milliseconds kShortestSpan{10};
+constexpr milliseconds kLongestSpan{24 * 3'600'000};
+constexpr milliseconds kLongestJitter{60'000};
+constexpr std::size_t kMaxServers = 16;
 
 /// Refusals that another try at this server won't change.
 bool final_refusal(ErrorCode code) {
@@ -25,12 +33,18 @@ bool final_refusal(ErrorCode code) {
   }
 }
 
-std::string* request_field(RequestBody& body) {
-  if (auto* lock = std::get_if<Lock>(&body)) return &lock->request;
-  if (auto* unlock = std::get_if<Unlock>(&body)) return &unlock->request;
-  if (auto* tell = std::get_if<Tell>(&body)) return &tell->request;
-  if (auto* changed = std::get_if<Changed>(&body)) return &changed->request;
-  return nullptr;
+Welcome bounded(Welcome welcome) {
+  for (auto* span : {&welcome.heartbeat, &welcome.suspect, &welcome.lease, &welcome.reconnect}) {
+    *span = std::clamp(*span, kShortestSpan, kLongestSpan);
+  }
+  welcome.jitter = std::clamp(welcome.jitter, milliseconds{0}, kLongestJitter);
+  return welcome;
+}
+
+/// The host part of HOST[:PORT], with the brackets of an IPv6 address.
+std::string host_of(const std::string& server) {
+  const auto colon = server.rfind(':');
+  return colon == std::string::npos || server.ends_with(']') ? server : server.substr(0, colon);
 }
 
 }  // namespace
@@ -51,9 +65,12 @@ std::uint64_t Engine::random() {
   return z ^ z >> 31;
 }
 
-bool Engine::may_edit(TimePoint now) const {
-  return state_ == State::kConnected && welcome_ && now < last_answered_ + welcome_->lease - kLeaseMargin;
+TimePoint Engine::edit_until() const {
+  if (state_ != State::kConnected || !welcome_) return {};
+  return last_answered_ + welcome_->lease - kLeaseMargin;
 }
+
+bool Engine::may_edit(TimePoint now) const { return state_ == State::kConnected && now < edit_until(); }
 
 void Engine::set_state(State state, const Error& reason, Actions& out) {
   if (state_ == state) return;
@@ -68,10 +85,11 @@ void Engine::start(TimePoint now, Actions& out) {
 
 void Engine::connect(const std::string& server, TimePoint now, Actions& out) {
   current_server_ = server;
+  redirected_ = false;
   retry_at_.reset();
   phase_ = Phase::kOpening;
-  // The connection itself has the same bound in the layer below; this one also covers a peer that never answers.
-  phase_deadline_ = now + settings_.connect_timeout * 2;
+  // The layer below bounds the opening; this also covers a peer that takes the connection and never answers.
+  phase_deadline_ = now + settings_.connect_timeout;
   beats_.clear();
   out.push_back(Connect{server});
 }
@@ -85,17 +103,23 @@ void Engine::on_open(TimePoint now, Actions& out) {
 void Engine::register_or_resume(TimePoint now, Actions& out) {
   registration_sent_ = now;
   registration_id_ = next_id_++;
+  const auto ticket = std::exchange(ticket_, {});
   if (session_) {
     Resume resume;
     resume.session = session_;
     resume.secret = secret_;
-    resume.ticket = std::exchange(ticket_, {});
+    resume.ticket = ticket;
     resume.cursor = cursor_;
     for (const auto& [key, token] : held_) resume.reclaim.push_back({key, token});
     return send(resume, registration_id_, out);
   }
+  if (!ticket.empty()) {
+    // The rest was said on the main port.
+    Register redeem;
+    redeem.ticket = ticket;
+    return send(redeem, registration_id_, out);
+  }
   Register registration = settings_.registration;
-  registration.ticket = std::exchange(ticket_, {});
   if (has_cursor_) registration.cursor = cursor_;
   send(registration, registration_id_, out);
 }
@@ -112,36 +136,39 @@ void Engine::on_closed(const Error& error, TimePoint now, Actions& out) {
 }
 
 void Engine::retry_later(const Error& error, nanoseconds least, TimePoint now, Actions& out) {
+  // A node that has just been there is asked first: it may have restarted.
+  if (phase_ != Phase::kRunning) next_server_ = (next_server_ + 1) % settings_.servers.size();
   phase_ = Phase::kNone;
   ticket_.clear();
   ++failures_;
-  next_server_ = (next_server_ + 1) % settings_.servers.size();
+  finish_unrepeatable(out);
+  if (state_ == State::kEnded) return;  // it had said goodbye
   if (!ever_connected_) {
     if (failures_ >= settings_.servers.size()) return end(error, out);
     return connect(settings_.servers[next_server_], now, out);
   }
   if (!settings_.reconnect) return end(error, out);
   set_state(State::kReadOnly, error, out);
-  const nanoseconds jitter = welcome_ ? nanoseconds{welcome_->jitter} : nanoseconds{kDefaultJitter};
-  const auto window = std::min<nanoseconds>(jitter * (std::int64_t{1} << std::min<std::size_t>(failures_ - 1, 6)), kLongestRetry);
-  const auto spread = nanoseconds{static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(window.count() + 1))};
-  retry_at_ = now + std::max(spread, least);
+  retry_at_ = now + std::max(retry_delay(), std::min<nanoseconds>(least, kLongestJitter));
+}
+
+/// A random part of a window that the node's jitter begins and each failure doubles.
+nanoseconds Engine::retry_delay() {
+  const nanoseconds jitter = std::max<nanoseconds>(welcome_ ? welcome_->jitter : kDefaultJitter, kShortestSpan);
+  const auto doubled = jitter * (std::int64_t{1} << std::min<std::size_t>(failures_ - 1, 9));
+  const auto window = std::max<nanoseconds>(jitter, std::min<nanoseconds>(doubled, kLongestRetry));
+  return nanoseconds{static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(window.count() + 1))};
 }
 
 void Engine::end(const Error& error, Actions& out) {
+  if (state_ == State::kEnded) return;
   phase_ = Phase::kNone;
   retry_at_.reset();
   lose_all_locks(out);
-  for (auto calls = std::exchange(calls_, {}); auto& [id, call] : calls) out.push_back(Finished{id, Refused{error, {}, {}}});
+  for (auto calls = std::exchange(calls_, {}); auto& [id, call] : calls) {
+    if (!call.internal) out.push_back(Finished{id, Refused{error, {}, {}}});
+  }
   set_state(State::kEnded, error, out);
-}
-
-void Engine::lose_all_locks(Actions& out) {
-  if (held_.empty()) return;
-  LocksGone gone;
-  for (const auto& [key, token] : held_) gone.keys.push_back(key);
-  held_.clear();
-  out.push_back(std::move(gone));
 }
 
 void Engine::reconnect_now(TimePoint now, Actions& out) {
@@ -154,41 +181,26 @@ void Engine::tick(TimePoint now, Actions& out) {
     out.push_back(Disconnect{});
     retry_later({ErrorCode::kTimedOut, fmt::format("connect to {}: no answer in time", current_server_), ""}, {}, now, out);
   }
-  if (phase_ == Phase::kRunning) {
-    if (now >= next_beat_) {
-      const auto id = next_id_++;
-      beats_.emplace(id, now);
-      next_beat_ = now + welcome_->heartbeat;
-      send(Beat{}, id, out);
-    }
-    if (state_ == State::kConnected && !may_edit(now)) {
-      set_state(State::kReadOnly, {ErrorCode::kTimedOut, fmt::format("hear from {}: the lease is over", current_server_), ""}, out);
-    }
-    if (!beats_.empty() && now >= beats_.begin()->second + welcome_->suspect) {
-      out.push_back(Disconnect{});
-      retry_later({ErrorCode::kTimedOut, fmt::format("hear from {}: no answer to a heartbeat", current_server_), ""}, {}, now, out);
-    }
-  }
-  std::vector<CallId> over;
-  for (const auto& [id, call] : calls_) {
-    if (now >= call.deadline) over.push_back(id);
-  }
-  for (const auto id : over) {
-    finish(id, Refused{{ErrorCode::kTimedOut, "wait for the node's answer: the time is over", ""}, {}, {}}, out);
-  }
+  if (phase_ == Phase::kRunning) watch_node(now, out);
+  watch_calls(now, out);
 }
 
-CallId Engine::call(RequestBody body, TimePoint deadline, TimePoint now, Actions& out) {
+void Engine::beat(TimePoint now, Actions& out) {
   const auto id = next_id_++;
-  if (auto* request = request_field(body); request && request->empty()) *request = fmt::format("{:016x}-{}", random(), id);
-  if (state_ == State::kEnded || state_ == State::kIdle || now >= deadline) {
-    const auto code = now >= deadline ? ErrorCode::kTimedOut : ErrorCode::kNotReachable;
-    out.push_back(Finished{id, Refused{{code, "ask the node: there is no connection", ""}, {}, {}}});
-    return id;
+  beats_.emplace(id, now);
+  next_beat_ = now + welcome_->heartbeat;
+  send(Beat{}, id, out);
+}
+
+void Engine::watch_node(TimePoint now, Actions& out) {
+  if (now >= next_beat_) beat(now, out);
+  if (state_ == State::kConnected && !may_edit(now)) {
+    set_state(State::kReadOnly, {ErrorCode::kTimedOut, fmt::format("hear from {}: the lease is over", current_server_), ""}, out);
   }
-  if (phase_ == Phase::kRunning) send(body, id, out);
-  calls_.emplace(id, Call{std::move(body), deadline});
-  return id;
+  if (!beats_.empty() && now >= beats_.begin()->second + welcome_->suspect) {
+    out.push_back(Disconnect{});
+    retry_later({ErrorCode::kTimedOut, fmt::format("hear from {}: no answer to a heartbeat", current_server_), ""}, {}, now, out);
+  }
 }
 
 void Engine::on_message(const std::variant<std::monostate, Reply, Event>& message, TimePoint now, Actions& out) {
@@ -199,34 +211,31 @@ void Engine::on_message(const std::variant<std::monostate, Reply, Event>& messag
 void Engine::on_reply(const Reply& reply, TimePoint now, Actions& out) {
   const auto id = parse_u64(reply.id.json).value_or(0);
   if (phase_ == Phase::kRegistering && id == registration_id_) return on_registration(reply.body, now, out);
-  if (const auto beat = beats_.find(id); beat != beats_.end()) {
-    if (const auto* refused = std::get_if<Refused>(&reply.body)) {
-      out.push_back(Disconnect{});
-      return retry_later(refused->error, {}, now, out);
-    }
-    last_answered_ = std::max(last_answered_, beat->second);
-    beats_.erase(beats_.begin(), std::next(beat));
-    failures_ = 0;
-    if (may_edit(now) || state_ == State::kReadOnly) set_state(State::kConnected, {}, out);
-    return;
+  if (phase_ != Phase::kRunning) return;
+  if (beats_.contains(id)) return on_beat_reply(id, reply.body, now, out);
+  on_call_reply(id, reply.body, now, out);
+}
+
+void Engine::on_beat_reply(std::uint64_t id, const ReplyBody& body, TimePoint now, Actions& out) {
+  const auto answered = beats_.find(id);
+  if (const auto* refused = std::get_if<Refused>(&body)) {
+    out.push_back(Disconnect{});
+    return retry_later(refused->error, {}, now, out);
   }
-  finish(id, reply.body, out);
+  last_answered_ = std::max(last_answered_, answered->second);
+  beats_.erase(beats_.begin(), std::next(answered));
+  // What we don't watch passes too: an old cursor would lead to a needless snapshot.
+  const auto* reply = std::get_if<BeatReply>(&body);
+  if (reply != nullptr && reply->cursor.history == cursor_.history) cursor_.csn = std::max(cursor_.csn, reply->cursor.csn);
+  if (state_ == State::kReadOnly && now < last_answered_ + welcome_->lease - kLeaseMargin) set_state(State::kConnected, {}, out);
 }
 
 void Engine::on_registration(const ReplyBody& body, TimePoint now, Actions& out) {
   if (const auto* welcome = std::get_if<Welcome>(&body)) return on_welcome(*welcome, now, out);
-  if (const auto* redirect = std::get_if<Redirect>(&body)) {
-    ticket_ = redirect->ticket;
-    const auto host = current_server_.substr(0, current_server_.rfind(':'));
-    out.push_back(Disconnect{});
-    const auto main_server = current_server_;
-    connect(fmt::format("{}:{}", host, redirect->port), now, out);
-    current_server_ = main_server;
-    return;
-  }
+  if (const auto* redirect = std::get_if<Redirect>(&body); redirect != nullptr && !redirected_) return on_redirect(*redirect, now, out);
   const auto* refused = std::get_if<Refused>(&body);
-  const Error error = refused ? refused->error : Error{ErrorCode::kBadMessage, "register: the answer is no welcome", ""};
-  if (error.code == ErrorCode::kUnknownSession && session_) {
+  const Error error = refused != nullptr ? refused->error : Error{ErrorCode::kUnavailable, "register: the answer is no welcome", ""};
+  if (session_ && (error.code == ErrorCode::kUnknownSession || error.code == ErrorCode::kUnauthenticated)) {
     // The node has forgotten us: what we held is gone, but the events go on from our cursor.
     session_ = {};
     lose_all_locks(out);
@@ -234,75 +243,77 @@ void Engine::on_registration(const ReplyBody& body, TimePoint now, Actions& out)
   }
   out.push_back(Disconnect{});
   if (final_refusal(error.code)) return end(error, out);
-  retry_later(error, refused && refused->retry_after ? nanoseconds{*refused->retry_after} : nanoseconds{0}, now, out);
+  retry_later(error, refused != nullptr && refused->retry_after ? *refused->retry_after : milliseconds{0}, now, out);
+}
+
+/// Terminalservice: on to the port that is ours, with its ticket.
+void Engine::on_redirect(const Redirect& redirect, TimePoint now, Actions& out) {
+  const auto main_server = current_server_;
+  out.push_back(Disconnect{});
+  connect(fmt::format("{}:{}", host_of(main_server), redirect.port), now, out);
+  ticket_ = redirect.ticket;
+  redirected_ = true;
+  current_server_ = main_server;
 }
 
 void Engine::on_welcome(const Welcome& welcome, TimePoint now, Actions& out) {
-  phase_ = Phase::kRunning;
   ever_connected_ = true;
   failures_ = 0;
-  welcome_ = welcome;
+  welcome_ = bounded(welcome);
+  if (welcome.resumed) {
+    take_over_locks(welcome, out);
+  } else {
+    lose_all_locks(out);
+  }
+  phase_ = Phase::kRunning;
   session_ = welcome.session;
   if (!welcome.secret.empty()) secret_ = welcome.secret;
   if (!has_cursor_) cursor_ = welcome.cursor;
   has_cursor_ = true;
   last_answered_ = registration_sent_;
-  next_beat_ = now + welcome.heartbeat;
-  for (const auto& server : welcome.servers) {
-    if (std::find(settings_.servers.begin(), settings_.servers.end(), server) == settings_.servers.end()) {
-      settings_.servers.push_back(server);
-    }
-  }
-  if (welcome.resumed) {
-    for (const auto& held : welcome.held) held_[held.key] = held.token;
-    std::map<LockLostReason, std::vector<RecordKey>> lost;
-    for (const auto& gone : welcome.lost) {
-      if (held_.erase(gone.key) > 0) lost[gone.reason].push_back(gone.key);
-    }
-    for (auto& [reason, keys] : lost) out.push_back(LocksGone{std::move(keys), reason});
-  }
+  next_beat_ = now + welcome_->heartbeat;
+  learn_servers(welcome);
   set_state(State::kConnected, {}, out);
-  for (const auto& [id, call] : calls_) send(call.body, id, out);
+  send_all_calls(out);
 }
 
-void Engine::finish(CallId id, ReplyBody body, Actions& out) {
-  const auto found = calls_.find(id);
-  if (found == calls_.end()) return;
-  remember_outcome(found->second, body);
-  calls_.erase(found);
-  out.push_back(Finished{id, std::move(body)});
-}
-
-void Engine::remember_outcome(const Call& call, const ReplyBody& body) {
-  if (const auto* granted = std::get_if<Granted>(&body)) {
-    for (const auto& [key, token] : granted->tokens) held_[key] = token;
-  } else if (const auto* unlock = std::get_if<Unlock>(&call.body); unlock && std::holds_alternative<Done>(body)) {
-    for (const auto& key : unlock->keys) held_.erase(key);
-    if (unlock->token.value != 0) std::erase_if(held_, [&](const auto& held) { return held.second == unlock->token; });
+void Engine::learn_servers(const Welcome& welcome) {
+  auto& servers = settings_.servers;
+  for (const auto& server : welcome.servers) {
+    if (servers.size() < kMaxServers && std::ranges::find(servers, server) == servers.end()) servers.push_back(server);
   }
+  const auto here = std::ranges::find(servers, current_server_);
+  if (here != servers.end()) next_server_ = static_cast<std::size_t>(here - servers.begin());
 }
 
 void Engine::on_event(const Event& event, TimePoint now, Actions& out) {
+  if (phase_ != Phase::kRunning) return;
+  if (std::holds_alternative<Ping>(event)) return beat(now, out);
+  if (!advance_cursor(event)) return;
+  if (const auto* lost = std::get_if<LockLost>(&event)) on_lock_lost(*lost, out);
+  out.push_back(Happened{event});
+  if (const auto* closing = std::get_if<Closing>(&event)) on_closing(*closing, out);
+}
+
+/// False: it has been handed on before.
+bool Engine::advance_cursor(const Event& event) {
   if (const auto* changes = std::get_if<Changes>(&event)) {
+    if (changes->cursor.history == cursor_.history && changes->cursor.csn <= cursor_.csn) return false;
     cursor_ = changes->cursor;
   } else if (const auto* snapshot = std::get_if<Snapshot>(&event)) {
     cursor_ = snapshot->cursor;
-  } else if (const auto* lost = std::get_if<LockLost>(&event)) {
-    for (const auto& key : lost->keys) held_.erase(key);
-    out.push_back(LocksGone{lost->keys, lost->reason});
-  } else if (std::holds_alternative<Ping>(event)) {
-    next_beat_ = now;
-    return tick(now, out);
-  } else if (const auto* closing = std::get_if<Closing>(&event)) {
-    if (closing->reason == ClosingReason::kSuperseded || closing->reason == ClosingReason::kRemoved) {
-      out.push_back(Disconnect{});
-      const bool superseded = closing->reason == ClosingReason::kSuperseded;
-      return end({superseded ? ErrorCode::kSuperseded : ErrorCode::kUnknownSession,
-                  superseded ? "stay connected: a newer connection took this session over"
-                             : "stay connected: an administrator ended this session", ""}, out);
-    }
   }
-  out.push_back(Happened{event});
+  return true;
+}
+
+void Engine::on_closing(const Closing& closing, Actions& out) {
+  if (closing.jitter.count() > 0) welcome_->jitter = std::min(closing.jitter, kLongestJitter);
+  if (closing.reason != ClosingReason::kSuperseded && closing.reason != ClosingReason::kRemoved) return;
+  out.push_back(Disconnect{});
+  const bool superseded = closing.reason == ClosingReason::kSuperseded;
+  end({superseded ? ErrorCode::kSuperseded : ErrorCode::kUnknownSession,
+       superseded ? "stay connected: a newer connection took this session over"
+                  : "stay connected: an administrator ended this session", ""}, out);
 }
 
 }  // namespace verbund::client

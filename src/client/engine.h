@@ -4,8 +4,9 @@
 ///
 /// Laws: 1. `may_edit` ends before the node can give this session's locks away (lease counted from the sending of the last
 /// answered beat). 2. Each call gets exactly one outcome. 3. A call that changes something carries a request id, so that
-/// sending it again after a torn connection does it once. 4. Every event after the cursor is handed on once, in order.
-#include <deque>
+/// sending it again after a torn connection does it once; `break` has none and is never sent again. (A node that has
+/// restarted has forgotten the ids: a message or announcement may then come twice.) 4. Every event after the cursor is
+/// handed on once, in order. 5. What the node counts as held and no caller knows of (its call had timed out) is given back.
 #include <map>
 #include <optional>
 #include <string>
@@ -71,6 +72,10 @@ class Engine {
 
   [[nodiscard]] State state() const { return state_; }
   [[nodiscard]] bool may_edit(TimePoint now) const;
+  /// Until when editing is allowed if nothing more is heard; the epoch when it is not.
+  [[nodiscard]] TimePoint edit_until() const;
+  /// No more events or retries: outstanding calls are finished with `error`.
+  void end(const Error& error, Actions& out);
   [[nodiscard]] const std::optional<protocol::Welcome>& welcome() const { return welcome_; }
   [[nodiscard]] const Cursor& cursor() const { return cursor_; }
 
@@ -78,23 +83,50 @@ class Engine {
   struct Call {
     protocol::RequestBody body;
     TimePoint deadline;
+    bool internal = false;              ///< cleans up after a caller that has gone: no Finished
+    unsigned sent = 0;                  ///< so many times
+    std::optional<TimePoint> again_at;  ///< the node asked to be asked again
   };
   enum class Phase { kNone, kOpening, kRegistering, kRunning };
 
+  // engine.cc: the connection's life
   void connect(const std::string& server, TimePoint now, Actions& out);
   void register_or_resume(TimePoint now, Actions& out);
-  void send(const protocol::RequestBody& body, std::uint64_t id, Actions& out);
+  static void send(const protocol::RequestBody& body, std::uint64_t id, Actions& out);
+  void beat(TimePoint now, Actions& out);
+  void watch_node(TimePoint now, Actions& out);
   void on_reply(const protocol::Reply& reply, TimePoint now, Actions& out);
+  void on_beat_reply(std::uint64_t id, const protocol::ReplyBody& body, TimePoint now, Actions& out);
   void on_registration(const protocol::ReplyBody& body, TimePoint now, Actions& out);
+  void on_redirect(const protocol::Redirect& redirect, TimePoint now, Actions& out);
   void on_welcome(const protocol::Welcome& welcome, TimePoint now, Actions& out);
+  void learn_servers(const protocol::Welcome& welcome);
   void on_event(const protocol::Event& event, TimePoint now, Actions& out);
-  void finish(CallId id, protocol::ReplyBody body, Actions& out);
-  void remember_outcome(const Call& call, const protocol::ReplyBody& body);
-  void lose_all_locks(Actions& out);
+  void on_closing(const protocol::Closing& closing, Actions& out);
+  bool advance_cursor(const protocol::Event& event);
   void retry_later(const Error& error, nanoseconds least, TimePoint now, Actions& out);
-  void end(const Error& error, Actions& out);
+  nanoseconds retry_delay();
   void set_state(State state, const Error& reason, Actions& out);
   std::uint64_t random();
+  // engine_calls.cc: calls and the locks they lead to
+  std::string new_request();
+  void send_call(CallId id, Call& call, Actions& out);
+  void send_all_calls(Actions& out);
+  void watch_calls(TimePoint now, Actions& out);
+  void on_call_reply(CallId id, const protocol::ReplyBody& body, TimePoint now, Actions& out);
+  void finish(CallId id, protocol::ReplyBody body, Actions& out);
+  void finish_unrepeatable(Actions& out);
+  bool needs_confirmation(const Call& call, const protocol::Granted& granted) const;
+  void remember_outcome(const Call& call, const protocol::ReplyBody& body);
+  void give_up(CallId id, Actions& out);
+  void abandon(const protocol::Lock& lock, Actions& out);
+  void forget_locks(const protocol::Unlock& unlock);
+  [[nodiscard]] bool wanted(const RecordKey& key) const;
+  [[nodiscard]] bool being_released(const RecordKey& key) const;
+  void call_internally(protocol::RequestBody body, Actions& out);
+  void take_over_locks(const protocol::Welcome& welcome, Actions& out);
+  void on_lock_lost(const protocol::LockLost& lost, Actions& out);
+  void lose_all_locks(Actions& out);
 
   EngineSettings settings_;
   State state_ = State::kIdle;
@@ -102,8 +134,9 @@ class Engine {
   bool ever_connected_ = false;
   std::size_t next_server_ = 0;
   std::size_t failures_ = 0;              ///< in a row
-  std::string current_server_;
+  std::string current_server_;            ///< the main port, even while a redirect is followed
   std::string ticket_;                    ///< Terminalservice: for the next registration
+  bool redirected_ = false;
   std::optional<TimePoint> retry_at_;
   TimePoint phase_deadline_;
   TimePoint registration_sent_;
@@ -117,8 +150,8 @@ class Engine {
   std::map<std::uint64_t, TimePoint> beats_;  ///< unanswered: id → sent
   TimePoint last_answered_;                   ///< sending time of the last answered beat
   TimePoint next_beat_;
-  std::map<CallId, Call> calls_;
-  std::map<RecordKey, FencingToken> held_;
+  std::map<CallId, Call> calls_;              ///< in the order they were made, which is that of sending them again
+  std::map<RecordKey, FencingToken> held_;    ///< what callers know to hold
   std::uint64_t random_state_;
 };
 

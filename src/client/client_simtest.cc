@@ -1,0 +1,448 @@
+// Seeded random runs: the engine against a tiny model of a node, over connections that lose, delay and tear. The laws of
+// engine.h are checked at every step. VERBUND_SIM_STEPS and VERBUND_SIM_SEED choose size and seed; the seed is printed.
+#include <algorithm>
+#include <cstdlib>
+#include <deque>
+#include <iostream>
+#include <set>
+
+#include <gtest/gtest.h>
+
+#include "client/engine.h"
+
+namespace verbund::client {
+namespace {
+
+using namespace protocol;
+
+std::uint64_t from_environment(const char* name, std::uint64_t fallback) {
+  const char* text = std::getenv(name);
+  return text == nullptr ? fallback : std::strtoull(text, nullptr, 10);
+}
+
+constexpr int kKeys = 6;
+constexpr milliseconds kHeartbeat{1000}, kSuspect{2000}, kLease{6000}, kReconnect{7000};
+RecordKey key_of(int number) { return {"patient", std::to_string(number)}; }
+
+/// Of the node only what the laws speak of: one session, its locks against a rival, a log of changes.
+class ModelNode {
+ public:
+  using Message = std::variant<Reply, Event>;
+
+  /// A message of the client; the answers are appended to `out`.
+  void take(const Request& request, TimePoint now, std::vector<Message>& out) {
+    if (const auto* hello = std::get_if<Register>(&request.body)) return on_register(request.id, *hello, now, out);
+    if (const auto* back = std::get_if<Resume>(&request.body)) return on_resume(request.id, *back, now, out);
+    last_sign = now;
+    if (std::holds_alternative<Beat>(request.body)) return reply(request.id, BeatReply{{{"h"}, {sent_csn}}}, out);
+    if (const auto* lock = std::get_if<Lock>(&request.body)) return on_lock(request.id, *lock, out);
+    if (const auto* unlock = std::get_if<Unlock>(&request.body)) return on_unlock(request.id, *unlock, out);
+    if (const auto* tell = std::get_if<Tell>(&request.body)) return on_tell(request.id, *tell, out);
+    if (const auto* broken = std::get_if<Break>(&request.body)) {
+      ++breaks[broken->reason];
+      return reply(request.id, Broken{}, out);
+    }
+    reply(request.id, Done{}, out);
+  }
+  void disconnected(TimePoint now) {
+    if (connected) last_sign = now;
+    connected = false;
+  }
+  /// The session is lost when nothing was heard of it for so long.
+  void tick(TimePoint now) {
+    if (session != 0 && now >= last_sign + kReconnect) forget_session();
+  }
+  void forget_session() {
+    session = 0;
+    connected = false;
+    held.clear();
+    memory.clear();
+  }
+  /// kill -9: who is known may resume, what was remembered is gone.
+  void restart(TimePoint now) {
+    connected = false;
+    memory.clear();
+    claimable = std::exchange(held, {});
+    last_sign = now;
+    ++starts;
+  }
+  std::optional<Message> write() {
+    ++head;
+    if (!connected) return std::nullopt;
+    sent_csn = head;
+    return change(head);
+  }
+  std::optional<Message> break_lock(const RecordKey& key) {
+    if (held.erase(key) == 0 || !connected) return std::nullopt;
+    return Event{LockLost{{key}, LockLostReason::kBroken, "admin", ""}};
+  }
+
+  std::uint64_t session = 0, head = 100, sent_csn = 100;
+  bool connected = false;
+  TimePoint last_sign;
+  std::map<RecordKey, FencingToken> held, claimable;
+  std::set<RecordKey> rival;  ///< held by somebody else
+  std::map<std::string, ReplyBody> memory;
+  std::map<std::string, int> tells, breaks;
+  int starts = 1;
+
+ private:
+  static Event change(std::uint64_t csn) {
+    Changes event;
+    event.cursor = {{"h"}, {csn}};
+    return event;
+  }
+  static void reply(const RequestId& id, ReplyBody body, std::vector<Message>& out) { out.emplace_back(Reply{id, std::move(body)}); }
+  void refuse(const RequestId& id, ErrorCode code, std::vector<Message>& out) { reply(id, Refused{{code, "refused", ""}, {}, {}}, out); }
+
+  void welcome(const RequestId& id, bool resumed, const std::optional<Cursor>& cursor, std::vector<LostLock> lost, std::vector<Message>& out) {
+    Welcome hello;
+    hello.session = {session};
+    hello.secret = "s";
+    hello.resumed = resumed;
+    hello.cursor = cursor.value_or(Cursor{{"h"}, {head}});
+    hello.heartbeat = kHeartbeat;
+    hello.suspect = kSuspect;
+    hello.lease = kLease;
+    hello.jitter = milliseconds{100};
+    for (const auto& [key, token] : held) {
+      if (resumed) hello.held.push_back({key, token});
+    }
+    hello.lost = std::move(lost);
+    const auto from = hello.cursor.csn.value;
+    reply(id, std::move(hello), out);
+    for (auto csn = from + 1; csn <= head; ++csn) out.emplace_back(change(csn));
+    sent_csn = head;
+  }
+  void on_register(const RequestId& id, const Register& hello, TimePoint now, std::vector<Message>& out) {
+    if (session != 0) forget_session();  // the old one would be lost later; nobody of this run waits for it
+    claimable.clear();
+    session = ++last_session;
+    connected = true;
+    last_sign = now;
+    welcome(id, false, hello.cursor, {}, out);
+  }
+  void on_resume(const RequestId& id, const Resume& back, TimePoint now, std::vector<Message>& out) {
+    if (back.session.value != session || session == 0) return refuse(id, ErrorCode::kUnknownSession, out);
+    connected = true;
+    last_sign = now;
+    std::vector<LostLock> lost;
+    for (const auto& claim : back.reclaim) {
+      const auto before = claimable.find(claim.key);
+      if (before != claimable.end() && before->second == claim.token) held[claim.key] = claim.token;
+      if (!held.contains(claim.key)) lost.push_back({claim.key, LockLostReason::kRefused});
+    }
+    claimable.clear();
+    welcome(id, true, back.cursor, std::move(lost), out);
+  }
+  bool remembered(const RequestId& id, const std::string& name, std::vector<Message>& out) {
+    const auto found = memory.find(name);
+    if (found == memory.end()) return false;
+    reply(id, found->second, out);
+    return true;
+  }
+  void on_lock(const RequestId& id, const Lock& lock, std::vector<Message>& out) {
+    if (remembered(id, lock.request, out)) return;
+    for (const auto& key : lock.keys) {
+      if (rival.contains(key)) return refuse(id, ErrorCode::kHeld, out);
+    }
+    Granted granted;
+    granted.token = {++last_token};
+    for (const auto& key : lock.keys) granted.tokens.push_back({key, held.try_emplace(key, granted.token).first->second});
+    memory[lock.request] = granted;
+    reply(id, granted, out);
+  }
+  void on_unlock(const RequestId& id, const Unlock& unlock, std::vector<Message>& out) {
+    if (remembered(id, unlock.request, out)) return;
+    bool all = true;
+    for (const auto& key : unlock.keys) all = held.erase(key) > 0 && all;
+    ReplyBody outcome = Done{};
+    if (!all) outcome = Refused{{ErrorCode::kNotHeld, "not held", ""}, {}, {}};
+    memory[unlock.request] = outcome;
+    reply(id, outcome, out);
+  }
+  void on_tell(const RequestId& id, const Tell& tell, std::vector<Message>& out) {
+    if (remembered(id, tell.request, out)) return;
+    ++tells[fmt::format("{}/{}/{}", starts, session, tell.text)];
+    memory[tell.request] = Delivered{1};
+    reply(id, Delivered{1}, out);
+  }
+
+  std::uint64_t last_session = 0, last_token = 0;
+};
+
+/// One engine, one node, one connection between them at most.
+class Simulation {
+ public:
+  Simulation(std::uint64_t seed, std::uint64_t steps) : random_(seed), steps_(steps), engine_(settings(seed)) {}
+
+  void run() {
+    act([&](Actions& out) { engine_.start(now_, out); });
+    for (std::uint64_t step = 0; step < steps_ && !::testing::Test::HasFailure(); ++step) one_step();
+    settle();
+  }
+  std::uint64_t granted = 0, resumed = 0, lost = 0, changes = 0;
+
+ private:
+  struct Wire {
+    TimePoint due;
+    std::string to_node;                              ///< or
+    std::optional<ModelNode::Message> to_client;
+  };
+  enum class Line { kNone, kOpening, kOpen };
+
+  static EngineSettings settings(std::uint64_t seed) {
+    EngineSettings out;
+    out.servers = {"a:1", "b:1"};
+    out.seed = seed;
+    out.connect_timeout = seconds{2};
+    return out;
+  }
+  std::uint64_t next() {
+    random_ += 0x9e3779b97f4a7c15ULL;
+    std::uint64_t z = random_;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ULL;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebULL;
+    return z ^ z >> 31;
+  }
+  int random(int below) { return static_cast<int>(next() % static_cast<std::uint64_t>(below)); }
+  template <typename Do>
+  void act(const Do& what) {
+    Actions out;
+    what(out);
+    for (auto& action : out) std::visit([this](auto& which) { carry_out(which); }, action);
+    check_editing();
+  }
+
+  void one_step() {
+    now_ += milliseconds{random(60)};
+    if (random(3000) == 0) now_ += milliseconds{random(15'000)};  // the client's whole process was stopped
+    check_editing();
+    node_.tick(now_);
+    take_from_session_gone();
+    refuse_connection();
+    deliver();
+    disturb();
+    if (random(8) == 0) application();
+    if (now_ >= next_tick_) {
+      next_tick_ = now_ + milliseconds{100};
+      act([&](Actions& out) { engine_.tick(now_, out); });
+    }
+  }
+  /// A session that the node ends by itself: the connection is closed.
+  void take_from_session_gone() {
+    if (node_.session == 0 && line_ == Line::kOpen && was_registered_) cut();
+  }
+  void deliver() {
+    if (line_ == Line::kOpening && now_ >= opens_at_) {
+      line_ = Line::kOpen;
+      act([&](Actions& out) { engine_.on_open(now_, out); });
+    }
+    while (!wire_.empty() && wire_.front().due <= now_ && line_ == Line::kOpen && !blackhole_) {
+      auto message = std::move(wire_.front());
+      wire_.pop_front();
+      if (message.to_client) {
+        hand_to_engine(*message.to_client);
+      } else {
+        hand_to_node(message.to_node);
+      }
+    }
+  }
+  void hand_to_engine(const ModelNode::Message& message) {
+    if (const auto* reply = std::get_if<Reply>(&message)) {
+      if (const auto* hello = std::get_if<Welcome>(&reply->body)) resumed += hello->resumed ? 1 : 0;
+      act([&](Actions& out) { engine_.on_message(*reply, now_, out); });
+    } else {
+      act([&](Actions& out) { engine_.on_message(std::get<Event>(message), now_, out); });
+    }
+  }
+  void hand_to_node(const std::string& json) {
+    const auto request = decode_request(json);
+    ASSERT_TRUE(request) << json;
+    std::vector<ModelNode::Message> answers;
+    node_.take(*request, now_, answers);
+    was_registered_ = node_.connected;
+    for (auto& answer : answers) to_client(std::move(answer));
+  }
+  void to_client(ModelNode::Message message) { wire_.push_back({after_delay(), {}, std::move(message)}); }
+  /// In order: TCP.
+  TimePoint after_delay() {
+    const auto due = now_ + milliseconds{random(30)} + (random(200) == 0 ? milliseconds{random(3000)} : milliseconds{0});
+    return last_due_ = std::max(due, last_due_);
+  }
+  void disturb() {
+    if (!engine_.welcome()) return;  // a client that has never connected gives up
+    if (random(400) == 0 && line_ != Line::kNone) cut();
+    if (random(1500) == 0) blackhole_ = line_ == Line::kOpen;  // the cable is pulled: silence in both directions
+    if (random(5000) == 0) restart();
+    if (random(6000) == 0) node_.forget_session();
+    if (random(20) == 0) {
+      if (auto message = node_.write(); message && line_ == Line::kOpen) to_client(std::move(*message));
+    }
+    if (random(500) == 0) {
+      const auto key = key_of(random(kKeys));
+      if (auto message = node_.break_lock(key); message && line_ == Line::kOpen) to_client(std::move(*message));
+      if (random(2) == 0 && !node_.held.contains(key) && !node_.claimable.contains(key)) node_.rival.insert(key);
+    }
+    if (random(100) == 0) node_.rival.erase(key_of(random(kKeys)));
+    down_ = down_ ? random(30) != 0 : random(2000) == 0;
+  }
+  /// Nobody listens.
+  void refuse_connection() {
+    if (std::exchange(refused_, false)) act([&](Actions& out) { engine_.on_closed({ErrorCode::kNotReachable, "down", ""}, now_, out); });
+  }
+  void restart() {
+    node_.restart(now_);
+    if (line_ != Line::kNone) cut();
+  }
+  void cut() {
+    if (!node_.connected && line_ == Line::kNone) return;
+    drop_line();
+    act([&](Actions& out) { engine_.on_closed({ErrorCode::kNotReachable, "cut", ""}, now_, out); });
+  }
+  void drop_line() {
+    line_ = Line::kNone;
+    wire_.clear();
+    was_registered_ = false;
+    // Through a pulled cable the node does not hear of the end.
+    if (!std::exchange(blackhole_, false)) node_.disconnected(now_);
+    node_.connected = false;
+  }
+
+  void application() {
+    if (open_calls_.size() > 20) return;
+    const auto time = milliseconds{500 + random(20'000)};
+    RequestBody body = Who{};
+    std::set<RecordKey> keys;
+    for (int i = random(3); i >= 0; --i) keys.insert(key_of(random(kKeys)));
+    const std::vector<RecordKey> list(keys.begin(), keys.end());
+    switch (random(5)) {
+      case 0: body = Lock{list, {}, {}, {}}; break;
+      case 1:
+      case 2: body = Unlock{list, {}, {}, false, {}}; break;
+      case 3: body = Tell{"*", std::to_string(++texts_), {}}; break;
+      default: body = Break{list, std::to_string(++texts_)}; break;
+    }
+    act([&](Actions& out) {
+      const auto id = engine_.call(body, now_ + time, now_, out);
+      const bool over = std::ranges::any_of(out, [&](const auto& action) {
+        const auto* finished = std::get_if<Finished>(&action);
+        return finished != nullptr && finished->call == id;
+      });
+      if (!over) open_calls_.emplace(id, body);
+    });
+  }
+
+  void carry_out(const Connect&) {
+    drop_line();
+    if (down_) {
+      refused_ = true;
+      return;
+    }
+    line_ = Line::kOpening;
+    opens_at_ = now_ + milliseconds{random(50)};
+    last_due_ = now_;
+  }
+  void carry_out(const Send& action) {
+    ASSERT_EQ(line_, Line::kOpen) << "a message without a connection";
+    wire_.push_back({after_delay(), action.json, {}});
+  }
+  void carry_out(const Disconnect&) { drop_line(); }
+  void carry_out(const StateChanged& action) {
+    EXPECT_TRUE(action.state == State::kConnected || !engine_.may_edit(now_));
+  }
+  /// Law 2.
+  void carry_out(const Finished& action) {
+    const auto call = open_calls_.extract(action.call);
+    // Some calls are finished before `call` has returned their number.
+    ASSERT_TRUE(call || finished_early_.insert(action.call).second) << "a second outcome of call " << action.call;
+    const auto* tokens = std::get_if<Granted>(&action.body);
+    if (tokens != nullptr) {
+      ++granted;
+      for (const auto& [key, token] : tokens->tokens) known_[key] = token;
+    }
+    const auto* unlock = call ? std::get_if<Unlock>(&call.mapped()) : nullptr;
+    const auto* refused = std::get_if<Refused>(&action.body);
+    const bool kept = refused != nullptr && refused->error.code != ErrorCode::kNotHeld && refused->error.code != ErrorCode::kTimedOut;
+    if (unlock != nullptr && !kept) {
+      for (const auto& key : unlock->keys) known_.erase(key);
+    }
+  }
+  /// Law 4.
+  void carry_out(const Happened& action) {
+    const auto* event = std::get_if<Changes>(&action.event);
+    if (event == nullptr) return;
+    ++changes;
+    ASSERT_TRUE(last_csn_ == 0 || event->cursor.csn.value == last_csn_ + 1) << "a gap or a repetition";
+    last_csn_ = event->cursor.csn.value;
+  }
+  void carry_out(const LocksGone& action) {
+    ++lost;
+    for (const auto& key : action.keys) known_.erase(key);
+  }
+
+  /// Law 1: while editing is allowed, the node still counts the session as here.
+  void check_editing() {
+    if (!engine_.may_edit(now_) || node_.session == 0) return;
+    ASSERT_LT(now_, node_.last_sign + kLease) << "editing although the lease is over";
+  }
+
+  /// Undisturbed, both sides come to agree: laws 3 and 5.
+  void settle() {
+    down_ = false;
+    for (int i = 0; i < 4000 && !::testing::Test::HasFailure(); ++i) {
+      now_ += milliseconds{20};
+      node_.tick(now_);
+      take_from_session_gone();
+      if (blackhole_) cut();
+      deliver();
+      refuse_connection();
+      act([&](Actions& out) { engine_.tick(now_, out); });
+    }
+    EXPECT_EQ(engine_.state(), State::kConnected);
+    EXPECT_TRUE(open_calls_.empty());
+    EXPECT_EQ(node_.held, known_);
+    EXPECT_EQ(last_csn_, node_.head);
+    for (const auto& [text, times] : node_.tells) EXPECT_EQ(times, 1) << "told twice: " << text;
+    for (const auto& [reason, times] : node_.breaks) EXPECT_EQ(times, 1) << "broken twice";
+  }
+
+  std::uint64_t random_;
+  const std::uint64_t steps_;
+  TimePoint now_{seconds{1000}};
+  TimePoint next_tick_, opens_at_, last_due_;
+  Engine engine_;
+  ModelNode node_;
+  Line line_ = Line::kNone;
+  std::deque<Wire> wire_;
+  bool blackhole_ = false, down_ = false, refused_ = false, was_registered_ = false;
+  std::map<CallId, RequestBody> open_calls_;
+  std::set<CallId> finished_early_;
+  std::map<RecordKey, FencingToken> known_;  ///< what the application believes to hold
+  std::uint64_t last_csn_ = 0;
+  int texts_ = 0;
+};
+
+TEST(ClientSimulation, KeepsItsLawsOverTornConnectionsAndRestarts) {
+  const auto steps = from_environment("VERBUND_SIM_STEPS", 1'500'000);
+  const auto first_seed = from_environment("VERBUND_SIM_SEED", 20'261'122);
+  constexpr std::uint64_t kStepsOfARun = 10'000;
+  std::cout << "seed " << first_seed << '\n';
+  std::uint64_t granted = 0, resumed = 0, lost = 0, changes = 0;
+  for (std::uint64_t done = 0; done < steps && !HasFailure(); done += kStepsOfARun) {
+    const auto seed = first_seed + done / kStepsOfARun;
+    SCOPED_TRACE(fmt::format("VERBUND_SIM_SEED={} VERBUND_SIM_STEPS={}", seed, kStepsOfARun));
+    Simulation simulation(seed, kStepsOfARun);
+    simulation.run();
+    granted += simulation.granted;
+    resumed += simulation.resumed;
+    lost += simulation.lost;
+    changes += simulation.changes;
+  }
+  std::cout << fmt::format("{} grants, {} resumed, {} times locks lost, {} changes\n", granted, resumed, lost, changes);
+  EXPECT_GT(granted, steps / 1000);
+  EXPECT_GT(resumed, steps / 5000);
+}
+
+}  // namespace
+}  // namespace verbund::client
