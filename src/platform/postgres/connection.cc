@@ -10,6 +10,29 @@ constexpr std::size_t kMaxPrepared = 128;
 
 std::string text_of(std::string_view sql) { return std::string(sql); }
 
+/// Parameters as libpq takes them; borrowed.
+struct Values {
+  std::vector<const char*> texts;
+  std::vector<int> lengths;
+  [[nodiscard]] int count() const { return static_cast<int>(texts.size()); }
+};
+
+Result<Values> values_of(std::span<const Parameter> parameters, std::string_view sql) {
+  Values values;
+  for (const Parameter& parameter : parameters) {
+    // A zero byte would end the value early in text format: refused here, as PostgreSQL would.
+    if (parameter && parameter->find('\0') != std::string::npos) {
+      return fail(ErrorCode::kBadUtf8, fmt::format("PostgreSQL, {}: a parameter contains a zero byte", brief(sql)));
+    }
+    values.texts.push_back(parameter ? parameter->c_str() : nullptr);
+    values.lengths.push_back(parameter ? static_cast<int>(parameter->size()) : 0);
+  }
+  return values;
+}
+
+/// 0A000: a table changed its columns since the statement was prepared. 26000: somebody ran DISCARD or DEALLOCATE.
+bool is_stale(const std::string& sqlstate) { return sqlstate == "0A000" || sqlstate == "26000"; }
+
 }  // namespace
 
 struct Connection::Statements {
@@ -71,18 +94,10 @@ void Connection::forget(std::string_view sql) {
 Result<Rows> Connection::query_once(std::string_view sql, std::span<const Parameter> parameters) {
   const auto name = prepared(sql);
   if (!name) return std::unexpected(name.error());
-  std::vector<const char*> values;
-  std::vector<int> lengths;
-  for (const Parameter& parameter : parameters) {
-    // A zero byte would end the value early in text format: refused here, as PostgreSQL would.
-    if (parameter && parameter->find('\0') != std::string::npos) {
-      return fail(ErrorCode::kBadUtf8, fmt::format("PostgreSQL, {}: a parameter contains a zero byte", brief(sql)));
-    }
-    values.push_back(parameter ? parameter->c_str() : nullptr);
-    lengths.push_back(parameter ? static_cast<int>(parameter->size()) : 0);
-  }
-  ResultHandle result(PQexecPrepared(connection_, name->c_str(), static_cast<int>(values.size()), values.data(),
-                                     lengths.data(), nullptr, 0));
+  auto values = values_of(parameters, sql);
+  if (!values) return pass(values);
+  ResultHandle result(PQexecPrepared(connection_, name->c_str(), values->count(), values->texts.data(),
+                                     values->lengths.data(), nullptr, 0));
   const ExecStatusType status = PQresultStatus(result.get());
   if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK) return Rows(result.release());
   if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT) return refuse_copy(sql);
@@ -93,14 +108,81 @@ Result<Rows> Connection::query(std::string_view sql, std::span<const Parameter> 
   const bool idle = PQtransactionStatus(connection_) == PQTRANS_IDLE;
   auto rows = query_once(sql, parameters);
   if (rows || !healthy()) return rows;
-  // 0A000: a table changed its columns since the statement was prepared. 26000: somebody ran DISCARD or DEALLOCATE.
-  const std::string& state = statements_->last_sqlstate;
-  const bool stale = rows.error().code == ErrorCode::kDatabase && (state == "0A000" || state == "26000") &&
+  const bool stale = rows.error().code == ErrorCode::kDatabase && is_stale(statements_->last_sqlstate) &&
                      statements_->names.contains(text_of(sql));
   if (!stale) return rows;
   forget(sql);
   // Inside a transaction the error has aborted it already; the caller's next attempt finds a fresh statement.
   return idle ? query_once(sql, parameters) : std::move(rows);
+}
+
+Result<std::vector<std::string>> Connection::prepare_all(std::span<const Statement> statements) {
+  const auto missing = [&] {
+    return std::ranges::find_if(statements, [&](const Statement& each) { return !statements_->names.contains(each.sql); });
+  };
+  // Preparing one may push another out; those prepared last stay, so this ends.
+  for (auto next = missing(); next != statements.end(); next = missing()) {
+    if (auto name = prepared(next->sql); !name) return pass(name);
+  }
+  std::vector<std::string> names;
+  for (const Statement& each : statements) names.push_back(statements_->names.at(each.sql));
+  return names;
+}
+
+Result<std::vector<Rows>> Connection::run(std::span<const Statement> statements) {
+  if (statements.size() > kMaxPipelined) return fail(ErrorCode::kInternal, "PostgreSQL: too many statements in one pipeline");
+  auto names = prepare_all(statements);
+  if (!names) return pass(names);
+  auto rows = run_prepared(statements, *names);
+  // The caller's next attempt finds fresh statements.
+  if (!rows && healthy() && is_stale(statements_->last_sqlstate)) {
+    for (const Statement& each : statements) forget(each.sql);
+  }
+  return rows;
+}
+
+Result<std::vector<Rows>> Connection::run_prepared(std::span<const Statement> statements, std::span<const std::string> names) {
+  std::vector<Values> values;
+  for (const Statement& each : statements) {
+    auto read = values_of(each.parameters, each.sql);
+    if (!read) return pass(read);
+    values.push_back(std::move(*read));
+  }
+  if (PQenterPipelineMode(connection_) != 1) return failed(nullptr, "pipeline");
+  for (std::size_t i = 0; i < statements.size(); ++i) {
+    const Values& each = values[i];
+    if (PQsendQueryPrepared(connection_, names[i].c_str(), each.count(), each.texts.data(), each.lengths.data(), nullptr, 0) != 1) {
+      return failed(nullptr, brief(statements[i].sql));
+    }
+  }
+  if (PQpipelineSync(connection_) != 1) return failed(nullptr, "pipeline");
+  auto rows = collect(statements);
+  if (PQexitPipelineMode(connection_) != 1 && rows) return failed(nullptr, "pipeline");
+  return rows;
+}
+
+Result<std::vector<Rows>> Connection::collect(std::span<const Statement> statements) {
+  std::vector<Rows> all;
+  std::optional<Error> failure;
+  const auto take = [&](ResultHandle result, std::string_view what) {
+    const ExecStatusType status = PQresultStatus(result.get());
+    if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK) {
+      all.emplace_back(result.release());
+    } else if (status != PGRES_PIPELINE_SYNC && status != PGRES_PIPELINE_ABORTED && !failure) {
+      failure = failed(result.get(), what).error();
+    }
+    return status == PGRES_PIPELINE_SYNC;
+  };
+  for (const Statement& each : statements) {
+    while (PGresult* result = PQgetResult(connection_)) take(ResultHandle(result), brief(each.sql));
+  }
+  // What fails only at the commit stands before the end of the pipeline. A lost connection gives no more results.
+  for (bool ended = false; !ended && healthy();) {
+    if (PGresult* result = PQgetResult(connection_)) ended = take(ResultHandle(result), "commit of a pipeline");
+  }
+  if (!failure && !healthy()) failure = failed(nullptr, "pipeline").error();
+  if (failure) return std::unexpected(std::move(*failure));
+  return all;
 }
 
 Status Connection::execute(std::string_view sql) {

@@ -42,6 +42,12 @@ Result<ConnectionSettings> parse_connection_string(std::string_view text);
 /// One text-format parameter; nullopt is SQL NULL.
 using Parameter = std::optional<std::string>;
 
+/// One of the statements of Connection::run.
+struct Statement {
+  std::string sql;
+  std::vector<Parameter> parameters;
+};
+
 /// Rows of a finished statement. Values are text format, valid as long as the Rows.
 class Rows {
  public:
@@ -75,6 +81,12 @@ class Connection {
   Result<Rows> query(std::string_view sql, std::initializer_list<Parameter> parameters) {
     return query(sql, std::span<const Parameter>(parameters.begin(), parameters.size()));
   }
+  /// Statements in one round trip (libpq's pipeline mode), each prepared as by `query`; one Rows per statement. When one
+  /// fails, those behind it are not executed and its error is returned. Outside a transaction block they are one
+  /// transaction, which is committed when this returns without error. At most kMaxPipelined, no COPY, small results only:
+  /// nothing is read before all is sent.
+  Result<std::vector<Rows>> run(std::span<const Statement> statements);
+  static constexpr std::size_t kMaxPipelined = 64;
   /// Any number of statements without parameters (migrations, SET, DDL).
   Status execute(std::string_view sql);
 
@@ -112,6 +124,9 @@ class Connection {
   Result<std::string> prepared(std::string_view sql);
   Result<Rows> query_once(std::string_view sql, std::span<const Parameter> parameters);
   void forget(std::string_view sql);
+  Result<std::vector<std::string>> prepare_all(std::span<const Statement> statements);
+  Result<std::vector<Rows>> run_prepared(std::span<const Statement> statements, std::span<const std::string> names);
+  Result<std::vector<Rows>> collect(std::span<const Statement> statements);
   pg_conn* connection_;
   struct Statements;
   std::unique_ptr<Statements> statements_;

@@ -101,6 +101,85 @@ TEST_F(ConnectionTest, KeepsABoundedNumberOfPreparedStatements) {
   EXPECT_GT(prepared, 64);
 }
 
+TEST_F(ConnectionTest, RunsStatementsInOneRoundTripAndOneTransaction) {
+  auto connection = open();
+  ASSERT_TRUE(connection.execute("CREATE TABLE t (a int PRIMARY KEY)"));
+  const Statement statements[] = {{"INSERT INTO t VALUES ($1::int)", {"1"}},
+                                  {"INSERT INTO t VALUES ($1::int)", {"2"}},
+                                  {"SELECT count(*), $1::text FROM t", {std::nullopt}}};
+  auto rows = connection.run(statements);
+  ASSERT_TRUE(rows) << rows.error().message;
+  ASSERT_EQ(rows->size(), 3U);
+  EXPECT_EQ(rows->at(0).affected(), 1U);
+  EXPECT_EQ(rows->at(2).text(0, 0), "2");
+  EXPECT_TRUE(rows->at(2).null(0, 1));
+  EXPECT_FALSE(connection.in_transaction());
+  auto other = open();
+  EXPECT_EQ(one(other, "SELECT count(*) FROM t"), "2");
+}
+
+TEST_F(ConnectionTest, FailedPipelineLeavesNothingAndStaysUsable) {
+  auto connection = open();
+  ASSERT_TRUE(connection.execute("CREATE TABLE t (a int PRIMARY KEY)"));
+  const Statement twice[] = {{"INSERT INTO t VALUES ($1::int)", {"1"}}, {"INSERT INTO t VALUES ($1::int)", {"1"}},
+                             {"INSERT INTO t VALUES (2)", {}}};
+  auto rows = connection.run(twice);
+  ASSERT_FALSE(rows);
+  EXPECT_EQ(rows.error().code, ErrorCode::kConstraint);
+  EXPECT_EQ(one(connection, "SELECT count(*) FROM t"), "0");
+  const Statement zero[] = {{"SELECT $1::text", {std::string("a\0b", 3)}}};
+  EXPECT_EQ(connection.run(zero).error().code, ErrorCode::kBadUtf8);
+  EXPECT_FALSE(connection.run(std::vector<Statement>{{"no statement", {}}}));
+  EXPECT_EQ(one(connection, "SELECT 1"), "1");
+}
+
+TEST_F(ConnectionTest, PipelineFailsWhenItsCommitFails) {
+  auto connection = open();
+  ASSERT_TRUE(connection.execute("CREATE TABLE t (a int UNIQUE DEFERRABLE INITIALLY DEFERRED)"));
+  const Statement twice[] = {{"INSERT INTO t VALUES (1)", {}}, {"INSERT INTO t VALUES (1)", {}}};
+  auto rows = connection.run(twice);
+  ASSERT_FALSE(rows);
+  EXPECT_EQ(rows.error().code, ErrorCode::kConstraint);
+  EXPECT_EQ(one(connection, "SELECT count(*) FROM t"), "0");
+}
+
+TEST_F(ConnectionTest, FailedPipelineAbortsTheTransactionAroundIt) {
+  auto connection = open();
+  ASSERT_TRUE(connection.execute("CREATE TABLE t (a int PRIMARY KEY)"));
+  auto transaction = connection.begin();
+  const Statement good[] = {{"INSERT INTO t VALUES (1)", {}}};
+  ASSERT_TRUE(connection.run(good));
+  EXPECT_FALSE(connection.run(good));
+  EXPECT_FALSE(transaction->commit());
+  EXPECT_EQ(one(connection, "SELECT count(*) FROM t"), "0");
+}
+
+TEST_F(ConnectionTest, PipelineOfManyStatementsFitsTheCache) {
+  auto connection = open();
+  for (int i = 0; i < 100; ++i) ASSERT_EQ(one(connection, fmt::format("SELECT {}", i)), std::to_string(i));
+  std::vector<Statement> statements;
+  for (int i = 0; i < 64; ++i) statements.push_back({fmt::format("SELECT {}", (i + 70) % 134), {}});
+  for (int round = 0; round < 3; ++round) {
+    auto rows = connection.run(statements);
+    ASSERT_TRUE(rows) << rows.error().message;
+    for (int i = 0; i < 64; ++i) EXPECT_EQ(rows->at(static_cast<std::size_t>(i)).text(0, 0), std::to_string((i + 70) % 134));
+  }
+  statements.push_back({"SELECT 1", {}});
+  EXPECT_FALSE(connection.run(statements));
+}
+
+TEST_F(ConnectionTest, PipelineNoticesThatTheServerEnded) {
+  auto connection = open();
+  auto other = open();
+  ASSERT_TRUE(other.query("SELECT pg_terminate_backend($1::int, 10000)", {std::to_string(connection.backend_pid())}));
+  const Statement statements[] = {{"SELECT 1", {}}, {"SELECT 2", {}}};
+  auto rows = connection.run(statements);
+  ASSERT_FALSE(rows);
+  EXPECT_EQ(rows.error().code, ErrorCode::kDatabaseDown);
+  const Statement suicide[] = {{"SELECT 1", {}}, {"SELECT pg_terminate_backend(pg_backend_pid())", {}}, {"SELECT 2", {}}};
+  EXPECT_EQ(other.run(suicide).error().code, ErrorCode::kDatabaseDown);
+}
+
 TEST_F(ConnectionTest, RollsBackWithoutCommit) {
   auto connection = open();
   ASSERT_TRUE(connection.execute("CREATE TABLE t (a int)"));
