@@ -37,6 +37,12 @@ struct StateChanged {
   SessionId session;
   protocol::SessionState state = protocol::SessionState::kActive;
 };
+/// The session can't come back: it waits for nothing any more, its connection is to be closed. Its locks stay until the
+/// store has forgotten it, so that it can't claim after a crash what others have been granted since; then `forget`.
+struct Lost {
+  SessionId session;
+  ConnectionId connection;  ///< silent, but still open; or none
+};
 /// The session has ended; its locks were released before this.
 struct Left {
   StoredSession session;
@@ -69,9 +75,10 @@ struct LocksGranted {
 };
 /// Announced now: the keys are free (or go to the next of their queues in an action that follows).
 struct LocksReleased {
-  SessionId session;
+  SessionId session;  ///< may have left since: see `workstation` and `user`
   std::vector<LockRecord> locks;
   bool changes_pending = false;
+  std::string workstation, user;  ///< of a session that ends
 };
 /// To the holder, who did not give them up.
 struct LocksLost {
@@ -81,7 +88,7 @@ struct LocksLost {
   std::string by, text;
 };
 
-using Action = std::variant<Joined, StateChanged, Left, PingDue, Superseded, LockReplied, LocksGranted, LocksReleased,
+using Action = std::variant<Joined, StateChanged, Lost, Left, PingDue, Superseded, LockReplied, LocksGranted, LocksReleased,
                             LocksLost>;
 using Actions = std::vector<Action>;
 

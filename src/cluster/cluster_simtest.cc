@@ -73,19 +73,28 @@ class Simulation {
   }
 
   void one_step() {
+    if (!dying_.empty() && random(6) == 0) return store_forgets();
     const auto session = any_session();
     const int what = random(100);
     if (!session || (what < 4 && sessions_.size() < 12)) return add_session();
     auto& connection = sessions_[session];
     if (what < 10) return engine_->tick(now());
-    if (what < 25) return engine_->sign_of_life(session, now());
+    if (what < 25) {
+      if (connection && !dying_.contains(session)) lease_until_[session] = now_ + settings_.lease;
+      return engine_->sign_of_life(session, now());
+    }
     if (what < 28) {
       engine_->disconnected(session, connection, now());
       connection = {};
       return;
     }
     if (what < 33) return resume(session);
-    if (what < 34) return engine_->leave(session, protocol::LeftReason::kGoodbye, now());
+    // The service takes nothing from a lost session: it closes its connection.
+    if (dying_.contains(session)) return;
+    if (what < 34) {
+      thinks_held_.erase(session);
+      return engine_->leave(session, protocol::LeftReason::kGoodbye, now());
+    }
     if (what < 64) return lock(session);
     if (what < 90) return unlock(session);
     if (what < 93) return cancel(session);
@@ -104,6 +113,15 @@ class Simulation {
     stored_[stored.id] = stored;
     ASSERT_TRUE(engine_->add_session(stored, connection, random(2) == 0, now()));
     sessions_[stored.id] = connection;
+    lease_until_[stored.id] = now_ + settings_.lease;
+  }
+
+  /// Its removal commits, and a little later the engine hears of it; the node may die between.
+  void store_forgets() {
+    const auto session = *std::next(dying_.begin(), random(static_cast<int>(dying_.size())));
+    if (stored_.erase(session) == 1 && random(2) == 0) return;
+    dying_.erase(session);
+    engine_->forget(session, now());
   }
 
   void resume(SessionId session) {
@@ -114,7 +132,9 @@ class Simulation {
     if (random(10) == 0 && !owed_[session].contains(forged)) claims.push_back({forged, FencingToken::of({{1}, 60'000}, 7)});
     const bool window = engine_->locks().reclaiming();
     auto resumed = engine_->resume(session, connection, false, claims, now());
-    ASSERT_TRUE(resumed);
+    ASSERT_EQ(resumed.has_value(), !dying_.contains(session)) << "who is lost can't come back";
+    if (!resumed) return;
+    lease_until_[session] = now_ + settings_.lease;
     sessions_[session] = connection;
     for (const auto& lost : resumed->lost) {
       const bool owed = owed_[session].contains(lost.key);
@@ -123,6 +143,8 @@ class Simulation {
       EXPECT_FALSE(due) << to_string(lost.key) << " was not given back";
     }
     owed_.erase(session);
+    thinks_held_[session].clear();
+    for (const auto& held : resumed->held) thinks_held_[session].insert(held.key);
     resumed_held_ = std::move(resumed->held);
     resumed_session_ = session;
   }
@@ -146,6 +168,7 @@ class Simulation {
       if (held.session == session && random(2) == 0) request.keys.push_back(key);
     }
     if (request.keys.empty()) request.keys.push_back(key_of(random(kKeys)));
+    for (const auto& key : request.keys) thinks_held_[session].erase(key);
     if (random(3) == 0) request.after = Lsn{passed_ + static_cast<std::uint64_t>(random(6))};
     if (random(10) == 0) request.after = kLsnUnknown;
     plain_.insert(request.ticket.value);
@@ -162,6 +185,9 @@ class Simulation {
   void force() {
     const std::vector<RecordKey> keys{key_of(random(kKeys)), key_of(random(kKeys))};
     engine_->force(keys, "admin", "test", now());
+    for (auto& [session, thinks] : thinks_held_) {
+      for (const auto& key : keys) thinks.erase(key);
+    }
   }
 
   // ---- the laws -----------------------------------------------------------------------------------------------
@@ -190,8 +216,24 @@ class Simulation {
       }
       highest_[lock.key] = std::max(highest_[lock.key], lock.token);
       held_[lock.key] = {lock.session, lock.token};
+      if (!reclaimed) expect_nobody_else(lock);
+      thinks_held_[lock.session].insert(lock.key);
       if (!reclaimed) granted_now_.insert(lock.key);
     }
+  }
+  /// Nobody works on the record in good faith, and nobody could claim it after a crash at this moment.
+  void expect_nobody_else(const LockRecord& lock) {
+    for (const auto& [session, thinks] : thinks_held_) {
+      if (session == lock.session || !thinks.contains(lock.key)) continue;
+      EXPECT_LE(lease_until_[session], now_) << to_string(lock.key) << " was granted while another's lease is live";
+      EXPECT_FALSE(stored_.contains(session)) << to_string(lock.key) << " was granted while another can still claim it";
+    }
+  }
+  void check(Lost& lost) {
+    EXPECT_LE(lease_until_[lost.session], now_);
+    for (const auto& [ticket, wanted] : asked_) EXPECT_NE(wanted.session, lost.session) << "lost, but waits";
+    dying_.insert(lost.session);
+    sessions_[lost.session] = {};
   }
   void check(LocksReleased& released) {
     for (const auto& lock : released.locks) {
@@ -239,7 +281,9 @@ class Simulation {
     }
     sessions_.erase(left.session.id);
     stored_.erase(left.session.id);
+    dying_.erase(left.session.id);
     owed_.erase(left.session.id);
+    thinks_held_.erase(left.session.id);
   }
   void check(LocksLost&) {}
   void check(Superseded& old) {
@@ -267,6 +311,11 @@ class Simulation {
       owed_[held.session][key] = held.token;
       valid_before_[key] = held;
     }
+    // Whose removal had committed is gone; whose had not is back.
+    for (const auto session : dying_) {
+      if (!stored_.contains(session)) forget_in_model(session);
+    }
+    dying_.clear();
     held_.clear();
     asked_.clear();
     named_.clear();
@@ -278,6 +327,12 @@ class Simulation {
     start_node(std::move(known));
   }
 
+  void forget_in_model(SessionId session) {
+    sessions_.erase(session);
+    owed_.erase(session);
+    thinks_held_.erase(session);
+  }
+
   std::mt19937_64 random_;
   const std::uint64_t steps_;
   TimePoint now_{seconds{1000}};
@@ -285,7 +340,10 @@ class Simulation {
   LockEpoch epoch_;
   std::unique_ptr<Engine> engine_;
   std::map<SessionId, ConnectionId> sessions_;
-  std::map<SessionId, StoredSession> stored_;
+  std::map<SessionId, StoredSession> stored_;        ///< durable
+  std::set<SessionId> dying_;                        ///< lost, not yet forgotten
+  std::map<SessionId, std::set<RecordKey>> thinks_held_;
+  std::map<SessionId, TimePoint> lease_until_;       ///< by the client's own clock
   std::set<SessionId> seen_sessions_;
   std::map<RecordKey, Held> held_, valid_before_;
   std::map<RecordKey, FencingToken> highest_;

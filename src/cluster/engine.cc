@@ -65,10 +65,28 @@ void Engine::disconnected(SessionId session, ConnectionId connection, Now now) {
 }
 
 void Engine::leave(SessionId session, protocol::LeftReason reason, Now now) {
-  const auto time = engine_time(now);
-  locks_.drop_session(session, time, actions_);
+  end(session, reason, engine_time(now));
+}
+
+void Engine::forget(SessionId session, Now now) {
+  const auto* ended = sessions_.find(session);
+  if (ended != nullptr && ended->lost) end(session, protocol::LeftReason::kLost, engine_time(now));
+}
+
+/// The names go with its last releases: whoever carries them out finds no session any more.
+void Engine::end(SessionId session, protocol::LeftReason reason, Now now) {
+  const auto* ending = sessions_.find(session);
+  if (ending == nullptr) return;
+  const auto first = actions_.size();
+  locks_.drop_session(session, now, actions_);
+  for (auto i = first; i < actions_.size(); ++i) {
+    auto* released = std::get_if<LocksReleased>(&actions_[i]);
+    if (released == nullptr || released->session != session) continue;
+    released->workstation = ending->stored.workstation;
+    released->user = ending->stored.identity.user;
+  }
   sessions_.remove(session, reason, actions_);
-  end_reclaim_when_settled(time);
+  end_reclaim_when_settled(now);
 }
 
 void Engine::lock(LockRequest request, Now now) {
@@ -107,12 +125,9 @@ void Engine::tick(Now now) {
   sessions_.tick(time.boot, lost_, actions_);
   for (const auto session : lost_) {
     tell_expired(session);
-    locks_.drop_session(session, time, actions_);
-    sessions_.remove(session, protocol::LeftReason::kLost, actions_);
+    locks_.drop_waits(session, time, actions_);
+    actions_.emplace_back(Lost{session, sessions_.find(session)->connection});
   }
-  // All who could still claim are lost by now; ending the window before that would leave them a claim.
-  if (time.boot >= reclaim_until_) locks_.end_reclaim(time, actions_);
-  end_reclaim_when_settled(time);
   locks_.tick(time.boot, time.wall, actions_);
 }
 
@@ -124,6 +139,7 @@ void Engine::tell_expired(SessionId session) {
   if (!lost.keys.empty()) actions_.emplace_back(std::move(lost));
 }
 
+/// Not by the clock: who could still claim is lost when the time is over, and has left when the store has forgotten it.
 void Engine::end_reclaim_when_settled(Now now) {
   if (!locks_.reclaiming()) return;
   if (sessions_.known_left() == 0) locks_.end_reclaim(now, actions_);

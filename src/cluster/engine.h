@@ -31,6 +31,8 @@ class Engine {
   void disconnected(SessionId session, ConnectionId connection, Now now);
   /// goodbye, removed.
   void leave(SessionId session, protocol::LeftReason reason, Now now);
+  /// The store has forgotten a lost session: its locks are free. Nothing when it is not lost or has left already.
+  void forget(SessionId session, Now now);
 
   // As LockTable; the session must be registered.
   void lock(LockRequest request, Now now);
@@ -56,12 +58,13 @@ class Engine {
  private:
   Now engine_time(Now now) { return {clock_.observe(now.boot), now.wall}; }
   void tell_expired(SessionId session);
+  void end(SessionId session, protocol::LeftReason reason, Now now);
   void end_reclaim_when_settled(Now now);
 
   const Settings settings_;
   StallClock clock_;
   SessionId next_session_;
-  TimePoint reclaim_until_;
+  TimePoint reclaim_until_;  ///< for what clients are told; the window ends with the last session that could claim
   SessionTable sessions_;
   LockTable locks_;
   Actions actions_, spare_;

@@ -99,7 +99,7 @@ void LockTable::finish_release(std::uint64_t number, bool changes_pending, Actio
 
 void LockTable::hand_back(std::span<Entry* const> entries, SessionId session, bool changes_pending, Actions& out) {
   if (entries.empty()) return;
-  LocksReleased released{session, {}, changes_pending};
+  LocksReleased released{session, {}, changes_pending, {}, {}};
   released.locks.reserve(entries.size());
   auto& holder = holders_.at(session);
   for (auto* entry : entries) {
@@ -123,6 +123,13 @@ std::vector<LockRecord> LockTable::force(std::span<const RecordKey> keys, const 
   }
   settle(now.wall, out);
   return broken;
+}
+
+void LockTable::drop_waits(SessionId session, Now now, Actions& out) {
+  const auto found = holders_.find(session);
+  if (found == holders_.end()) return;
+  while (!found->second.waiting.empty()) end_wait(found->second.waiting.back()->number, ErrorCode::kCancelled, out);
+  settle(now.wall, out);
 }
 
 void LockTable::drop_session(SessionId session, Now now, Actions& out) {

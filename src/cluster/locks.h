@@ -65,6 +65,8 @@ class LockTable {
   /// Takes keys from whoever holds them. What was not held is left out.
   std::vector<LockRecord> force(std::span<const RecordKey> keys, const std::string& by, const std::string& text, Now now,
                                 Actions& out);
+  /// Ends all waiting requests of the session (kCancelled).
+  void drop_waits(SessionId session, Now now, Actions& out);
   /// Everything of the session: waiting requests end (kCancelled), locks are free.
   void drop_session(SessionId session, Now now, Actions& out);
 

@@ -57,6 +57,7 @@ void Service::Impl::tick() {
   engine.feed_passed(around.changes.passed(), time);
   engine.tick(time);
   carry_out();
+  look_after_removals(time.boot);
   expire_ports(time.boot);
   recent_holders.forget_before(time.wall - RecentHolders::kRemembered);
   sessions_gauge.set(static_cast<double>(engine.sessions().size()));
@@ -191,6 +192,15 @@ std::size_t Service::remove_sessions_of(const std::string& user) {
   }
   for (const auto id : removed) impl_->engine.leave(id, protocol::LeftReason::kRemoved, impl_->now());
   impl_->carry_out();
+  // Who is about to get a session: while it is being stored, or on the way to a port of its own.
+  std::erase_if(impl_->redirected, [&](const auto& entry) { return entry.second.session.identity.user == user; });
+  std::vector<std::uint64_t> pending;
+  for (const auto& [peer, connection] : impl_->connections) {
+    if (connection->phase == Connection::Phase::kPending && connection->user == user) pending.push_back(peer);
+  }
+  for (const auto peer : pending) {
+    if (auto* connection = impl_->connection(peer)) impl_->close(*connection, protocol::ClosingReason::kRemoved);
+  }
   return removed.size();
 }
 

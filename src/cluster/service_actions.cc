@@ -15,9 +15,16 @@ void Service::Impl::act(StateChanged& action) {
   publish(Topic::kPresence, protocol::SessionStateChanged{action.session, action.state});
 }
 
+void Service::Impl::act(Lost& action) {
+  // What it says from now on is not taken; it finds out by resuming.
+  if (auto* open = action.connection ? connection(peer_of(action.connection)) : nullptr) close(*open, std::nullopt);
+  remove_stored(action.session, true);
+}
+
 void Service::Impl::act(Left& action) {
   const auto& left = action.session;
-  around.sessions.remove(left.id);
+  // A lost one is forgotten already, or its removal goes on.
+  if (action.reason != protocol::LeftReason::kLost) remove_stored(left.id, false);
   remembered.erase(left.id);
   if (action.reason == protocol::LeftReason::kLost) lost_total.add();
   around.log.info("session.left", {{"session", left.id.value},
@@ -67,11 +74,11 @@ void Service::Impl::act(LocksGranted& action) {
 
 void Service::Impl::act(LocksReleased& action) {
   if (const auto* session = engine.session(action.session)) {
-    const auto until = around.clock.wall();
-    for (const auto& lock : action.locks) {
-      recent_holders.released(lock, session->stored.workstation, session->stored.identity.user, until);
-    }
+    action.workstation = session->stored.workstation;
+    action.user = session->stored.identity.user;
   }
+  const auto until = around.clock.wall();
+  for (const auto& lock : action.locks) recent_holders.released(lock, action.workstation, action.user, until);
   if (!broadcaster.watched(Topic::kLocks)) return;
   protocol::LockReleased event{{}, action.session, action.changes_pending};
   event.keys.reserve(action.locks.size());

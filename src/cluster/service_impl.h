@@ -36,6 +36,7 @@ struct Connection final : Receiver {
   Language language = Language::kEnglish;
   bool may_break_locks = false;
   bool tool = false;
+  std::string user;            ///< once authenticated
   std::uint16_t own_port = 0;  ///< Terminalservice: freed with the connection
   std::uint32_t bad_messages = 0;
   std::size_t held_back_bytes = 0;
@@ -55,6 +56,12 @@ struct Service::Impl final : BroadcastSink {
     StoredSession session;  ///< without id: it resumes
     std::string secret;
     std::optional<Cursor> cursor;
+  };
+  /// A session that the store has to forget.
+  struct Removal {
+    TimePoint since, next;
+    bool under_way = false;
+    bool holds_locks = false;  ///< lost: its locks are free when it is done
   };
   /// First result of a `tell` or `changed`; none while it is being done.
   using Remembered = std::optional<std::variant<protocol::Done, protocol::Delivered>>;
@@ -105,9 +112,15 @@ struct Service::Impl final : BroadcastSink {
   void redeem(Connection& connection, const protocol::RequestId& id, const std::string& ticket);
   void expire_ports(TimePoint time);
 
+  // service_removals.cc
+  void remove_stored(SessionId session, bool holds_locks);
+  void try_removal(SessionId session);
+  void look_after_removals(TimePoint time);
+
   // service_actions.cc: the engine's actions
   void act(Joined& action);
   void act(StateChanged& action);
+  void act(Lost& action);
   void act(Left& action);
   void act(PingDue& action);
   void act(Superseded& action);
@@ -152,6 +165,7 @@ struct Service::Impl final : BroadcastSink {
   std::unordered_map<std::uint64_t, Awaited> awaited;         ///< by ticket, of requests that wait
   std::map<std::string, Redirected> redirected;               ///< by ticket's hash
   std::unordered_map<SessionId, RequestMemory<Remembered>> remembered;
+  std::map<SessionId, Removal> removals;
   net::Server* server = nullptr;
   std::string listen_host;
   std::uint16_t main_port = 0;

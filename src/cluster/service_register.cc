@@ -70,6 +70,7 @@ void Service::Impl::authenticated(std::uint64_t peer, const protocol::RequestId&
   if (!answer.identity) return give_up(peer, id, std::move(answer.identity.error()), answer.retry_after);
   StoredSession session;
   session.identity = std::move(*answer.identity);
+  let_in->user = session.identity.user;
   session.address = std::string(let_in->peer->address());
   session.workstation = request.workstation.empty() ? session.address : request.workstation;
   session.app = request.app;
@@ -110,12 +111,12 @@ void Service::Impl::established(std::uint64_t peer, const protocol::RequestId& i
     return give_up(peer, id, std::move(error), seconds{1});
   }
   if (waiting == nullptr || waiting->phase != Connection::Phase::kPending || shutting_down) {
-    around.sessions.remove(session_id);
+    remove_stored(session_id, false);
     return;
   }
   const bool browser = waiting->peer->kind() == net::PeerKind::kWebSocket;
   if (auto added = engine.add_session(std::move(session), connection_id(peer), browser, now()); !added) {
-    around.sessions.remove(session_id);
+    remove_stored(session_id, false);
     return give_up(peer, id, std::move(added.error()));
   }
   const auto& registered_session = *engine.session(session_id);

@@ -85,7 +85,7 @@ void SessionTable::add(StoredSession stored, ConnectionId connection, bool needs
 
 bool SessionTable::resume(SessionId id, ConnectionId connection, bool needs_ping, TimePoint now, Actions& out) {
   auto* session = find(id);
-  if (session == nullptr) return false;
+  if (session == nullptr || session->lost) return false;
   if (session->connection && session->connection != connection) out.emplace_back(Superseded{session->connection});
   settle_known(*session);
   session->connection = connection;
@@ -99,7 +99,7 @@ bool SessionTable::resume(SessionId id, ConnectionId connection, bool needs_ping
 
 void SessionTable::sign_of_life(SessionId id, TimePoint now, Actions& out) {
   auto* session = find(id);
-  if (session == nullptr || !session->connection) return;
+  if (session == nullptr || !session->connection || session->lost) return;
   session->last_sign = now;
   session->pinged = false;
   if (session->state != SessionState::kSuspect) return;
@@ -111,6 +111,7 @@ void SessionTable::disconnected(SessionId id, ConnectionId connection, TimePoint
   auto* session = find(id);
   if (session == nullptr || !session->connection || session->connection != connection) return;
   session->connection = {};
+  if (session->lost) return;
   session->last_sign = now;
   set_state(*session, SessionState::kReconnecting, out);
   arm(*session, next_look(*session));
@@ -138,6 +139,7 @@ void SessionTable::tick(TimePoint now, std::vector<SessionId>& lost, Actions& ou
       continue;
     }
     if (session.state != SessionState::kActive) {
+      session.lost = true;
       lost.push_back(session.stored.id);
       continue;
     }

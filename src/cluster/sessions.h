@@ -17,6 +17,7 @@ struct Session {
   bool needs_ping = false;  ///< a browser: its timers may be throttled
   bool pinged = false;      ///< since the last sign of life
   bool known = false;       ///< from before the restart and not resumed yet
+  bool lost = false;        ///< its window is over; stays until the store has forgotten it
   TimePoint last_sign;      ///< last message, or when the connection closed
   TimePoint due;            ///< when `tick` has to look at it again
 };
@@ -32,14 +33,15 @@ class SessionTable {
   [[nodiscard]] Result<SessionId> admit(const StoredSession& session) const;
   /// Requires `admit`; the predecessor has left.
   void add(StoredSession session, ConnectionId connection, bool needs_ping, TimePoint now, Actions& out);
-  /// The caller has checked the secret. A half-open predecessor is superseded. False: unknown session.
+  /// The caller has checked the secret. A half-open predecessor is superseded. False: unknown session, or lost.
   bool resume(SessionId session, ConnectionId connection, bool needs_ping, TimePoint now, Actions& out);
   /// Any message counts.
   void sign_of_life(SessionId session, TimePoint now, Actions& out);
   /// Its connection closed without goodbye: the reconnect window opens. Ignored when it has another connection by now.
   void disconnected(SessionId session, ConnectionId connection, TimePoint now, Actions& out);
   void remove(SessionId session, protocol::LeftReason reason, Actions& out);
-  /// Looks at what is due; whose window is over is listed in `lost` and has to be removed by the caller.
+  /// Looks at what is due; whose window is over is listed in `lost`: it can't resume any more and has to be removed by the
+  /// caller.
   void tick(TimePoint now, std::vector<SessionId>& lost, Actions& out);
 
   [[nodiscard]] const Session* find(SessionId session) const;
