@@ -25,7 +25,7 @@ Csn Applier::next_csn() {
   return head_.csn;
 }
 
-Status Applier::apply(std::vector<Step> steps, std::optional<Lsn> position) {
+Status Applier::apply(BatchWriter& mid_tier, std::vector<Step> steps, std::optional<Lsn> position) {
   JournalPart part;
   std::span<Step> rest(steps);
   while (!rest.empty()) {
@@ -33,21 +33,21 @@ Status Applier::apply(std::vector<Step> steps, std::optional<Lsn> position) {
     const auto stop = std::ranges::find_if(rest, [](const Step& step) { return std::holds_alternative<Truncated>(step); });
     const auto length = static_cast<std::size_t>(stop - rest.begin());
     if (length > 0) {
-      if (auto done = apply_stretch(rest.subspan(0, length), part); !done) return done;
+      if (auto done = apply_stretch(mid_tier, rest.subspan(0, length), part); !done) return done;
     }
     if (length == rest.size()) break;
-    if (auto done = truncated(std::get<Truncated>(*stop), part); !done) return done;
+    if (auto done = truncated(mid_tier, std::get<Truncated>(*stop), part); !done) return done;
     rest = rest.subspan(length + 1);
   }
   auto moved = position ? std::optional(std::pair(*position, head_.csn)) : std::nullopt;
-  if (auto written = write_journal(mid_tier_, part, moved); !written) return written;
+  if (auto written = write_journal(mid_tier, part, moved); !written) return written;
   for (JournalTransaction& transaction : part.transactions) events_.push_back(std::move(transaction.event));
   return {};
 }
 
-Status Applier::apply_stretch(std::span<Step> steps, JournalPart& part) {
+Status Applier::apply_stretch(BatchWriter& mid_tier, std::span<Step> steps, JournalPart& part) {
   World world(tables_, gone_);
-  if (auto ready = world.prefetch(mid_tier_, steps); !ready) return ready;
+  if (auto ready = world.prefetch(mid_tier, steps); !ready) return ready;
   for (Step& step : steps) {
     if (auto* change = std::get_if<RowChange>(&step)) {
       if (auto done = row_changed(world, *change, part); !done) return done;
@@ -62,15 +62,15 @@ Status Applier::apply_stretch(std::span<Step> steps, JournalPart& part) {
       committed(part);
     }
   }
-  if (auto written = write_stretch(world); !written) return written;
+  if (auto written = write_stretch(mid_tier, world); !written) return written;
   is_open_ ? world.remember_gone(gone_) : gone_.clear();
   return {};
 }
 
-Status Applier::write_stretch(const World& world) {
+Status Applier::write_stretch(BatchWriter& mid_tier, const World& world) {
   for (std::size_t table = 0; table < tables_.all.size(); ++table) {
     if (world.entries(table).empty()) continue;
-    if (auto done = write_shadow(mid_tier_, tables_.all[table], world.entries(table)); !done) return done;
+    if (auto done = write_shadow(mid_tier, tables_.all[table], world.entries(table)); !done) return done;
   }
   return {};
 }
@@ -144,10 +144,10 @@ void Applier::announced(const Announced& step, JournalPart& part) {
   part.changes.push_back({next_csn(), RowOp::kAnnounced, 0, to_string(step.key), std::nullopt, record_array({step.key})});
 }
 
-Status Applier::truncated(const Truncated& step, JournalPart& part) {
+Status Applier::truncated(BatchWriter& mid_tier, const Truncated& step, JournalPart& part) {
   for (const std::size_t index : step.tables) {
     const CapturedTable& table = tables_.all[index];
-    auto rows = truncate_shadow(mid_tier_, table);
+    auto rows = truncate_shadow(mid_tier, table);
     if (!rows) return pass(rows);
     for (const Mapping& mapping : table.mappings) {
       mapping.hops.empty() ? records_.truncated(mapping.record_type) : records_.counted(mapping.record_type, *rows);

@@ -1,6 +1,6 @@
 #pragma once
 /// Turns steps of the stream into csns, events, journal rows and shadow rows. One thread; inside the caller's mid-tier
-/// transaction. A source transaction may come in several chunks.
+/// batch. A source transaction may come in several chunks.
 #include "feed/journal.h"
 #include "feed/record_set.h"
 #include "feed/shadow.h"
@@ -10,12 +10,12 @@ namespace verbund::feed {
 
 class Applier {
  public:
-  Applier(const Tables& tables, postgres::Connection& mid_tier, Cursor head, Term term, std::size_t listed)
-      : tables_(tables), mid_tier_(mid_tier), head_(std::move(head)), term_(term), records_(listed) {}
+  Applier(const Tables& tables, Cursor head, Term term, std::size_t listed)
+      : tables_(tables), head_(std::move(head)), term_(term), records_(listed) {}
 
   /// Applies a chunk. With `position` (only between transactions) this is the last of the mid-tier transaction.
   /// Errors: kSnapshotNeeded (the shadow does not have what the stream builds on), those of Connection.
-  Status apply(std::vector<Step> steps, std::optional<Lsn> position);
+  Status apply(BatchWriter& mid_tier, std::vector<Step> steps, std::optional<Lsn> position);
 
   [[nodiscard]] const Cursor& head() const { return head_; }
   /// Events of transactions that were completed since the last call: to hand on once the mid-tier has committed.
@@ -23,18 +23,17 @@ class Applier {
 
  private:
   Csn next_csn();
-  Status apply_stretch(std::span<Step> steps, JournalPart& part);
-  Status write_stretch(const World& world);
+  Status apply_stretch(BatchWriter& mid_tier, std::span<Step> steps, JournalPart& part);
+  Status write_stretch(BatchWriter& mid_tier, const World& world);
   Status row_changed(World& world, RowChange& change, JournalPart& part);
   Status fill_unchanged(const World& world, RowChange& change) const;
   void note_records(const World& world, const RowChange& change, const Row* old, std::vector<RecordKey>& touched);
   void note_root(const Mapping& mapping, const RowChange& change, const std::string& table, std::vector<RecordKey>& touched);
   void announced(const Announced& step, JournalPart& part);
-  Status truncated(const Truncated& step, JournalPart& part);
+  Status truncated(BatchWriter& mid_tier, const Truncated& step, JournalPart& part);
   void committed(JournalPart& part);
 
   const Tables& tables_;
-  postgres::Connection& mid_tier_;
   Cursor head_;
   Term term_;
   Begun open_;

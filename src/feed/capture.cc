@@ -225,17 +225,13 @@ Status Capture::take(const pgoutput::LogicalMessage& message) {
   return {};
 }
 
-Status Capture::begin_mid_tier() {
-  if (mid_tier_transaction_) return {};
-  auto begun = prepared_.mid_tier.begin();
-  if (!begun) return pass(begun, "mid-tier");
-  mid_tier_transaction_.emplace(std::move(*begun));
-  return {};
+BatchWriter& Capture::batch() {
+  if (!batch_) batch_.emplace(prepared_.mid_tier);
+  return *batch_;
 }
 
 Status Capture::flush_chunk() {
-  if (auto begun = begin_mid_tier(); !begun) return begun;
-  if (auto applied = applier_.apply(std::exchange(steps_, {}), std::nullopt); !applied) return pass(applied, "mid-tier");
+  if (auto applied = applier_.apply(batch(), std::exchange(steps_, {}), std::nullopt); !applied) return pass(applied, "mid-tier");
   events_.on_changes(step_rows_);
   step_rows_ = 0;
   step_bytes_ = 0;
@@ -249,10 +245,9 @@ Status Capture::commit_batch() {
     if (complete_ > passed_) tell_passed(complete_);
     return {};
   }
-  if (auto begun = begin_mid_tier(); !begun) return begun;
-  if (auto applied = applier_.apply(std::exchange(steps_, {}), complete_); !applied) return pass(applied, "mid-tier");
-  auto committed = mid_tier_transaction_->commit();
-  mid_tier_transaction_.reset();
+  if (auto applied = applier_.apply(batch(), std::exchange(steps_, {}), complete_); !applied) return pass(applied, "mid-tier");
+  auto committed = batch_->commit();
+  batch_.reset();
   if (!committed) return pass(committed, "mid-tier");
   stored_ = complete_;
   stored_at_ = clock_.now();

@@ -21,7 +21,7 @@ class Capture {
  public:
   Capture(const FeedSettings& settings, Prepared& prepared, CaptureEvents events, const Clock& clock, Log& log)
       : settings_(settings), prepared_(prepared), events_(std::move(events)), clock_(clock), log_(log),
-        applier_(prepared.tables, prepared.mid_tier, prepared.position.head, settings.term, settings.listed_changes_per_event),
+        applier_(prepared.tables, prepared.position.head, settings.term, settings.listed_changes_per_event),
         reader_(prepared.stream), stored_(prepared.position.lsn), passed_(stored_), stored_at_(clock.now()), told_at_(stored_at_) {}
 
   /// Until the stream is interrupted (kCancelled) or something fails.
@@ -48,7 +48,7 @@ class Capture {
   Status flush_chunk();
   Status commit_batch();
   Status keep_position();
-  Status begin_mid_tier();
+  BatchWriter& batch();
   void tell_passed(Lsn passed);
 
   const FeedSettings& settings_;
@@ -60,7 +60,7 @@ class Capture {
   StreamReader reader_;
 
   std::unordered_map<std::uint32_t, std::optional<std::size_t>> relations_;
-  std::optional<postgres::Connection::Transaction> mid_tier_transaction_;
+  std::optional<BatchWriter> batch_;
   std::vector<Step> steps_;
   std::size_t step_rows_ = 0;     // rows in steps_
   std::size_t step_bytes_ = 0;

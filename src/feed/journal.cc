@@ -16,7 +16,7 @@ constexpr std::uint64_t kPruneStep = 20'000;
 
 std::string text_of(Csn csn) { return std::to_string(csn.value); }
 
-Status write_small(Connection& mid_tier, const JournalPart& part, Lsn lsn, Csn csn) {
+void write_small(BatchWriter& mid_tier, const JournalPart& part, Lsn lsn, Csn csn) {
   std::array<TextArray, 6> change;
   for (const JournalChange& row : part.changes) {
     change[0].add(text_of(row.csn));
@@ -41,7 +41,7 @@ Status write_small(Connection& mid_tier, const JournalPart& part, Lsn lsn, Csn c
   for (TextArray& column : transaction) values.emplace_back(column.take());
   values.emplace_back(to_string(lsn));
   values.emplace_back(text_of(csn));
-  auto done = mid_tier.query(
+  mid_tier.add(
       "WITH changes AS (INSERT INTO feed.change (csn, op, table_id, key, was_key, records)"
       "  SELECT c.csn, c.op, c.table_id, c.key, c.was_key, c.records::text[]"
       "    FROM unnest($1::bigint[], $2::\"char\"[], $3::integer[], $4::text[], $5::text[], $6::text[])"
@@ -50,9 +50,7 @@ Status write_small(Connection& mid_tier, const JournalPart& part, Lsn lsn, Csn c
       "  SELECT * FROM unnest($7::bigint[], $8::bigint[], $9::bigint[], $10::pg_lsn[], $11::timestamptz[], $12::bigint[],"
       "                       $13::text[]))"
       " UPDATE feed.position SET lsn = $14::pg_lsn, csn = $15::bigint",
-      values);
-  if (!done) return pass(done, "journal");
-  return {};
+      std::move(values));
 }
 
 /// COPY of rows that `append` writes as one line each.
@@ -138,16 +136,21 @@ Status move_position(Connection& mid_tier, Lsn lsn, Csn csn) {
   return {};
 }
 
-Status write_journal(Connection& mid_tier, const JournalPart& part, std::optional<std::pair<Lsn, Csn>> position) {
-  if (position && part.changes.size() <= kSmallPart) return write_small(mid_tier, part, position->first, position->second);
-  auto changes = copy_rows(mid_tier, "COPY feed.change (csn, op, table_id, key, was_key, records) FROM STDIN", part.changes,
+Status write_journal(BatchWriter& mid_tier, const JournalPart& part, std::optional<std::pair<Lsn, Csn>> position) {
+  if (position && part.changes.size() <= kSmallPart) {
+    write_small(mid_tier, part, position->first, position->second);
+    return {};
+  }
+  auto connection = mid_tier.writing();
+  if (!connection) return pass(connection, "journal");
+  auto changes = copy_rows(**connection, "COPY feed.change (csn, op, table_id, key, was_key, records) FROM STDIN", part.changes,
                            append_change);
   if (!changes) return changes;
   auto transactions = copy_rows(
-      mid_tier, "COPY feed.transaction (last_csn, first_csn, xid, commit_lsn, commit_time, by_session, event) FROM STDIN",
+      **connection, "COPY feed.transaction (last_csn, first_csn, xid, commit_lsn, commit_time, by_session, event) FROM STDIN",
       part.transactions, append_transaction);
   if (!transactions) return transactions;
-  if (position) return move_position(mid_tier, position->first, position->second);
+  if (position) return move_position(**connection, position->first, position->second);
   return {};
 }
 

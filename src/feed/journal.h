@@ -1,6 +1,7 @@
 #pragma once
 /// The journal and the position in the mid-tier database (docs/formats/journal.md).
 /// Functions block on the connection they are given; writing happens inside the caller's transaction.
+#include "feed/batch_writer.h"
 #include "feed/feed.h"
 
 namespace verbund::feed {
@@ -38,8 +39,8 @@ struct JournalPart {
   std::vector<JournalChange> changes;
   std::vector<JournalTransaction> transactions;
 };
-/// Appends; with `position` also moves it (lsn, csn). Small parts take one statement, large ones COPY.
-Status write_journal(postgres::Connection& mid_tier, const JournalPart& part, std::optional<std::pair<Lsn, Csn>> position);
+/// Appends; with `position` also moves it (lsn, csn). Small parts take one queued statement, large ones COPY.
+Status write_journal(BatchWriter& mid_tier, const JournalPart& part, std::optional<std::pair<Lsn, Csn>> position);
 
 /// Events after `from` up to `head`, see Feed::replay.
 Result<std::vector<TransactionEvent>> read_journal(postgres::Connection& mid_tier, const Cursor& from, const Cursor& head,

@@ -5,8 +5,12 @@ namespace {
 
 using postgres::Connection;
 
-/// Up to so many rows, a prepared statement per row is faster than a COPY.
-constexpr std::size_t kSingleRows = 8;
+/// Up to so many rows, a prepared statement per row is faster than arrays.
+constexpr std::size_t kSingleRows = 4;
+/// Up to so many rows of a table go with the commit's round trip.
+constexpr std::size_t kQueuedRows = 64;
+/// Rows that one UPDATE takes: bounds what both sides hold of its parameters.
+constexpr std::size_t kUpdatePiece = 2'000;
 /// COPY data is handed to libpq in pieces of this size.
 constexpr std::size_t kCopyPiece = 1 << 20;
 constexpr std::size_t kShownNameBytes = 40;
@@ -79,28 +83,87 @@ void append_copied_row(std::string& out, const CapturedTable& table, std::string
   out += line;
 }
 
-Status upsert_single(Connection& mid_tier, const CapturedTable& table, const std::string& key, const World::Entry& entry) {
-  std::string places = "$1, $2";
-  std::string updates = "verbund_csn = excluded.verbund_csn";
-  std::vector<postgres::Parameter> values{key, std::to_string(entry.csn.value)};
-  for (std::size_t i = 0; i < table.columns.size(); ++i) {
-    const std::string name = Connection::quote_identifier(table.columns[i].name);
-    places += fmt::format(", ${}", i + 3);
-    updates += fmt::format(", {0} = excluded.{0}", name);
-    values.push_back(entry.row[i]);
+/// `"a" = source."a", …` of the version and the source's columns.
+std::string assignments(const CapturedTable& table, std::string_view source) {
+  std::string list = fmt::format("verbund_csn = {}.verbund_csn", source);
+  for (const Column& column : table.columns) {
+    const std::string name = Connection::quote_identifier(column.name);
+    list += fmt::format(", {0} = {1}.{0}", name, source);
   }
-  auto done = mid_tier.query(fmt::format("INSERT INTO {} ({}) VALUES ({}) ON CONFLICT (verbund_key) DO UPDATE SET {}",
-                                         quoted("feed", table.shadow), shadow_columns(table), places, updates),
-                             values);
-  if (!done) return pass(done);
-  return {};
+  return list;
 }
 
-Status copy_rows(Connection& mid_tier, const CapturedTable& table, const World::Entries& entries) {
+std::string upsert(const CapturedTable& table, std::string_view rows) {
+  return fmt::format("INSERT INTO {} ({}) {} ON CONFLICT (verbund_key) DO UPDATE SET {}", quoted("feed", table.shadow),
+                     shadow_columns(table), rows, assignments(table, "excluded"));
+}
+
+void upsert_single(BatchWriter& mid_tier, const CapturedTable& table, const std::string& key, const World::Entry& entry) {
+  std::string places = "VALUES ($1, $2";
+  std::vector<postgres::Parameter> values{key, std::to_string(entry.csn.value)};
+  for (std::size_t i = 0; i < table.columns.size(); ++i) {
+    places += fmt::format(", ${}", i + 3);
+    values.push_back(entry.row[i]);
+  }
+  mid_tier.add(upsert(table, places + ")"), std::move(values));
+}
+
+/// Rows as one array per column of the shadow.
+class RowArrays {
+ public:
+  explicit RowArrays(const CapturedTable& table) : arrays_(table.columns.size() + 2) {}
+  void add(const std::string& key, const World::Entry& entry) {
+    arrays_[0].add(key);
+    arrays_[1].add(std::to_string(entry.csn.value));
+    for (std::size_t i = 2; i < arrays_.size(); ++i) arrays_[i].add(entry.row[i - 2]);
+  }
+  [[nodiscard]] std::size_t size() const { return arrays_[0].size(); }
+  std::vector<postgres::Parameter> take() {
+    std::vector<postgres::Parameter> values;
+    for (TextArray& array : arrays_) values.emplace_back(array.take());
+    return values;
+  }
+  /// The parameters as a row source.
+  [[nodiscard]] std::string unnest() const {
+    std::string list = "unnest($1::text[], $2::bigint[]";
+    for (std::size_t i = 2; i < arrays_.size(); ++i) list += fmt::format(", ${}::text[]", i + 1);
+    return list + ")";
+  }
+
+ private:
+  std::vector<TextArray> arrays_;
+};
+
+void upsert_few(BatchWriter& mid_tier, const CapturedTable& table, const World::Entries& entries, std::size_t live) {
+  RowArrays rows(table);
+  for (const auto& [key, entry] : entries) {
+    if (!entry.live) continue;
+    if (live <= kSingleRows) {
+      upsert_single(mid_tier, table, key, entry);
+    } else {
+      rows.add(key, entry);
+    }
+  }
+  if (rows.size() > 0) mid_tier.add(upsert(table, "SELECT * FROM " + rows.unnest()), rows.take());
+}
+
+/// In place: a row whose looked up columns stay as they are needs no new entry in an index while its page has room.
+Status update_rows(Connection& mid_tier, const CapturedTable& table, RowArrays& rows) {
+  const std::size_t count = rows.size();
+  if (count == 0) return {};
+  auto done = mid_tier.query(fmt::format("UPDATE {} AS shadow SET {} FROM {} AS new ({}) WHERE shadow.verbund_key = new.verbund_key",
+                                         quoted("feed", table.shadow), assignments(table, "new"), rows.unnest(), shadow_columns(table)),
+                             rows.take());
+  if (!done) return pass(done);
+  if (done->affected() == count) return {};
+  return fail(ErrorCode::kSnapshotNeeded, fmt::format("the shadow of {} lacks a row that was updated", table.shown));
+}
+
+Status copy_new_rows(Connection& mid_tier, const CapturedTable& table, const World::Entries& entries) {
   if (auto begun = mid_tier.copy_in_begin(copy_statement(table)); !begun) return begun;
   std::string data;
   for (const auto& [key, entry] : entries) {
-    if (!entry.live) continue;
+    if (!entry.live || entry.in_shadow) continue;
     Connection::append_copy_text(data, key);
     fmt::format_to(std::back_inserter(data), "\t{}", entry.csn.value);
     for (const auto& value : entry.row) {
@@ -117,12 +180,27 @@ Status copy_rows(Connection& mid_tier, const CapturedTable& table, const World::
   return {};
 }
 
-Status delete_rows(Connection& mid_tier, const CapturedTable& table, TextArray keys) {
-  if (keys.size() == 0) return {};
-  auto gone = mid_tier.query(
-      fmt::format("DELETE FROM {} WHERE verbund_key = ANY($1::text[])", quoted("feed", table.shadow)), {keys.take()});
-  if (!gone) return pass(gone);
-  return {};
+void delete_rows(BatchWriter& mid_tier, const CapturedTable& table, const World::Entries& entries) {
+  TextArray gone;
+  for (const auto& [key, entry] : entries) {
+    if (entry.in_shadow && !entry.live) gone.add(key);
+  }
+  if (gone.size() == 0) return;
+  mid_tier.add(fmt::format("DELETE FROM {} WHERE verbund_key = ANY($1::text[])", quoted("feed", table.shadow)), {gone.take()});
+}
+
+Status write_many(Connection& mid_tier, const CapturedTable& table, const World::Entries& entries) {
+  RowArrays changed(table);
+  bool any_new = false;
+  for (const auto& [key, entry] : entries) {
+    if (!entry.live) continue;
+    any_new = any_new || !entry.in_shadow;
+    if (entry.in_shadow) changed.add(key, entry);
+    if (changed.size() < kUpdatePiece) continue;
+    if (auto done = update_rows(mid_tier, table, changed); !done) return done;
+  }
+  if (auto done = update_rows(mid_tier, table, changed); !done) return done;
+  return any_new ? copy_new_rows(mid_tier, table, entries) : Status{};
 }
 
 }  // namespace
@@ -157,7 +235,7 @@ Status create_shadow(Connection& mid_tier, CapturedTable& table, Lsn since) {
   for (const Column& column : table.columns) {
     columns += fmt::format(R"(, {} text COLLATE "C")", Connection::quote_identifier(column.name));
   }
-  if (auto created = mid_tier.execute(fmt::format("CREATE TABLE {} ({})", quoted("feed", table.shadow), columns)); !created) {
+  if (auto created = mid_tier.execute(fmt::format("CREATE TABLE {} ({}) WITH (fillfactor = 90)", quoted("feed", table.shadow), columns)); !created) {
     return pass(created, "shadow of " + table.shown);
   }
   return mid_tier.execute(fmt::format("COMMENT ON TABLE {} IS {}", quoted("feed", table.shadow),
@@ -213,31 +291,26 @@ Result<std::uint64_t> fill_shadow(Connection& source, Connection& mid_tier, cons
   return mid_tier.copy_in_finish();
 }
 
-Status write_shadow(Connection& mid_tier, const CapturedTable& table, const World::Entries& entries) {
+Status write_shadow(BatchWriter& mid_tier, const CapturedTable& table, const World::Entries& entries) {
   const auto live = static_cast<std::size_t>(std::ranges::count_if(entries, [](const auto& item) { return item.second.live; }));
-  const bool single = live <= kSingleRows;
-  TextArray gone;
-  for (const auto& [key, entry] : entries) {
-    // Rows that go in by COPY must not be there; single ones are updated in place.
-    if (entry.in_shadow && !(single && entry.live)) gone.add(key);
-  }
-  if (auto done = delete_rows(mid_tier, table, std::move(gone)); !done) return pass(done, "shadow of " + table.shown);
-  if (!single) {
-    if (auto done = copy_rows(mid_tier, table, entries); !done) return pass(done, "shadow of " + table.shown);
+  delete_rows(mid_tier, table, entries);
+  if (live <= kQueuedRows) {
+    upsert_few(mid_tier, table, entries, live);
     return {};
   }
-  for (const auto& [key, entry] : entries) {
-    if (!entry.live) continue;
-    if (auto done = upsert_single(mid_tier, table, key, entry); !done) return pass(done, "shadow of " + table.shown);
-  }
+  auto connection = mid_tier.writing();
+  if (!connection) return pass(connection, "shadow of " + table.shown);
+  if (auto done = write_many(**connection, table, entries); !done) return pass(done, "shadow of " + table.shown);
   return {};
 }
 
-Result<std::uint64_t> truncate_shadow(Connection& mid_tier, const CapturedTable& table) {
+Result<std::uint64_t> truncate_shadow(BatchWriter& mid_tier, const CapturedTable& table) {
+  auto connection = mid_tier.writing();
+  if (!connection) return pass(connection, "shadow of " + table.shown);
   const std::string name = quoted("feed", table.shadow);
-  auto count = mid_tier.query(fmt::format("SELECT count(*) FROM {}", name));
+  auto count = (*connection)->query(fmt::format("SELECT count(*) FROM {}", name));
   if (!count) return pass(count, "shadow of " + table.shown);
-  if (auto done = mid_tier.execute("TRUNCATE " + name); !done) return pass(done, "shadow of " + table.shown);
+  if (auto done = (*connection)->execute("TRUNCATE " + name); !done) return pass(done, "shadow of " + table.shown);
   return parse_u64(count->text(0, 0));
 }
 

@@ -26,8 +26,8 @@ Result<std::uint64_t> fill_shadow(postgres::Connection& source, postgres::Connec
                                   Csn version);
 
 /// Writes what a chunk leaves of its rows.
-Status write_shadow(postgres::Connection& mid_tier, const CapturedTable& table, const World::Entries& entries);
+Status write_shadow(BatchWriter& mid_tier, const CapturedTable& table, const World::Entries& entries);
 /// Empties it; how many rows there were.
-Result<std::uint64_t> truncate_shadow(postgres::Connection& mid_tier, const CapturedTable& table);
+Result<std::uint64_t> truncate_shadow(BatchWriter& mid_tier, const CapturedTable& table);
 
 }  // namespace verbund::feed

@@ -48,13 +48,13 @@ std::optional<std::string> joined_values(const Row& row, std::span<const std::si
   return join_key(parts);
 }
 
-Status World::prefetch(postgres::Connection& mid_tier, std::span<const Step> steps) {
+Status World::prefetch(BatchWriter& mid_tier, std::span<const Step> steps) {
   if (auto old = fetch_old(mid_tier, steps); !old) return pass(old, "old rows from the shadow");
   if (auto parents = fetch_parents(mid_tier, steps); !parents) return pass(parents, "parents from the shadow");
   return {};
 }
 
-Status World::fetch_old(postgres::Connection& mid_tier, std::span<const Step> steps) {
+Status World::fetch_old(BatchWriter& mid_tier, std::span<const Step> steps) {
   Wanted images(tables_.all.size());
   Wanted whole(tables_.all.size());
   for (const Step& step : steps) {
@@ -74,7 +74,7 @@ Status World::fetch_old(postgres::Connection& mid_tier, std::span<const Step> st
   return {};
 }
 
-Status World::fetch_keys(postgres::Connection& mid_tier, std::size_t index, const std::unordered_set<std::string>& keys,
+Status World::fetch_keys(BatchWriter& mid_tier, std::size_t index, const std::unordered_set<std::string>& keys,
                          bool whole) {
   if (keys.empty()) return {};
   const CapturedTable& table = tables_.all[index];
@@ -84,7 +84,9 @@ Status World::fetch_keys(postgres::Connection& mid_tier, std::size_t index, cons
     wanted.add(key);
     fetched_[index].insert_or_assign(key, Row{});
   }
-  auto rows = mid_tier.query(fmt::format("SELECT verbund_key{} FROM {} WHERE verbund_key = ANY($1::text[])",
+  auto connection = mid_tier.reading();
+  if (!connection) return pass(connection);
+  auto rows = (*connection)->query(fmt::format("SELECT verbund_key{} FROM {} WHERE verbund_key = ANY($1::text[])",
                                          column_list(table, columns), quoted("feed", table.shadow)),
                              {wanted.take()});
   if (!rows) return pass(rows);
@@ -94,7 +96,7 @@ Status World::fetch_keys(postgres::Connection& mid_tier, std::size_t index, cons
   return {};
 }
 
-Status World::fetch_lookup(postgres::Connection& mid_tier, std::size_t index, const std::unordered_set<std::string>& values) {
+Status World::fetch_lookup(BatchWriter& mid_tier, std::size_t index, const std::unordered_set<std::string>& values) {
   if (values.empty()) return {};
   const Lookup& lookup = tables_.lookups[index];
   if (lookup.by_key) return fetch_keys(mid_tier, lookup.table, values, false);
@@ -104,8 +106,10 @@ Status World::fetch_lookup(postgres::Connection& mid_tier, std::size_t index, co
     wanted.add(value);
     fetched_by_[index].insert_or_assign(value, Row{});
   }
+  auto connection = mid_tier.reading();
+  if (!connection) return pass(connection);
   // The expression is that of the index that Shadow makes for this lookup.
-  auto rows = mid_tier.query(fmt::format("SELECT verbund_key{} FROM {} WHERE {} = ANY($1::text[])",
+  auto rows = (*connection)->query(fmt::format("SELECT verbund_key{} FROM {} WHERE {} = ANY($1::text[])",
                                          column_list(table, table.path_columns), quoted("feed", table.shadow),
                                          lookup_expression(table, lookup.columns)),
                              {wanted.take()});
@@ -117,7 +121,7 @@ Status World::fetch_lookup(postgres::Connection& mid_tier, std::size_t index, co
   return {};
 }
 
-Status World::fetch_parents(postgres::Connection& mid_tier, std::span<const Step> steps) {
+Status World::fetch_parents(BatchWriter& mid_tier, std::span<const Step> steps) {
   ChunkRows chunk(tables_.lookups.size());
   std::vector<std::pair<const Mapping*, const Row*>> starts;
   for (const Step& step : steps) {

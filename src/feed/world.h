@@ -4,6 +4,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "feed/batch_writer.h"
 #include "feed/steps.h"
 
 namespace verbund::feed {
@@ -42,7 +43,7 @@ class World {
         fetched_by_(tables.lookups.size()), index_(tables.lookups.size()) {}
 
   /// Reads from the shadow what `steps` need: old images, unchanged values, parents on the ways to records.
-  Status prefetch(postgres::Connection& mid_tier, std::span<const Step> steps);
+  Status prefetch(BatchWriter& mid_tier, std::span<const Step> steps);
 
   /// The row before a change: of this chunk, else of the shadow; nullptr when it was not needed or is not there.
   [[nodiscard]] const Row* before(std::size_t table, const std::string& key) const;
@@ -60,10 +61,10 @@ class World {
   using Wanted = std::vector<std::unordered_set<std::string>>;  // per table or lookup
   using ChunkRows = std::vector<std::unordered_multimap<std::string, const Row*>>;
 
-  Status fetch_keys(postgres::Connection& mid_tier, std::size_t table, const std::unordered_set<std::string>& keys, bool whole);
-  Status fetch_lookup(postgres::Connection& mid_tier, std::size_t lookup, const std::unordered_set<std::string>& values);
-  Status fetch_old(postgres::Connection& mid_tier, std::span<const Step> steps);
-  Status fetch_parents(postgres::Connection& mid_tier, std::span<const Step> steps);
+  Status fetch_keys(BatchWriter& mid_tier, std::size_t table, const std::unordered_set<std::string>& keys, bool whole);
+  Status fetch_lookup(BatchWriter& mid_tier, std::size_t lookup, const std::unordered_set<std::string>& values);
+  Status fetch_old(BatchWriter& mid_tier, std::span<const Step> steps);
+  Status fetch_parents(BatchWriter& mid_tier, std::span<const Step> steps);
   void explore(const Mapping& mapping, std::size_t hop, const Row& row, const ChunkRows& chunk, Wanted& wanted) const;
   [[nodiscard]] const Row* fetched(std::size_t lookup, const std::string& joined) const;
   [[nodiscard]] const Row* find(std::size_t lookup, const std::string& joined) const;
