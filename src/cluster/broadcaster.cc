@@ -45,8 +45,13 @@ void Broadcaster::publish_snapshot(protocol::Snapshot snapshot) {
     if (subscriber->state == Subscriber::State::kJournal) subscriber->state = Subscriber::State::kLog;
     if (subscriber->goes_on == Subscriber::State::kJournal) subscriber->goes_on = Subscriber::State::kLog;
   }
+  // Changes are of no use any more to whoever has not read them.
+  const auto is_change = [&](const Audience::Item& item) {
+    return item.seq >= tail_ && log_[item.seq - tail_].topic == Topic::kChanges;
+  };
+  for (auto& [name, audience] : audiences_) std::erase_if(audience->items, is_change);
   for (auto& entry : log_) {
-    if (entry.topic == Topic::kChanges) entry.changes.reset();  // of no use to whoever has not read it
+    if (entry.topic == Topic::kChanges) entry.changes.reset();
     entry.csn_after = head_.csn;
   }
   floor_ = head_.csn;
