@@ -29,5 +29,56 @@ TEST(ReadAhead, TellsABacklogBeyondItsBoundOnceThoughStopped) {
   EXPECT_EQ(scene.differences(), "");
 }
 
+/// `count` rows of each of the sets: left, updated, deleted, deleted and made again, new, given another key.
+void mix(Scene& scene, int count) {
+  scene.sql(fmt::format("INSERT INTO patient SELECT i, 'p' || i, NULL FROM generate_series(1, 5 * {}) i", count));
+  scene.sql(fmt::format("BEGIN; UPDATE patient SET name = 'a\"\\,{{}}' || id, letter = NULLIF(id % 2, 0) WHERE id BETWEEN {0} + 1 AND 2 * {0};"
+                        "DELETE FROM patient WHERE id BETWEEN 2 * {0} + 1 AND 3 * {0};"
+                        "DELETE FROM patient WHERE id BETWEEN 3 * {0} + 1 AND 4 * {0};"
+                        "INSERT INTO patient SELECT i, 'again', '' FROM generate_series(3 * {0} + 1, 4 * {0}) i;"
+                        "INSERT INTO patient SELECT i, NULL, E'new\\n\\t' FROM generate_series(5 * {0} + 1, 6 * {0}) i;"
+                        "UPDATE patient SET id = id + 1000000 WHERE id BETWEEN 4 * {0} + 1 AND 5 * {0}; COMMIT", count));
+}
+
+TEST(Sets, OfEverySizeLeaveTheShadowLikeTheSource) {
+  // Below and above what goes row by row, with the commit, in pieces.
+  for (const int count : {1, 2, 10, 60, 500, 2'100}) {
+    Scene scene;
+    scene.start();
+    mix(scene, count);
+    scene.told(2);
+    scene.settle();
+    EXPECT_EQ(scene.differences(), "") << count;
+    EXPECT_THAT(scene.snapshots(), ::testing::IsEmpty());
+  }
+}
+
+TEST(Sets, OfWideRowsAreWritten) {
+  Scene scene;
+  std::string columns;
+  for (int i = 0; i < 300; ++i) columns += fmt::format(", c{} text DEFAULT '{}'", i, i);
+  scene.sql("CREATE TABLE wide (id integer PRIMARY KEY" + columns + ")");
+  scene.settings().tables.push_back({"public", "wide", "wide", {}});
+  scene.start();
+  scene.sql("INSERT INTO wide (id) SELECT generate_series(1, 30)");
+  scene.sql("INSERT INTO wide (id) SELECT generate_series(31, 130)");
+  scene.sql("UPDATE wide SET c7 = 'seven'");
+  scene.told(3);
+  EXPECT_EQ(scene.differences(), "");
+}
+
+TEST(Sets, UpdateOfARowThatTheShadowLacksBeginsANewHistory) {
+  Scene scene;
+  scene.sql("INSERT INTO card SELECT i, 'c' || i, NULL FROM generate_series(1, 100) i;"
+            "INSERT INTO patient SELECT i, 'p', NULL FROM generate_series(1, 100) i");
+  scene.start();
+  const std::string shadow = scene.mid_tier_value("SELECT shadow FROM feed.source_table WHERE table_name = 'patient'");
+  ASSERT_TRUE(scene.mid_tier().execute("DELETE FROM feed." + shadow + " WHERE id = '50'"));
+  scene.sql("UPDATE patient SET name = 'q'");
+  EXPECT_TRUE(scene.waited_for([&] { return scene.snapshots().size() == 1; }));
+  scene.settle();
+  EXPECT_EQ(scene.differences(), "");
+}
+
 }  // namespace
 }  // namespace verbund::feed

@@ -159,11 +159,13 @@ Status update_rows(Connection& mid_tier, const CapturedTable& table, RowArrays& 
   return fail(ErrorCode::kSnapshotNeeded, fmt::format("the shadow of {} lacks a row that was updated", table.shown));
 }
 
-Status copy_new_rows(Connection& mid_tier, const CapturedTable& table, const World::Entries& entries) {
+using Items = std::vector<const World::Entries::value_type*>;
+
+Status copy_rows(Connection& mid_tier, const CapturedTable& table, const Items& items) {
   if (auto begun = mid_tier.copy_in_begin(copy_statement(table)); !begun) return begun;
   std::string data;
-  for (const auto& [key, entry] : entries) {
-    if (!entry.live || entry.in_shadow) continue;
+  for (const auto* item : items) {
+    const auto& [key, entry] = *item;
     Connection::append_copy_text(data, key);
     fmt::format_to(std::back_inserter(data), "\t{}", entry.csn.value);
     for (const auto& value : entry.row) {
@@ -189,18 +191,24 @@ void delete_rows(BatchWriter& mid_tier, const CapturedTable& table, const World:
   mid_tier.add(fmt::format("DELETE FROM {} WHERE verbund_key = ANY($1::text[])", quoted("feed", table.shadow)), {gone.take()});
 }
 
+/// In the order of the source: what stands side by side there is touched together here.
 Status write_many(Connection& mid_tier, const CapturedTable& table, const World::Entries& entries) {
-  RowArrays changed(table);
-  bool any_new = false;
-  for (const auto& [key, entry] : entries) {
-    if (!entry.live) continue;
-    any_new = any_new || !entry.in_shadow;
-    if (entry.in_shadow) changed.add(key, entry);
-    if (changed.size() < kUpdatePiece) continue;
-    if (auto done = update_rows(mid_tier, table, changed); !done) return done;
+  Items changed;
+  Items made;
+  for (const auto& item : entries) {
+    if (item.second.live) (item.second.in_shadow ? changed : made).push_back(&item);
   }
-  if (auto done = update_rows(mid_tier, table, changed); !done) return done;
-  return any_new ? copy_new_rows(mid_tier, table, entries) : Status{};
+  const auto by_csn = [](const auto* item) { return item->second.csn; };
+  std::ranges::sort(changed, {}, by_csn);
+  std::ranges::sort(made, {}, by_csn);
+  RowArrays rows(table);
+  for (const auto* item : changed) {
+    rows.add(item->first, item->second);
+    if (rows.size() < kUpdatePiece) continue;
+    if (auto done = update_rows(mid_tier, table, rows); !done) return done;
+  }
+  if (auto done = update_rows(mid_tier, table, rows); !done) return done;
+  return made.empty() ? Status{} : copy_rows(mid_tier, table, made);
 }
 
 }  // namespace
