@@ -41,7 +41,8 @@ constexpr const char* kDemoRecords = R"toml(
 type = "patient"
 label = "Patient"
 table = "public.patient"
-label_sql = "concat_ws(', ', nullif(family_name, ''), nullif(given_name, ''))"
+label_sql = """concat_ws(', ', nullif(family_name, ''), nullif(given_name, '')) ||
+  coalesce(' * ' || to_char(birth_date, CASE birth_date_precision WHEN 'year' THEN 'YYYY' WHEN 'month' THEN 'MM.YYYY' ELSE 'DD.MM.YYYY' END), '')"""
 group_sql = "upper(left(coalesce(nullif(family_name, ''), '?'), 1))"
 search = ["family_name", "given_name", "birth_date"]
 children = [
