@@ -46,6 +46,16 @@ void print_granted(const Globals& globals, const Options& options, const Grant& 
   std::fflush(stdout);
 }
 
+/// Who holds it, in the user's language; other refusals as they are.
+int report_refused(const Globals& globals, const Failure& failure) {
+  const auto holder = failure.holder();
+  if (!holder || globals.json) return report(globals, failure);
+  return report(globals, Error{ErrorCode::kHeld,
+                               translated(globals.language, "{} is locked by {} ({}, {}) since {}", holder->key, holder->workstation,
+                                          holder->user, holder->address, local_time(holder->since)),
+                               std::string(translate(globals.language, "wait in line with --wait SECONDS"))});
+}
+
 int lock(const Globals& globals, const Options& options) {
   auto settings = client_settings(globals);
   if (!settings) return report(globals, settings.error());
@@ -70,7 +80,7 @@ int lock(const Globals& globals, const Options& options) {
   });
   if (auto connected = client->connect(); !connected) return report(globals, connected.error());
   auto grant = client->lock(options.keys, milliseconds{static_cast<std::int64_t>(options.wait_seconds * 1000)}, options.note);
-  if (!grant) return report(globals, grant.error());
+  if (!grant) return report_refused(globals, grant.error());
   print_granted(globals, options, *grant);
   int code = 0;
   if (!options.command.empty()) {
