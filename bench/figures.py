@@ -53,14 +53,15 @@ def lock_pairs(bench, topic, redis):
                 ours["grant_p99_us"] / 1000, theirs and theirs["grant_p99_us"] / 1000)
 
 
-def fan_out_run(bench, **options):
-    publications = 20 if not bench.quick else 10
-    return bench.generate("fanout", publications=publications, **options)
+def fan_out_run(bench, clients, **options):
+    # Enough that a single slow fsync is not the p99 of all; fewer where each takes a tenth of a second.
+    publications = 10 if bench.quick else 150 if clients < 5000 else 40
+    return bench.generate("fanout", clients=clients, publications=publications, **options)
 
 
 def fan_out_ours(bench, clients, publish, **more):
     node = bench.node
-    return fan_out_run(bench, wire="line", publish=publish, port=node.port, clients=clients, token_file=node.token_file,
+    return fan_out_run(bench, clients, wire="line", publish=publish, port=node.port, token_file=node.token_file,
                        server_pid=node.pid, **more)
 
 
@@ -73,6 +74,7 @@ def add_fan_out(topic, title, ours, theirs, peer, target):
 
 def fan_out(bench, topic):
     """One change to 1,000 and 10,000 clients, beside Redis PUB/SUB and NATS; memory; a lock's grant meanwhile."""
+    bench.node.checkpoint()
     for clients in (1000, 10000):
         commit = dict(database=bench.node.database().conninfo, statement=STATEMENT)
         bench.node.restart()  # memory per client is told only by a process that has not held others before
@@ -85,7 +87,7 @@ def fan_out(bench, topic):
             if not peer_present(peer, topic):
                 continue
             with peer(bench.scratch) as server:
-                theirs = fan_out_run(bench, wire=peer.wire, publish="publish", port=server.port, clients=clients,
+                theirs = fan_out_run(bench, clients, wire=peer.wire, publish="publish", port=server.port,
                                      payload_bytes=payload, server_pid=server.pid, probe=int(peer is servers.Redis))
             peers.append((peer.name, target, theirs))
         title = f"{clients:,} clients"
@@ -109,6 +111,8 @@ def commit(bench, topic):
     """From COMMIT to 100 clients; beside NOTIFY to 100 LISTEN connections of a plain PostgreSQL."""
     rounds = 100 if bench.quick else 400
     node = bench.node
+    node.checkpoint()
+    bench.plain.database.sql("CHECKPOINT")
     ours = bench.generate("fanout", wire="line", publish="commit", port=node.port, clients=100, publications=rounds, pause_ms=5,
                           token_file=node.token_file, database=node.database().conninfo, statement=STATEMENT)
     theirs = bench.generate("fanout", wire="notify", publish="commit", clients=100, publications=rounds, pause_ms=5,

@@ -171,6 +171,10 @@ class Node:
         with open(self.directory / "config" / "verbund.toml", "a", encoding="utf-8") as file:
             file.write(RECORDS)
 
+    def checkpoint(self):
+        """Or the checkpoint that one measurement earns slows the next one's fsyncs."""
+        self.database("verbund").sql("CHECKPOINT")
+
     def database(self, role="praxis"):
         return Database(str(self.directory / "postgres" / "run"), 5432, "praxis", role,
                         (self.directory / "secrets" / role).read_text().strip(), self.directory / f"pgpass.{role}")

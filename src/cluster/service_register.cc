@@ -197,8 +197,11 @@ void Service::Impl::welcome(Connection& connection, const protocol::RequestId& i
   text.jitter = settings.jitter;
   text.servers = around.servers;
   text.types = around.record_types;
-  if (session.stored.watch.presence) text.sessions = session_views(false, kMaxInWelcome);
-  if (session.stored.watch.locks) text.locks = lock_views({}, kMaxInWelcome);
+  if (session.stored.watch.presence) text.sessions = session_views(false, kMaxInWelcome + 1);
+  if (session.stored.watch.locks) text.locks = lock_views({}, kMaxInWelcome + 1);
+  text.more = text.sessions.size() > kMaxInWelcome || text.locks.size() > kMaxInWelcome;
+  text.sessions.resize(std::min(text.sessions.size(), kMaxInWelcome));
+  text.locks.resize(std::min(text.locks.size(), kMaxInWelcome));
   if (resumed) {
     text.held = std::move(resumed->held);
     text.lost = std::move(resumed->lost);

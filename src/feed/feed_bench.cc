@@ -212,27 +212,30 @@ class Bench {
 
   /// pgbench's tables captured (pgbench_history has no primary key) or not; interleaved, because hosts drift.
   void pgbench(int runs) {
-    stop();
-    ::setenv("PGPASSWORD", settings_.source.password.c_str(), 1);
-    run_pgbench("-i -q -s 10");
+    prepare_pgbench();
     for (int run = 0; run < runs; ++run) {
-      fmt::print("without capture: {}", run_pgbench("-n -c 16 -j 2 -T 15"));
-      for (const auto* table : {"pgbench_accounts", "pgbench_tellers", "pgbench_branches"}) {
-        settings_.tables.push_back({"public", table, table, {}});
-      }
-      start();
-      drain();
-      fmt::print("with capture:    {}", run_pgbench("-n -c 16 -j 2 -T 15"));
+      fmt::print("without capture: {}", run_pgbench("-n -c 16 -j 2 -T 20 2>&1 | grep -E '^tps|error'"));
+      capture_pgbench();
+      fmt::print("with capture:    {}", run_pgbench("-n -c 16 -j 2 -T 20 2>&1 | grep -E '^tps|error'"));
       const auto status = feed_->status();
       const auto behind = must(feed_->current_lsn()).value - status.passed.value;
       const auto begun = Steady::now();
       drain();
-      fmt::print("                 lag at the end {:.1f} MB, caught up after {:.2f} s\n", static_cast<double>(behind) / 1e6, seconds_since(begun));
+      fmt::print("                 lag at the end {:.1f} MB, caught up after {:.2f} s; load {:.1f}\n", static_cast<double>(behind) / 1e6,
+                 seconds_since(begun), load_average());
       std::fflush(stdout);
-      stop();
-      settings_.tables.resize(2);
-      start();  // leaves the publication without pgbench's tables
-      stop();
+      leave_pgbench();
+    }
+  }
+
+  /// Latency of pgbench's transactions, from when they were due, at 2,000 per second.
+  void fixed_rate(int runs) {
+    prepare_pgbench();
+    for (int run = 0; run < runs; ++run) {
+      paced("without capture");
+      capture_pgbench();
+      paced("with capture");
+      leave_pgbench();
     }
   }
 
@@ -241,10 +244,49 @@ class Bench {
     if (!feed_) start();
   }
 
+  void prepare_pgbench() {
+    stop();
+    ::setenv("PGPASSWORD", settings_.source.password.c_str(), 1);
+    run_pgbench("-i -q -s 10 2>&1");
+  }
+  void capture_pgbench() {
+    for (const auto* table : {"pgbench_accounts", "pgbench_tellers", "pgbench_branches"}) {
+      settings_.tables.push_back({"public", table, table, {}});
+    }
+    start();
+    drain();
+  }
+  void leave_pgbench() {
+    stop();
+    settings_.tables.resize(2);
+    start();  // leaves the publication without pgbench's tables
+    stop();
+  }
+
+  void paced(std::string_view name) {
+    const testing::ScratchDirectory logs;
+    run_pgbench(fmt::format("-n -c 16 -j 2 -R 2000 -T 15 --log --log-prefix={}/log 2>&1", logs.path().string()));
+    std::vector<double> late;
+    for (const auto& file : std::filesystem::directory_iterator(logs.path())) {
+      std::ifstream lines(file.path());
+      for (std::string line; std::getline(lines, line);) {
+        std::istringstream fields(line);
+        double ignored = 0;
+        double micros = 0;
+        if (fields >> ignored >> ignored >> micros) late.push_back(micros / 1000);
+      }
+    }
+    std::ranges::sort(late);
+    const auto at = [&](double part) { return late.empty() ? 0 : late[static_cast<std::size_t>(part * static_cast<double>(late.size() - 1))]; };
+    fmt::print("at 2,000/s {:<16} {} transactions, p50 {:.2f} ms, p99 {:.2f} ms; load {:.1f}\n", name, late.size(), at(.5), at(.99),
+               load_average());
+    std::fflush(stdout);
+  }
+
   std::string run_pgbench(const std::string& options) {
     const auto& to = settings_.source;
-    const std::string command = fmt::format("/usr/lib/postgresql/15/bin/pgbench -h {} -p {} -U {} {} {} 2>&1 | grep -E '^tps|error' ", to.host,
-                                            to.port, to.user, options, to.database);
+    const std::string command = fmt::format("/usr/lib/postgresql/15/bin/pgbench -h {} -p {} -U {} {} {}", to.host, to.port,
+                                            to.user, to.database, options);
     FILE* pipe = ::popen(command.c_str(), "r");
     if (pipe == nullptr) return "pgbench does not start\n";
     std::string text;
@@ -309,6 +351,7 @@ int main(int count, char** words) {
   if (wanted("large")) bench.large_transaction(rows);
   if (wanted("latency")) measure_latency(bench);
   if (wanted("backlog")) measure_backlog(bench);
-  if (wanted("pgbench")) bench.pgbench(2);
+  if (wanted("pgbench")) bench.pgbench(3);
+  if (wanted("rate")) bench.fixed_rate(2);
   return 0;
 }

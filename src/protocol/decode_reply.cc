@@ -33,6 +33,7 @@ Welcome read_welcome(const Fields& fields) {
   welcome.types = fields.texts("types", kAnyList, kAnyText);
   welcome.sessions = read_sessions(fields, "sessions");
   welcome.locks = read_locks(fields, "locks");
+  welcome.more = fields.flag("more", false);
   if (!welcome.resumed) {
     return welcome;
   }

@@ -42,6 +42,7 @@ void append_welcome(std::string& out, const Welcome& welcome) {
   json.texts("types", welcome.types);
   json.list("sessions", welcome.sessions, append_view<SessionView>);
   json.list("locks", welcome.locks, append_view<LockView>);
+  if (welcome.more) json.flag("more", true);
   if (welcome.resumed) {
     json.list("held", welcome.held, append_key_token);
     json.list("lost", welcome.lost, append_lost);

@@ -193,6 +193,7 @@ struct Welcome {
   std::vector<std::string> servers, types;
   std::vector<SessionView> sessions;
   std::vector<LockView> locks;
+  bool more = false;           ///< sessions or locks are not all here: `who` and `locks` list more
   std::vector<KeyToken> held;  ///< resumed only
   std::vector<LostLock> lost;  ///< resumed only
   friend bool operator==(const Welcome&, const Welcome&) = default;

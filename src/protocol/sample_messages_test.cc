@@ -24,6 +24,7 @@ Watch some_watch() { return {{"patient", "letter"}, false, true}; }
 
 Welcome welcome(bool resumed) {
   Welcome welcome;
+  welcome.more = resumed;
   welcome.session = {17};
   welcome.secret = kSecretHex;
   welcome.resumed = resumed;

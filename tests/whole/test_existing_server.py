@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 import unittest
 
-from office import Office, wait_for
+from office import Office
 
 BINARIES = max(pathlib.Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
 
