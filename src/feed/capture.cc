@@ -115,7 +115,10 @@ Status Capture::take(const pgoutput::Begin& begin) {
 Status Capture::take(const pgoutput::Commit& commit) {
   if (!in_transaction_) return fail(ErrorCode::kBadStream, "pgoutput: Commit outside a transaction");
   in_transaction_ = false;
-  if (!skipping_) steps_.emplace_back(Committed{});
+  if (!skipping_) {
+    steps_.emplace_back(Committed{});
+    if (anything_) events_.on_commit(commit.commit_time);
+  }
   skipping_ = false;
   complete_ = std::max(complete_, commit.end_lsn);
   if (!batch_began_) batch_began_ = clock_.now();
@@ -245,12 +248,14 @@ Status Capture::commit_batch() {
     if (complete_ > passed_) tell_passed(complete_);
     return {};
   }
+  const TimePoint begun = clock_.now();
   if (auto applied = applier_.apply(batch(), std::exchange(steps_, {}), complete_); !applied) return pass(applied, "mid-tier");
   auto committed = batch_->commit();
   batch_.reset();
   if (!committed) return pass(committed, "mid-tier");
   stored_ = complete_;
   stored_at_ = clock_.now();
+  events_.on_written(stored_at_ - begun);
   anything_ = false;
   events_.on_changes(std::exchange(step_rows_, 0));
   step_bytes_ = 0;

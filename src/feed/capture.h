@@ -15,6 +15,8 @@ struct CaptureEvents {
   std::function<void(Lsn passed, Lsn server_end)> on_passed;
   std::function<void()> on_message;                ///< something came from the server
   std::function<void(std::uint64_t changes)> on_changes;
+  std::function<void(WallTime commit_time)> on_commit;  ///< the commit of a transaction has been read
+  std::function<void(nanoseconds took)> on_written;     ///< a batch with changes was written and committed
 };
 
 class Capture {

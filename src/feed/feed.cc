@@ -30,6 +30,8 @@ struct Feed::Impl {
         rebuilds(counters.counter("verbund_feed_rebuilds_total", "New histories begun because the old one could not go on.")),
         lag(counters.gauge("verbund_feed_lag_bytes", "WAL of the source that capture has not passed yet.")),
         batch_age(counters.histogram("verbund_feed_commit_to_event_seconds", "From a transaction's commit to its event.")),
+        read_age(counters.histogram("verbund_feed_commit_to_read_seconds", "From a transaction's commit until capture has read it.")),
+        write_time(counters.histogram("verbund_feed_batch_write_seconds", "Writing a batch in the mid-tier, its commit included.")),
         source(settings.source, kConnections, clock), mid_tier(settings.mid_tier, kConnections, clock) {}
 
   Result<Prepared> prepare_once() {
@@ -144,7 +146,9 @@ struct Feed::Impl {
           changes.add(static_cast<double>(rows));
           const std::lock_guard guard(mutex);
           status.changes_total += rows;
-        }};
+        },
+        [this](WallTime committed) { read_age.observe(std::chrono::duration<double>(clock.wall() - committed).count()); },
+        [this](nanoseconds took) { write_time.observe(std::chrono::duration<double>(took).count()); }};
   }
 
   void set_state(FeedState state, const std::string& reason) {
@@ -190,6 +194,8 @@ struct Feed::Impl {
   Counter& rebuilds;
   Gauge& lag;
   Histogram& batch_age;
+  Histogram& read_age;
+  Histogram& write_time;
   postgres::Pool source;
   postgres::Pool mid_tier;
 

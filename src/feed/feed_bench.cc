@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <map>
 #include <mutex>
 #include <sstream>
 
@@ -36,16 +37,38 @@ class Quiet final : public Log {
     fmt::print(stderr, "\n");
   }
 };
-class Uncounted final : public Counters, private Counter, private Gauge, private Histogram {
+/// Keeps what the histograms observe.
+class Observed final : public Counters, private Counter, private Gauge {
  public:
+  struct Values final : Histogram {
+    void observe(double value) override {
+      const std::lock_guard guard(mutex);
+      seconds.push_back(value);
+    }
+    std::mutex mutex;
+    std::vector<double> seconds;
+  };
   Counter& counter(std::string_view, std::string_view) override { return *this; }
   Gauge& gauge(std::string_view, std::string_view) override { return *this; }
-  Histogram& histogram(std::string_view, std::string_view) override { return *this; }
+  Histogram& histogram(std::string_view name, std::string_view) override { return values_[std::string(name)]; }
+
+  void clear() {
+    for (auto& [name, values] : values_) {
+      const std::lock_guard guard(values.mutex);
+      values.seconds.clear();
+    }
+  }
+  double median_milliseconds(const std::string& name) {
+    Values& values = values_[name];
+    const std::lock_guard guard(values.mutex);
+    std::ranges::sort(values.seconds);
+    return values.seconds.empty() ? 0 : values.seconds[values.seconds.size() / 2] * 1000;
+  }
 
  private:
   void add(double) override {}
   void set(double) override {}
-  void observe(double) override {}
+  std::map<std::string, Values> values_;
 };
 
 template <typename T>
@@ -196,6 +219,7 @@ class Bench {
     {
       const std::lock_guard guard(mutex_);
       latencies_.clear();
+      counters_.clear();
     }
     for (int i = 0; i < 2'000; ++i) {
       must(source_->query(statement, {std::to_string(1 + i % 1000)}));
@@ -207,6 +231,9 @@ class Bench {
     const auto at = [&](double part) { return latencies_[static_cast<std::size_t>(part * static_cast<double>(latencies_.size() - 1))]; };
     fmt::print("{:<44} p50 {:.2f} ms, p95 {:.2f} ms, p99 {:.2f} ms ({} events; load {:.1f})\n", name, at(.5), at(.95), at(.99),
                latencies_.size(), load_average());
+    fmt::print("{:<44} commit to read p50 {:.2f} ms, batch written and committed p50 {:.2f} ms\n", "",
+               counters_.median_milliseconds("verbund_feed_commit_to_read_seconds"),
+               counters_.median_milliseconds("verbund_feed_batch_write_seconds"));
     std::fflush(stdout);
   }
 
@@ -300,7 +327,7 @@ class Bench {
   FeedSettings settings_;
   os::SystemClock clock_;
   Quiet log_;
-  Uncounted counters_;
+  Observed counters_;
   std::optional<postgres::Connection> source_;
   std::mutex mutex_;
   std::condition_variable passed_;
