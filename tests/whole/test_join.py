@@ -15,8 +15,7 @@ import unittest
 from office import BINARY, Office, PATIENCE, Program, ROOT, Traffic, wait_for
 
 JOIN = (ROOT / "docs" / "protocol" / "join.md").read_text(encoding="utf-8")
-BUILD = pathlib.Path(BINARY).resolve().parents[2] if BINARY.endswith("src/cli/verbund") else pathlib.Path(BINARY).resolve().parent
-BUILD = pathlib.Path(os.environ.get("VERBUND_BUILD", BUILD))
+BUILD = pathlib.Path(BINARY).resolve().parent
 
 
 def block(language, after):
@@ -71,7 +70,7 @@ class Documented(unittest.TestCase):
                         break
                     self.assertIn("event", answer)
                 self.assertTrue(answer["ok"], answer)
-            observer = self.office.workstation("Beobachter")
+            observer = self.office.workstation("Beobachter").keep_alive()
             self.assertIn("nc", [s["workstation"] for s in observer.ask("who")["sessions"]])
             netcat.send_signal(signal.SIGINT)
             observer.event("session.state", lambda e: e["state"] == "reconnecting")
@@ -179,7 +178,7 @@ class InstalledLibrary(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         if not (BUILD / "installed" / "libverbund_client.a").exists():
-            raise unittest.SkipTest(f"the build has not made installed/libverbund_client.a (ninja verbund_client_archive)")
+            raise unittest.SkipTest("the build has not made installed/libverbund_client.a (ninja verbund_client_archive)")
         cls.scratch = pathlib.Path(tempfile.mkdtemp(prefix="verbund-install-"))
         try:
             cls.install()
