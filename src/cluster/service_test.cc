@@ -67,5 +67,13 @@ TEST_F(Serving, GoodbyeForgetsTheSessionAndTellsTheOthers) {
   EXPECT_TRUE(bert.says("session.left"));
 }
 
+TEST_F(Serving, BroadcastsLeaveWithoutBeingAskedFor) {
+  join(anna, "anna");
+  join(bert, "bert");
+  EXPECT_FALSE(anna.says("session.joined"));
+  run_loop();
+  EXPECT_TRUE(anna.says("session.joined"));
+}
+
 }  // namespace
 }  // namespace verbund::cluster
