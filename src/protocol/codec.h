@@ -41,8 +41,6 @@ void append_json(std::string& out, const SessionView& view);
 void append_json(std::string& out, const LockView& view);
 /// A JSON string literal with quotes; `text` is UTF-8, bytes that are not become U+FFFD.
 void append_json_string(std::string& out, std::string_view text);
-/// RFC 3629; no overlong forms, surrogates or code points above U+10FFFF.
-bool valid_utf8(std::string_view text);
 
 std::string_view to_wire(Mode mode);
 

@@ -3,6 +3,8 @@
 
 #include "protocol/codec.h"
 
+#include "base/utf8.h"
+
 namespace {
 
 using namespace verbund::protocol;
@@ -35,7 +37,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   } else {
     return 0;
   }
-  require(valid_utf8(json) && json.find('\n') == std::string::npos);
+  require(is_utf8(json) && json.find('\n') == std::string::npos);
   const auto again = decode_from_server(json);
   require(again.has_value());
   const auto* reply = std::get_if<Reply>(&*message);

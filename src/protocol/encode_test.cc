@@ -3,6 +3,8 @@
 
 #include "protocol/sample_messages.h"
 
+#include "base/utf8.h"
+
 namespace verbund::protocol {
 namespace {
 
@@ -105,7 +107,7 @@ TEST(Encode, AppendsAndNeverBreaksTheLine) {
   }
   EXPECT_TRUE(out.starts_with("before{"));
   EXPECT_EQ(out.find_first_of("\n\r"), std::string::npos);
-  EXPECT_TRUE(valid_utf8(out));
+  EXPECT_TRUE(is_utf8(out));
 }
 
 TEST(Modes, HaveTheirNamesFromTheConfiguration) {
@@ -117,12 +119,12 @@ TEST(Modes, HaveTheirNamesFromTheConfiguration) {
 TEST(ValidUtf8, KnowsTheBordersOfRfc3629) {
   for (const auto* good : {"", "a", "\x7f", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xee\x80\x80",
                            "\xef\xbf\xbf", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf", "12345678Größe und mehr"}) {
-    EXPECT_TRUE(valid_utf8(good)) << good;
+    EXPECT_TRUE(is_utf8(good)) << good;
   }
   for (const auto* bad : {"\x80", "\xbf", "\xc0\x80", "\xc1\xbf", "\xc2", "\xc2 ", "\xe0\x9f\xbf", "\xed\xa0\x80",
                           "\xed\xbf\xbf", "\xe2\x82", "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80",
                           "\xf8\x88\x80\x80\x80", "\xfe", "12345678\xff", "1234567\xc3"}) {
-    EXPECT_FALSE(valid_utf8(bad));
+    EXPECT_FALSE(is_utf8(bad));
   }
 }
 
@@ -131,9 +133,9 @@ TEST(ValidUtf8, AgreesWithEveryCodePointOfTwoToFourBytes) {
   for (unsigned lead = 0xc0; lead < 0x100; ++lead) {
     for (unsigned second = 0; second < 0x100; ++second) {
       const std::string two{static_cast<char>(lead), static_cast<char>(second)};
-      valid += valid_utf8(two) ? 1 : 0;
-      valid += valid_utf8(two + "\x80") ? 1 : 0;
-      valid += valid_utf8(two + "\x80\x80") ? 1 : 0;
+      valid += is_utf8(two) ? 1 : 0;
+      valid += is_utf8(two + "\x80") ? 1 : 0;
+      valid += is_utf8(two + "\x80\x80") ? 1 : 0;
     }
   }
   // RFC 3629: leads C2..DF take 64 second bytes; E0 and ED 32, the other 14 of three bytes 64; F0 48, F4 16, F1..F3 64.

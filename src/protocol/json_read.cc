@@ -2,6 +2,7 @@
 
 #include <boost/json/parser.hpp>
 
+#include "base/utf8.h"
 #include "protocol/json_write.h"
 
 namespace verbund::protocol {

@@ -93,7 +93,4 @@ void append_view(std::string& out, const View& view) {
   append_json(out, view);
 }
 
-/// Bytes up to the first that is not UTF-8; text.size() when all is.
-std::size_t valid_utf8_prefix(std::string_view text);
-
 }  // namespace verbund::protocol

@@ -3,7 +3,7 @@
 #include <bit>
 #include <cstring>
 
-#include "platform/net/utf8.h"
+#include "base/utf8.h"
 
 namespace verbund::net {
 namespace {

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "platform/net/frame_reader.h"
-#include "platform/net/utf8.h"
+#include "base/utf8.h"
 
 namespace {
 
@@ -25,7 +25,7 @@ std::vector<std::string> read(std::string_view stream, std::size_t piece, verbun
       const auto step = reader.next(input, kMaxMessage);
       if (step.consumed > input.size()) std::abort();
       if (step.event == FrameReader::Event::kMessage &&
-          (step.payload.size() > kMaxMessage || !verbund::net::is_utf8(step.payload))) {
+          (step.payload.size() > kMaxMessage || !verbund::is_utf8(step.payload))) {
         std::abort();
       }
       if (step.event != FrameReader::Event::kNeedMore) {

@@ -5,7 +5,7 @@
 #include "platform/net/frame_reader.h"
 #include "platform/net/http_codec.h"
 #include "platform/net/line_reader.h"
-#include "platform/net/utf8.h"
+#include "base/utf8.h"
 
 namespace verbund::net {
 namespace {

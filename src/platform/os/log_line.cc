@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "platform/os/utf8.h"
+#include "base/utf8.h"
 
 namespace verbund::os {
 namespace {

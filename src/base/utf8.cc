@@ -1,8 +1,9 @@
+#include "base/utf8.h"
+
+#include <cstdint>
 #include <cstring>
 
-#include "protocol/codec.h"
-
-namespace verbund::protocol {
+namespace verbund {
 namespace {
 
 constexpr std::uint64_t kHighBits = 0x8080808080808080ULL;
@@ -37,6 +38,10 @@ std::size_t sequence_length(const unsigned char* at, std::size_t left) {
 
 }  // namespace
 
+std::size_t utf8_length(std::string_view text) {
+  return text.empty() ? 0 : sequence_length(reinterpret_cast<const unsigned char*>(text.data()), text.size());
+}
+
 std::size_t valid_utf8_prefix(std::string_view text) {
   const auto* data = reinterpret_cast<const unsigned char*>(text.data());
   std::size_t at = 0;
@@ -58,6 +63,31 @@ std::size_t valid_utf8_prefix(std::string_view text) {
   return at;
 }
 
-bool valid_utf8(std::string_view text) { return valid_utf8_prefix(text) == text.size(); }
+bool is_utf8(std::string_view text) { return valid_utf8_prefix(text) == text.size(); }
 
-}  // namespace verbund::protocol
+void append_utf8(std::string& to, char32_t character) {
+  const auto tail = [&](int shift) { to += static_cast<char>(0x80 | (character >> shift & 0x3f)); };
+  if (character < 0x80) {
+    to += static_cast<char>(character);
+  } else if (character < 0x800) {
+    to += static_cast<char>(0xc0 | character >> 6);
+    tail(0);
+  } else if (character < 0x10000) {
+    to += static_cast<char>(0xe0 | character >> 12);
+    tail(6);
+    tail(0);
+  } else {
+    to += static_cast<char>(0xf0 | character >> 18);
+    tail(12);
+    tail(6);
+    tail(0);
+  }
+}
+
+std::string from_latin1(std::string_view text) {
+  std::string result;
+  for (const char c : text) append_utf8(result, static_cast<unsigned char>(c));
+  return result;
+}
+
+}  // namespace verbund
