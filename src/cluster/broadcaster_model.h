@@ -2,6 +2,7 @@
 /// What broadcaster_simtest.cc holds the broadcaster against: an office whose every past state is known, and clients that
 /// do with what they are told no more than docs/protocol says. A client complains (gtest) about gaps, repetitions,
 /// wrong order and records that are not what they were at its cursor.
+#include <algorithm>
 #include <array>
 #include <deque>
 #include <map>
