@@ -77,6 +77,23 @@ TEST_F(CallsTest, ALockNobodyWaitsForAnyMoreIsCancelledAndGivenBack) {
   EXPECT_EQ(all_as<Unlock>().size(), 1U);
 }
 
+// Found by client_simtest, seed 20261158.
+TEST_F(CallsTest, AnUnlockWhoseCallerGaveUpEndsAnOlderGrantThatIsToldLate) {
+  join();
+  const auto lock = call(lock_of({kPatient}), seconds{30});
+  const auto lock_id = last().id;
+  const auto unlock = call(Unlock{{kPatient}, {}, {}, false, {}}, seconds{1});
+  const auto unlock_id = last().id;
+  pass(seconds{2});
+  EXPECT_EQ(refusal(unlock), ErrorCode::kTimedOut);
+  answer(lock_id, granted({{kPatient, {7}}}));
+  EXPECT_TRUE(finished(lock));
+  answer(unlock_id, Done{});
+  take();
+  ASSERT_EQ(gone.size(), 1U);
+  EXPECT_EQ(gone[0].keys, std::vector{kPatient});
+}
+
 TEST_F(CallsTest, DoesNotGiveBackWhatItHeldBefore) {
   join();
   call(lock_of({kPatient}));

@@ -117,7 +117,7 @@ class Engine {
   void finish(CallId id, protocol::ReplyBody body, Actions& out);
   void finish_unrepeatable(Actions& out);
   bool needs_confirmation(const Call& call, const protocol::Granted& granted) const;
-  void remember_outcome(const Call& call, const protocol::ReplyBody& body);
+  void remember_outcome(const Call& call, const protocol::ReplyBody& body, Actions& out);
   void give_up(CallId id, Actions& out);
   void abandon(const protocol::Lock& lock, Actions& out);
   void forget_locks(const protocol::Unlock& unlock);

@@ -147,7 +147,7 @@ bool Engine::needs_confirmation(const Call& call, const Granted& granted) const 
 void Engine::finish(CallId id, ReplyBody body, Actions& out) {
   const auto call = calls_.extract(id);
   if (!call) return;
-  remember_outcome(call.mapped(), body);
+  remember_outcome(call.mapped(), body, out);
   const bool goodbye = std::holds_alternative<Goodbye>(call.mapped().body);
   if (!call.mapped().internal) out.push_back(Finished{id, std::move(body)});
   if (!goodbye) return;
@@ -166,8 +166,7 @@ void Engine::finish_unrepeatable(Actions& out) {
   }
 }
 
-void Engine::remember_outcome(const Call& call, const ReplyBody& body) {
-  if (call.internal) return;
+void Engine::remember_outcome(const Call& call, const ReplyBody& body, Actions& out) {
   if (const auto* granted = std::get_if<Granted>(&body)) {
     for (const auto& [key, token] : granted->tokens) held_[key] = token;
     return;
@@ -177,7 +176,9 @@ void Engine::remember_outcome(const Call& call, const ReplyBody& body) {
   const auto* refused = std::get_if<Refused>(&body);
   // Refused because one of the keys was not held, the others are released nevertheless.
   if (!std::holds_alternative<Done>(body) && (refused == nullptr || refused->error.code != ErrorCode::kNotHeld)) return;
-  forget_locks(*unlock);
+  if (!call.internal) return forget_locks(*unlock);
+  // Its caller has gone; a grant that was under way before it may have been told since, and ended with it.
+  on_lock_lost({unlock->keys, LockLostReason::kExpired, {}, {}}, out);
 }
 
 void Engine::forget_locks(const Unlock& unlock) {
