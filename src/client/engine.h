@@ -9,6 +9,7 @@
 /// handed on once, in order. 5. What the node counts as held and no caller knows of (its call had timed out) is given back.
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
@@ -120,6 +121,7 @@ class Engine {
   void remember_outcome(const Call& call, const protocol::ReplyBody& body, Actions& out);
   void give_up(CallId id, Actions& out);
   void abandon(const protocol::Lock& lock, Actions& out);
+  void give_back_doubtful(Actions& out);
   void forget_locks(const protocol::Unlock& unlock);
   [[nodiscard]] bool wanted(const RecordKey& key) const;
   [[nodiscard]] bool being_released(const RecordKey& key) const;
@@ -152,6 +154,7 @@ class Engine {
   TimePoint next_beat_;
   std::map<CallId, Call> calls_;              ///< in the order they were made, which is that of sending them again
   std::map<RecordKey, FencingToken> held_;    ///< what callers know to hold
+  std::set<RecordKey> doubtful_;              ///< of locks given up: perhaps granted, perhaps another caller's
   std::uint64_t random_state_;
 };
 

@@ -93,10 +93,19 @@ void Engine::give_up(CallId id, Actions& out) {
 /// Nobody waits for this lock any more, but the node may have granted it or may still do so: it must not stay.
 void Engine::abandon(const Lock& lock, Actions& out) {
   call_internally(Cancel{lock.request}, out);
+  doubtful_.insert(lock.keys.begin(), lock.keys.end());
+  give_back_doubtful(out);
+}
+
+/// What another caller still waits for is looked at again when it has its answer.
+void Engine::give_back_doubtful(Actions& out) {
   Unlock unlock;
-  for (const auto& key : lock.keys) {
-    if (!held_.contains(key) && !wanted(key)) unlock.keys.push_back(key);
-  }
+  std::erase_if(doubtful_, [&](const RecordKey& key) {
+    if (held_.contains(key)) return true;
+    if (wanted(key) || unlock.keys.size() == kMaxKeysPerRequest) return false;
+    unlock.keys.push_back(key);
+    return true;
+  });
   if (unlock.keys.empty()) return;
   unlock.request = new_request();
   call_internally(std::move(unlock), out);
@@ -148,6 +157,7 @@ void Engine::finish(CallId id, ReplyBody body, Actions& out) {
   const auto call = calls_.extract(id);
   if (!call) return;
   remember_outcome(call.mapped(), body, out);
+  if (!doubtful_.empty()) give_back_doubtful(out);
   const bool goodbye = std::holds_alternative<Goodbye>(call.mapped().body);
   if (!call.mapped().internal) out.push_back(Finished{id, std::move(body)});
   if (!goodbye) return;
@@ -217,6 +227,7 @@ void Engine::on_lock_lost(const LockLost& lost, Actions& out) {
 }
 
 void Engine::lose_all_locks(Actions& out) {
+  doubtful_.clear();
   if (held_.empty()) return;
   LocksGone gone;
   for (const auto& [key, token] : held_) gone.keys.push_back(key);
