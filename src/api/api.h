@@ -35,6 +35,7 @@ struct Surroundings {
   std::function<std::string()> metrics_text;  ///< any thread
   std::function<bool()> healthy;              ///< on the loop
   std::function<Cursor()> head;               ///< on the loop
+  std::function<void(std::string)> user_removed;  ///< any thread: ends the user's sessions
   std::string ca_pem;
 };
 

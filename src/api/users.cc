@@ -93,7 +93,11 @@ void add_user_routes(std::vector<Route>& routes, const Surroundings& surrounding
   routes.push_back({"POST", "/api/users/*/tokens", kRight, [&](const Call& call) { return create_token(surroundings, call); }});
   routes.push_back({"DELETE", "/api/users/*", kRight, [&](const Call& call) {
                       return audited(surroundings, call, "user.remove", call.arguments[0], "",
-                                     [&] { return done(surroundings.accounts.remove(call.arguments[0])); });
+                                     [&] {
+                                       auto removed = surroundings.accounts.remove(call.arguments[0]);
+                                       if (removed) surroundings.user_removed(call.arguments[0]);
+                                       return done(removed);
+                                     });
                     }});
 }
 

@@ -45,6 +45,13 @@ bool LockTable::answer_repeated(const LockRequest& request, Holder& holder, Acti
     if (const auto* outcome = holder.memory->find(request.request)) {
       auto again = *outcome;
       again.ticket = request.ticket;
+      // A grant that is over (broken, released, expired since) must not be believed once more.
+      for (const auto& [key, token] : outcome->tokens) {
+        const auto* entry = find_entry(key);
+        if (entry != nullptr && entry->holder == request.session && entry->token == token) continue;
+        again = LockReplied{request.ticket, request.session, ErrorCode::kNotHeld, key, {}, {}, {}, {}};
+        break;
+      }
       out.emplace_back(std::move(again));
       return true;
     }

@@ -10,7 +10,6 @@ namespace verbund::cluster {
 namespace {
 constexpr milliseconds kTick{100};
 /// Fan-out gives the loop back after so long, so that a lock's grant never waits for a change on its way to thousands.
-constexpr milliseconds kSlice{1};
 constexpr std::size_t kPeersPerLook = 32;
 }  // namespace
 
@@ -89,10 +88,8 @@ void Service::Impl::schedule_fan_out() {
 }
 
 void Service::Impl::fan_out() {
-  const auto end = around.clock.now() + kSlice;
-  bool more = true;
-  while (more && around.clock.now() < end) more = broadcaster.pump(kPeersPerLook);
-  if (more) {
+  // A few peers a turn: what is handed over faster than the network layer writes would stand in front of the replies.
+  if (broadcaster.pump(kPeersPerLook)) {
     around.loop.post([this, guard = std::weak_ptr(alive)] {
       if (!guard.expired()) fan_out();
     });

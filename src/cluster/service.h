@@ -48,13 +48,9 @@ class SessionStore {
   virtual ~SessionStore() = default;
   /// Durable when `done` is called (on the loop). Calls are gathered into one transaction (group commit).
   virtual void save(StoredSession session, std::function<void(Status)> done) = 0;
-  virtual void remove(SessionId session) = 0;
   /// `done` is called (on the loop) when the removal is durable, or with the reason why it is not: it is asked for again
-  /// then. Removing what is not there is no error. A store that can't tell when says so at once.
-  virtual void remove(SessionId session, std::function<void(Status)> done) {
-    remove(session);
-    done({});
-  }
+  /// then. Removing what is not there is no error.
+  virtual void remove(SessionId session, std::function<void(Status)> done) = 0;
 };
 
 /// The feed as sessions see it.

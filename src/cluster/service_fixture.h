@@ -76,7 +76,6 @@ struct Office final : Authenticator, SessionStore, ChangeLog, AuditTrail {
     if (holds_back) return waiting.push_back([done] { done({}); });
     done({});
   }
-  void remove(SessionId session) override { stored.erase(session); }
   void remove(SessionId session, std::function<void(Status)> done) override {
     if (database_is_down) return done(fail(ErrorCode::kUnavailable, "store sessions: no database"));
     stored.erase(session);

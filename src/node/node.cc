@@ -215,7 +215,9 @@ Status Node::Impl::listen() {
       .clock = clock, .log = *log, .status_json = [this] { return status_json(); },
       .metrics_text = [this] { return counters.text(); },
       .healthy = [this] { return agent->state() == mirror::ServerState::kRunning && !stopping; },
-      .head = [this] { return changes->head(); }, .ca_pem = certificates->ca_pem});
+      .head = [this] { return changes->head(); },
+      .user_removed = [this](std::string user) { loop.post([this, user = std::move(user)] { service->remove_sessions_of(user); }); },
+      .ca_pem = certificates->ca_pem});
   server = std::make_unique<net::Server>(loop, net::Limits{}, *service, *api, *log, counters);
   if (auto used = server->use_tls({certificates->chain_pem, certificates->key_pem}); !used) return used;
   server->allow_remote_plaintext(installation->settings().remote_plaintext);

@@ -23,6 +23,7 @@ Welcome read_welcome(const Fields& fields) {
   welcome.mode = fields.word<Mode>("mode", Mode::kShared);
   welcome.user = fields.text("user", kAnyText);
   welcome.role = fields.text("role", kAnyText);
+  welcome.read_while_locked = fields.flag("read_while_locked", true);
   welcome.cursor = read_cursor_field(fields, "cursor").value_or(Cursor{});
   welcome.heartbeat = span("heartbeat_ms", welcome.heartbeat);
   welcome.suspect = span("suspect_ms", welcome.suspect);

@@ -32,6 +32,7 @@ void append_welcome(std::string& out, const Welcome& welcome) {
   json.word("mode", welcome.mode);
   json.text("user", welcome.user);
   json.text("role", welcome.role);
+  json.flag("read_while_locked", welcome.read_while_locked);
   append_json(json.field("cursor"), welcome.cursor);
   json.span("heartbeat_ms", welcome.heartbeat);
   json.span("suspect_ms", welcome.suspect);

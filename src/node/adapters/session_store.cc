@@ -81,15 +81,15 @@ Result<StoredSessions> load_sessions(postgres::Pool& pool, const Clock& clock) {
 
 void PostgresSessionStore::save(cluster::StoredSession session, std::function<void(Status)> done) {
   const std::scoped_lock lock(mutex_);
-  waiting_.push_back({std::move(session), std::move(done)});
+  waiting_.push_back({std::move(session), std::move(done), false});
   submit();
 }
 
-void PostgresSessionStore::remove(SessionId session) {
+void PostgresSessionStore::remove(SessionId session, std::function<void(Status)> done) {
   const std::scoped_lock lock(mutex_);
-  Entry entry;
-  entry.session.id = session;
-  waiting_.push_back(std::move(entry));
+  cluster::StoredSession gone;
+  gone.id = session;
+  waiting_.push_back({std::move(gone), std::move(done), true});
   submit();
 }
 
@@ -100,8 +100,7 @@ void PostgresSessionStore::submit() {
     draining_ = false;
     auto refused = std::exchange(waiting_, {});
     for (auto& entry : refused) {
-      if (entry.done) loop_.post([done = std::move(entry.done), error = submitted.error()] { done(std::unexpected(error)); });
-      else waiting_.push_back(std::move(entry));  // a removal can wait for the next call
+      loop_.post([done = std::move(entry.done), error = submitted.error()] { done(std::unexpected(error)); });
     }
   }
 }
@@ -120,9 +119,7 @@ void PostgresSessionStore::drain() {
     const auto written = write(batch);
     if (!written) log_.warning("node.sessions_not_stored", {{"count", batch.size()}, {"error", written.error().message}});
     loop_.post([batch = std::move(batch), written]() mutable {
-      for (auto& entry : batch) {
-        if (entry.done) entry.done(written);
-      }
+      for (auto& entry : batch) entry.done(written);
     });
   }
 }
@@ -135,7 +132,7 @@ Status PostgresSessionStore::write(const std::vector<Entry>& batch) {
   for (auto entry = batch.rbegin(); entry != batch.rend(); ++entry) {  // the last word on a session counts
     if (!seen.insert(entry->session.id).second) continue;
     removed += fmt::format("{}{}", removed.empty() ? "{" : ",", entry->session.id.value);
-    if (!entry->done) continue;
+    if (entry->removes) continue;
     append_row(rows, entry->session);
     highest = std::max(highest, entry->session.id.value);
   }

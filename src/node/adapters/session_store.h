@@ -26,12 +26,13 @@ class PostgresSessionStore final : public cluster::SessionStore {
   PostgresSessionStore(postgres::Pool& pool, os::WorkerPool& workers, net::EventLoop& loop, const Clock& clock, Log& log)
       : pool_(pool), workers_(workers), loop_(loop), clock_(clock), log_(log) {}
   void save(cluster::StoredSession session, std::function<void(Status)> done) override;
-  void remove(SessionId session) override;
+  void remove(SessionId session, std::function<void(Status)> done) override;
 
  private:
   struct Entry {
-    cluster::StoredSession session;    ///< id only: removal
-    std::function<void(Status)> done;  ///< empty: removal
+    cluster::StoredSession session;  ///< of a removal only the id counts
+    std::function<void(Status)> done;
+    bool removes = false;
   };
   void submit();
   void drain();

@@ -77,7 +77,11 @@ void EventLoop::Impl::run_round_tasks() {
 EventLoop::EventLoop() : impl_(std::make_unique<Impl>()) {}
 EventLoop::~EventLoop() = default;
 
-void EventLoop::run() { impl_->io.run(); }
+void EventLoop::run() {
+  impl_->io.run();
+  // A stopped io_context would return at once from the next run; a stop that comes before that run still counts.
+  impl_->io.restart();
+}
 void EventLoop::stop() { impl_->io.stop(); }
 
 void EventLoop::post(std::function<void()> task) { asio::post(impl_->io, std::move(task)); }

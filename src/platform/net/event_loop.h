@@ -33,7 +33,7 @@ class EventLoop {
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;
 
-  /// Runs until `stop`. Handlers must not throw.
+  /// Runs until `stop`; may run again afterwards (farewells at the end). Handlers must not throw.
   void run();
   /// From any thread; `run` returns after the handler at work. Also safe before `run`.
   void stop();
