@@ -16,6 +16,8 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("VERBUND_BIN", str(ROOT / "build" / "release" / "verbund"))
+# Where the page was built, with the npm packages that tests need.
+PAGE_STAGE = pathlib.Path(os.environ.get("VERBUND_PAGE_STAGE", pathlib.Path(BINARY).parent / "web" / "page"))
 PATIENCE = 40.0
 
 FAST_TIMES = {"heartbeat.ms": 500, "suspect.ms": 1000, "lease.ms": 2000, "reconnect.ms": 3000, "reconnect.jitter.ms": 50}

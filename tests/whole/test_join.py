@@ -12,7 +12,7 @@ import sys
 import tempfile
 import unittest
 
-from office import BINARY, Office, PATIENCE, Program, ROOT, Traffic, wait_for
+from office import BINARY, Office, PAGE_STAGE, PATIENCE, Program, ROOT, Traffic, wait_for
 
 JOIN = (ROOT / "docs" / "protocol" / "join.md").read_text(encoding="utf-8")
 BUILD = pathlib.Path(BINARY).resolve().parent
@@ -138,8 +138,8 @@ class WebSocketFromNpm(unittest.TestCase):
         cls.node_js = shutil.which("node")
         if not cls.node_js:
             raise unittest.SkipTest("Node.js is not installed")
-        if not (ROOT / "web" / "node_modules" / "ws").is_dir():
-            raise unittest.SkipTest("web/node_modules/ws is missing: the page has not been built")
+        if not (PAGE_STAGE / "node_modules" / "ws").is_dir():
+            raise unittest.SkipTest("the npm package ws is missing: the page has not been built")
         cls.office = Office().start()
 
     @classmethod
@@ -149,7 +149,7 @@ class WebSocketFromNpm(unittest.TestCase):
     def joins(self, url, ca):
         patient = self.office.a_patient()
         argv = [self.node_js, "-e", WEBSOCKET_CLIENT, url, ca, self.office.token, f"patient/{patient}"]
-        with program(argv, NODE_PATH=str(ROOT / "web" / "node_modules")) as client:
+        with program(argv, NODE_PATH=str(PAGE_STAGE / "node_modules")) as client:
             client.line(lambda line: '"token"' in line and json.loads(line).get("re") == 2)
             held = self.office.run("--json", "locks").check().json()
             self.assertEqual([(l["key"], l["workstation"]) for l in held], [(f"patient/{patient}", "npm")])
@@ -167,7 +167,7 @@ class WebSocketFromNpm(unittest.TestCase):
 
     def test_without_the_authority_it_does_not_trust(self):
         argv = [self.node_js, "-e", WEBSOCKET_CLIENT, f"wss://localhost:{self.office.port}/ws", "", self.office.token, "patient/1"]
-        with program(argv, NODE_PATH=str(ROOT / "web" / "node_modules")) as client:
+        with program(argv, NODE_PATH=str(PAGE_STAGE / "node_modules")) as client:
             self.assertEqual(client.wait(), 1)
             client.line(lambda line: "certificate" in line, errors=True)
 

@@ -1,21 +1,16 @@
 """The page in a real browser against a real node: web/e2e by Playwright in Debian's Chromium."""
 import os
-import pathlib
 import shutil
 import subprocess
 import unittest
 
-from office import BINARY, Office
-
-# Where the page was built, with the packages that its tests need.
-STAGE = pathlib.Path(os.environ.get("VERBUND_PAGE_STAGE", pathlib.Path(BINARY).parent / "web" / "page"))
-
+from office import PAGE_STAGE, Office
 
 class Page(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         for needed, why in ((shutil.which("npm"), "npm is missing"), (shutil.which("chromium"), "chromium is missing"),
-                            ((STAGE / "node_modules").is_dir(), f"the page was not built in {STAGE.name}")):
+                            ((PAGE_STAGE / "node_modules").is_dir(), f"the page was not built in {PAGE_STAGE.name}")):
             if not needed:
                 raise unittest.SkipTest(why)
         # The page's own timing is what is tested here: the times of a real practice.
@@ -39,7 +34,7 @@ class Page(unittest.TestCase):
         environment = {**os.environ, "VERBUND_URL": f"http://127.0.0.1:{self.office.port}", "VERBUND_USER": "admin",
                        "VERBUND_PASSWORD": self.office.passwords["admin"], "VERBUND_RENAME": str(self.rename_script()),
                        "VERBUND_SHOTS": os.environ.get("VERBUND_SHOTS", str(self.office.directory / "shots"))}
-        done = subprocess.run(["npm", "run", "--silent", "e2e"], cwd=STAGE, env=environment, capture_output=True, text=True, timeout=500)
+        done = subprocess.run(["npm", "run", "--silent", "e2e"], cwd=PAGE_STAGE, env=environment, capture_output=True, text=True, timeout=500)
         self.assertEqual(done.returncode, 0, done.stdout[-6000:] + done.stderr[-2000:])
 
 
