@@ -6,6 +6,7 @@ import unittest
 
 from office import PAGE_STAGE, Office
 
+
 class Page(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
