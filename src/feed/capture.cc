@@ -68,7 +68,7 @@ Error Capture::run() {
 
 Status Capture::step() {
   nanoseconds wait = kIdleWait;
-  if (batch_began_ && !in_transaction_) wait = std::max(nanoseconds{0}, *batch_began_ + settings_.batch_wait - clock_.now());
+  if (batch_began_ && !in_transaction_) wait = std::max(nanoseconds{0}, committed_at_ + settings_.batch_wait - clock_.now());
   auto event = reader_.next(wait);
   if (!event) {
     // Told to stop: what has come whole is worth keeping.
@@ -89,7 +89,8 @@ Status Capture::step() {
   const bool full = step_rows_ >= settings_.batch_changes || step_bytes_ >= kChunkBytes || steps_.size() >= 4 * settings_.batch_changes;
   if (full) return in_transaction_ ? flush_chunk() : commit_batch();
   if (in_transaction_ || reader_.ready()) return {};
-  if (anything_ && settings_.batch_wait > milliseconds{0} && clock_.now() < *batch_began_ + settings_.batch_wait) return {};
+  // After a pause a change goes out at once; a busy stream is gathered, or each commit here takes an fsync from the writers.
+  if (anything_ && clock_.now() < committed_at_ + settings_.batch_wait) return {};
   const bool quiet = event->kind == Kind::kKeepalive;
   if (auto committed = commit_batch(); !committed) return committed;
   // Everything up to a keepalive's end of WAL has been decoded and sent before it.
@@ -254,7 +255,7 @@ Status Capture::commit_batch() {
   batch_.reset();
   if (!committed) return pass(committed, "mid-tier");
   stored_ = complete_;
-  stored_at_ = clock_.now();
+  stored_at_ = committed_at_ = clock_.now();
   events_.on_written(stored_at_ - begun);
   anything_ = false;
   events_.on_changes(std::exchange(step_rows_, 0));
