@@ -52,6 +52,16 @@ TEST(Errors, KnowTheirWireNames) {
   EXPECT_EQ(Error({ErrorCode::kIo, "disk", ""}).in("open").message, "open: disk");
 }
 
+TEST(Messages, SayAnErrorInEitherLanguageWithItsValues) {
+  Status held = fail(ErrorCode::kHeld, phrase("the PostgreSQL server can't be told from another: {}", "x"), phrase("hint"));
+  Error error = std::move(held.error()).in("hint");
+  EXPECT_EQ(error.message, "hint: the PostgreSQL server can't be told from another: x");
+  EXPECT_EQ(message_in(Language::kEnglish, error), error.message);
+  EXPECT_EQ(message_in(Language::kGerman, error), "Hinweis: the PostgreSQL server can't be told from another: x");
+  EXPECT_EQ(hint_in(Language::kGerman, error), "Hinweis");
+  EXPECT_EQ(message_in(Language::kGerman, Error{ErrorCode::kIo, "plain {", ""}), "plain {") << "braces of an unmarked text are text";
+}
+
 TEST(Messages, SpeakGermanWithUmlautsAndFallBackToTheMsgid) {
   EXPECT_EQ(translate(Language::kGerman, "hint"), "Hinweis");
   EXPECT_EQ(translate(Language::kEnglish, "hint"), "hint");

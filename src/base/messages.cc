@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include <fmt/args.h>
+
 namespace verbund {
 namespace {
 
@@ -40,6 +42,27 @@ std::string_view translate(Language language, std::string_view text) {
     (candidate < text ? low : high) = candidate < text ? middle + 1 : middle;
   }
   return text;
+}
+
+std::string said(Language language, const Phrase& phrase) {
+  fmt::dynamic_format_arg_store<fmt::format_context> store;
+  for (const std::string& value : phrase.values) store.push_back(translate(language, value));
+  return fmt::vformat(translate(language, phrase.msgid), store);
+}
+
+std::string message_in(Language language, const Error& error) {
+  if (error.message_parts.empty()) return std::string(translate(language, error.message));
+  std::string text;
+  for (const Phrase& part : error.message_parts) {
+    if (!text.empty()) text += ": ";
+    text += said(language, part);
+  }
+  return text;
+}
+
+std::string hint_in(Language language, const Error& error) {
+  if (error.hint_phrase.msgid.empty()) return std::string(translate(language, error.hint));
+  return said(language, error.hint_phrase);
 }
 
 }  // namespace verbund

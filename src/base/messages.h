@@ -7,6 +7,8 @@
 
 #include <fmt/format.h>
 
+#include "base/result.h"
+
 namespace verbund {
 
 enum class Language { kEnglish, kGerman };
@@ -25,5 +27,18 @@ template <typename... Args>
 std::string translated(Language language, std::string_view text, const Args&... args) {
   return fmt::format(fmt::runtime(translate(language, text)), args...);
 }
+
+/// A text that is said later, in the language of whoever reads it: `fail(code, phrase("lock {}: no such type", key))`.
+/// The msgid has bare `{}` only; what needs a format is handed in as text. xgettext reads the name as a keyword.
+template <typename... Args>
+Phrase phrase(std::string_view text, const Args&... args) {
+  return {std::string(text), {fmt::format("{}", args)...}};
+}
+
+/// The phrase in `language`: msgid and those of its values that are msgids themselves ("no such user") are translated.
+std::string said(Language language, const Phrase& phrase);
+/// What failed, on what, why; parts that the catalog does not have stay English.
+std::string message_in(Language language, const Error& error);
+std::string hint_in(Language language, const Error& error);
 
 }  // namespace verbund

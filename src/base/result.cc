@@ -1,6 +1,7 @@
 #include "base/result.h"
 
-#include <array>
+#include <fmt/args.h>
+#include <fmt/format.h>
 
 namespace verbund {
 namespace {
@@ -38,7 +39,22 @@ ErrorCode code_from_wire(std::string_view name) {
   return ErrorCode::kInternal;
 }
 
+std::string Phrase::english() const {
+  fmt::dynamic_format_arg_store<fmt::format_context> store;
+  for (const std::string& value : values) store.push_back(value);
+  return fmt::vformat(msgid, store);
+}
+
+std::unexpected<Error> fail(ErrorCode code, Phrase message, Phrase hint) {
+  Error error{code, message.english(), hint.english(), {}, std::move(hint)};
+  error.message_parts.push_back(std::move(message));
+  return std::unexpected(std::move(error));
+}
+
 Error Error::in(std::string_view operation) && {
+  // What was said without parts is one: the text itself may be in the catalog.
+  if (message_parts.empty()) message_parts.push_back({"{}", {message}});
+  message_parts.insert(message_parts.begin(), {"{}", {std::string(operation)}});
   message.insert(0, ": ");
   message.insert(0, operation);
   return std::move(*this);

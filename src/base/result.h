@@ -6,6 +6,7 @@
 #include <expected>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace verbund {
 
@@ -23,10 +24,21 @@ ErrorCode code_from_wire(std::string_view name);
 int exit_code(ErrorCode code);
 int http_status(ErrorCode code);
 
+/// A text for people that can still be said in either language: an English msgid with bare `{}` and its values, shown as
+/// they are. Made by `phrase` (base/messages.h).
+struct Phrase {
+  std::string msgid;
+  std::vector<std::string> values;
+
+  [[nodiscard]] std::string english() const;
+};
+
 struct Error {
   ErrorCode code = ErrorCode::kInternal;
-  std::string message;  ///< operation, object, cause; English msgid text already formatted
+  std::string message;  ///< operation, object, cause; in English
   std::string hint;     ///< what to do; empty: nothing to say
+  std::vector<Phrase> message_parts = {};  ///< what `message` is made of, joined by ": "; empty: only English has it
+  Phrase hint_phrase = {};                 ///< what `hint` is made of; msgid empty: only English has it
 
   /// The same error seen from further up: "outer: inner".
   [[nodiscard]] Error in(std::string_view operation) &&;
@@ -39,6 +51,9 @@ using Status = Result<void>;
 inline std::unexpected<Error> fail(ErrorCode code, std::string message, std::string hint = {}) {
   return std::unexpected(Error{code, std::move(message), std::move(hint)});
 }
+
+/// The same for what reaches people: it can be said in their language (base/messages.h, message_in).
+std::unexpected<Error> fail(ErrorCode code, Phrase message, Phrase hint = {});
 
 /// Hands an error on: `if (!x) return pass(x);`
 template <typename T>

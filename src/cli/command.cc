@@ -150,8 +150,9 @@ int report(const Globals& globals, const Error& error) {
     fmt::print("{}\n", boost::json::serialize(boost::json::object{
                            {"error", {{"code", wire_name(error.code)}, {"message", error.message}, {"hint", error.hint}}}}));
   } else {
-    fmt::print(stderr, "verbund: {}: {}\n", translate(globals.language, "error"), error.message);
-    if (!error.hint.empty()) fmt::print(stderr, "{}: {}\n", translate(globals.language, "hint"), error.hint);
+    fmt::print(stderr, "verbund: {}: {}\n", translate(globals.language, "error"),
+               message_in(globals.language, error));
+    if (!error.hint.empty()) fmt::print(stderr, "{}: {}\n", translate(globals.language, "hint"), hint_in(globals.language, error));
   }
   return exit_code(error.code);
 }

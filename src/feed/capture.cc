@@ -1,6 +1,7 @@
 #include "feed/capture.h"
 
 #include "feed/event_text.h"
+#include "feed/rest.h"
 
 namespace verbund::feed {
 namespace {
@@ -68,7 +69,7 @@ Error Capture::run() {
 
 Status Capture::step() {
   nanoseconds wait = kIdleWait;
-  if (batch_began_ && !in_transaction_) wait = std::max(nanoseconds{0}, committed_at_ + settings_.batch_wait - clock_.now());
+  if (batch_began_ && !in_transaction_) wait = std::max(nanoseconds{0}, rests_until_ - clock_.now());
   auto event = reader_.next(wait);
   if (!event) {
     // Told to stop: what has come whole is worth keeping.
@@ -89,8 +90,7 @@ Status Capture::step() {
   const bool full = step_rows_ >= settings_.batch_changes || step_bytes_ >= kChunkBytes || steps_.size() >= 4 * settings_.batch_changes;
   if (full) return in_transaction_ ? flush_chunk() : commit_batch();
   if (in_transaction_ || reader_.ready()) return {};
-  // After a pause a change goes out at once; a busy stream is gathered, or each commit here takes an fsync from the writers.
-  if (anything_ && clock_.now() < committed_at_ + settings_.batch_wait) return {};
+  if (anything_ && clock_.now() < rests_until_) return {};
   const bool quiet = event->kind == Kind::kKeepalive;
   if (auto committed = commit_batch(); !committed) return committed;
   // Everything up to a keepalive's end of WAL has been decoded and sent before it.
@@ -118,6 +118,7 @@ Status Capture::take(const pgoutput::Commit& commit) {
   in_transaction_ = false;
   if (!skipping_) {
     steps_.emplace_back(Committed{});
+    ++batch_transactions_;
     if (anything_) events_.on_commit(commit.commit_time);
   }
   skipping_ = false;
@@ -246,6 +247,7 @@ Status Capture::commit_batch() {
   batch_began_.reset();
   if (!anything_) {
     steps_.clear();
+    batch_transactions_ = 0;
     if (complete_ > passed_) tell_passed(complete_);
     return {};
   }
@@ -255,7 +257,8 @@ Status Capture::commit_batch() {
   batch_.reset();
   if (!committed) return pass(committed, "mid-tier");
   stored_ = complete_;
-  stored_at_ = committed_at_ = clock_.now();
+  stored_at_ = clock_.now();
+  rests_until_ = stored_at_ + rest_after(std::exchange(batch_transactions_, 0), settings_.rest_per_transaction, settings_.longest_rest);
   events_.on_written(stored_at_ - begun);
   anything_ = false;
   events_.on_changes(std::exchange(step_rows_, 0));
@@ -281,7 +284,7 @@ Status Capture::keep_position() {
     stored_at_ = now;
     told_at_ = now;
     reader_.confirm(stored_);
-  return {};
+    return {};
   }
   if (now < told_at_ + kProbeEvery) return {};
   told_at_ = now;

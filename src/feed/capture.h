@@ -68,7 +68,8 @@ class Capture {
   std::size_t step_bytes_ = 0;
   bool anything_ = false;         // the batch holds changes, in steps_ or applied already
   std::optional<TimePoint> batch_began_;
-  TimePoint committed_at_{};  ///< of the last batch with changes
+  std::size_t batch_transactions_ = 0;
+  TimePoint rests_until_{};       // no commit with changes before
   bool in_transaction_ = false;   // of the source
   bool skipping_ = false;
   Lsn transaction_lsn_;

@@ -43,7 +43,8 @@ struct FeedSettings {
   std::vector<TrackedTable> tables;
   Term term;
   std::size_t batch_changes = 20'000;          ///< rows held in memory at most, whatever the transaction's size
-  milliseconds batch_wait{5};                  ///< commits of a busy stream are at least so far apart; 0: as fast as they come
+  milliseconds rest_per_transaction{2};        ///< a commit here rests so long for each transaction it held: see feed/rest.h
+  milliseconds longest_rest{20};               ///< but at most; 0: commits as fast as they come
   std::size_t listed_changes_per_event = 1'000;  ///< more records in one transaction become a count per type
   std::uint64_t journal_rows_kept = 5'000'000;
 };

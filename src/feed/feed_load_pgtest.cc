@@ -80,5 +80,29 @@ TEST(Sets, UpdateOfARowThatTheShadowLacksBeginsANewHistory) {
   EXPECT_EQ(scene.differences(), "");
 }
 
+TEST(Rest, LoneChangesGoOutAtOnce) {
+  Scene scene;
+  scene.settings().longest_rest = milliseconds{3'600'000};
+  scene.start();
+  for (int i = 1; i <= 5; ++i) {
+    scene.sql(fmt::format("INSERT INTO patient VALUES ({}, 'p', NULL)", i));
+    ASSERT_EQ(scene.told(static_cast<std::size_t>(i)).size(), static_cast<std::size_t>(i));
+  }
+}
+
+TEST(Rest, BusyStreamIsGathered) {
+  constexpr std::size_t kCount = 300;
+  Scene scene;
+  scene.settings().rest_per_transaction = milliseconds{3'600'000};
+  scene.settings().longest_rest = milliseconds{2'000};
+  scene.start();
+  scene.sql("INSERT INTO patient VALUES (0, 'p', NULL)");
+  scene.told(1);
+  scene.sql(fmt::format("DO $$ BEGIN FOR i IN 1..{} LOOP INSERT INTO patient VALUES (i, 'p', NULL); COMMIT; END LOOP; END $$", kCount));
+  EXPECT_EQ(scene.told(kCount + 1).size(), kCount + 1);
+  // Rows of one mid-tier transaction have one xmin. A slow machine may need several rests for the loop, but not one each.
+  EXPECT_LE(std::stoi(scene.mid_tier_value("SELECT count(DISTINCT xmin::text) FROM feed.transaction")), 20);
+}
+
 }  // namespace
 }  // namespace verbund::feed

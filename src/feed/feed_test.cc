@@ -5,6 +5,7 @@
 
 #include "feed/event_text.h"
 #include "feed/pgoutput.h"
+#include "feed/rest.h"
 #include "feed/record_set.h"
 #include "feed/tables.h"
 
@@ -218,6 +219,21 @@ TEST(Keys, CompositePartsAreEscaped) {
   const std::string_view both[] = {"a,b", "c\\d"};
   EXPECT_EQ(join_key(single), "a,b");
   EXPECT_EQ(join_key(both), "a\\,b,c\\\\d");
+}
+
+TEST(Rest, GrowsWithTheRateAndStaysWithinItsBound) {
+  constexpr milliseconds kEach{2}, kMost{20};
+  EXPECT_EQ(rest_after(0, kEach, kMost), nanoseconds{0});
+  EXPECT_EQ(rest_after(1, kEach, kMost), milliseconds{2});
+  EXPECT_EQ(rest_after(1'000'000'000'000, kEach, kMost), kMost);
+  // 2,000 transactions a second: the batches grow until the bound; 200 a second: each goes alone.
+  const auto batch = [&](std::size_t per_second) {
+    std::size_t transactions = 1;
+    for (int i = 0; i < 100; ++i) transactions = std::max<std::size_t>(1, per_second * static_cast<std::size_t>(rest_after(transactions, kEach, kMost).count()) / 1'000'000'000);
+    return transactions;
+  };
+  EXPECT_EQ(batch(2'000), 40u);
+  EXPECT_EQ(batch(200), 1u);
 }
 
 TEST(EventText, GivesBackWhatItTook) {

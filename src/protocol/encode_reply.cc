@@ -119,25 +119,6 @@ struct BodyWriter {
   }
 };
 
-/// Messages are made as "operation: object: cause" out of parts that are msgids each; numbers and names stay.
-std::string translated_parts(Language language, std::string_view message) {
-  const auto whole = translate(language, message);
-  if (whole != message || language == Language::kEnglish) {
-    return std::string(whole);
-  }
-  std::string out;
-  constexpr std::string_view kBetween = ": ";
-  while (true) {
-    const auto end = message.find(kBetween);
-    out += translate(language, message.substr(0, end));
-    if (end == std::string_view::npos) {
-      return out;
-    }
-    out += kBetween;
-    message.remove_prefix(end + kBetween.size());
-  }
-}
-
 }  // namespace
 
 void encode_reply(std::string& out, const RequestId& id, const ReplyBody& body) {
@@ -151,8 +132,8 @@ void encode_reply(std::string& out, const RequestId& id, const ReplyBody& body) 
 
 void encode_refused(std::string& out, const RequestId& id, const Refused& refused, Language language) {
   Refused shown = refused;
-  shown.error.message = translated_parts(language, refused.error.message);
-  shown.error.hint = translate(language, refused.error.hint);
+  shown.error.message = message_in(language, refused.error);
+  shown.error.hint = hint_in(language, refused.error);
   encode_reply(out, id, shown);
 }
 

@@ -78,10 +78,11 @@ TEST(EncodeRefused, TellsCodeMessageHintHolderAndDelay) {
   EXPECT_EQ(out, R"({"ok":false,"error":{"code":"not_held","message":"x"}})");
 }
 
-TEST(EncodeRefused, TranslatesThePartsOfAMessageThatTheCatalogKnows) {
+TEST(EncodeRefused, SpeaksTheLanguageOfTheSession) {
   std::string out;  // "error" and "hint" are in the catalog since it exists
-  encode_refused(out, {}, {{ErrorCode::kInternal, "error: patient/1: hint", "hint"}, {}, {}}, Language::kGerman);
-  EXPECT_EQ(out, R"({"ok":false,"error":{"code":"internal","message":"Fehler: patient/1: Hinweis","hint":"Hinweis"}})");
+  Error error = std::move(fail(ErrorCode::kInternal, phrase("error"), phrase("hint")).error()).in("lock: patient/1");
+  encode_refused(out, {}, {error, {}, {}}, Language::kGerman);
+  EXPECT_EQ(out, R"({"ok":false,"error":{"code":"internal","message":"lock: patient/1: Fehler","hint":"Hinweis"}})");
 }
 
 TEST(EncodeEvent, LeavesOutWhatIsEmpty) {
