@@ -25,6 +25,7 @@ const std::map<std::string, std::string>& defaults() {
       {"max_replication_slots", "10"},
       {"max_connections", "100"},
       {"max_slot_wal_keep_size", "4GB"},  // a slot nobody reads must not fill the disk
+      {"wal_compression", "lz4"},  // a page first changed after a checkpoint is logged whole: most of a busy log
       {"shared_buffers", "128MB"},
       {"logical_decoding_work_mem", "64MB"},
       {"password_encryption", "scram-sha-256"},
