@@ -11,7 +11,8 @@ namespace verbund::feed {
 class Applier {
  public:
   Applier(const Tables& tables, Cursor head, Term term, std::size_t listed)
-      : tables_(tables), head_(std::move(head)), term_(term), records_(listed) {}
+      : tables_(tables), head_(std::move(head)), term_(term), records_(listed), layouts_(tables.all.size()),
+        old_row_bytes_(tables.all.size(), kAssumedRowBytes) {}
 
   /// Applies a chunk. With `position` (only between transactions) this is the last of the mid-tier transaction.
   /// Errors: kSnapshotNeeded (the shadow does not have what the stream builds on), those of Connection.
@@ -26,6 +27,12 @@ class Applier {
   Status apply_stretch(BatchWriter& mid_tier, std::span<Step> steps, JournalPart& part);
   Status write_stretch(BatchWriter& mid_tier, const World& world);
   Status row_changed(World& world, RowChange& change, JournalPart& part);
+  Status flush(BatchWriter& mid_tier, JournalPart& part, std::optional<Lsn> position);
+  [[nodiscard]] std::size_t stretch_length(std::span<const Step> rest) const;
+  Status enter_layouts(BatchWriter& mid_tier, std::span<const Step> steps);
+  Status note_images(const RowChange& change, const Row* old, JournalChange& journal) const;
+  Status keep_truncated(BatchWriter& mid_tier, std::size_t table, JournalPart& part);
+  Status keep_rows(BatchWriter& mid_tier, std::size_t table, const std::vector<std::string>& keys, JournalPart& part);
   Status fill_unchanged(const World& world, RowChange& change) const;
   void note_records(const World& world, const RowChange& change, const Row* old, std::vector<RecordKey>& touched);
   void note_root(const Mapping& mapping, const RowChange& change, const std::string& table, std::vector<RecordKey>& touched);
@@ -43,6 +50,11 @@ class Applier {
   RecordSet records_;
   Gone gone_;
   std::vector<TransactionEvent> events_;
+
+  /// Assumed of a table's rows until some were read: makes the first stretches short.
+  static constexpr std::size_t kAssumedRowBytes = 32 * 1024;
+  std::vector<int> layouts_;                // feed.layout, by table; 0: not known yet
+  std::vector<std::size_t> old_row_bytes_;  // of a row read for its image, by table: what was last read, on average
 };
 
 }  // namespace verbund::feed

@@ -5,6 +5,7 @@
 #include "feed/capture.h"
 #include "feed/event_text.h"
 #include "feed/migrations.inc"
+#include "feed/row_versions.h"
 
 namespace verbund::feed {
 namespace {
@@ -37,6 +38,7 @@ struct Feed::Impl {
   Result<Prepared> prepare_once() {
     auto prepared = prepare(settings, rebuild, log);
     if (!prepared) return prepared;
+    if (auto kept = keep_consumers(prepared->mid_tier, settings.consumers); !kept) return pass(kept);
     rebuild.clear();
     const std::lock_guard guard(mutex);
     status.excluded = prepared->tables.excluded;
@@ -257,6 +259,30 @@ Result<std::vector<TransactionEvent>> Feed::replay(const Cursor& from, std::size
   auto lease = impl_->mid_tier.acquire(Deadline::in(impl_->clock, kAcquire));
   if (!lease) return pass(lease, "replay");
   return read_journal(**lease, from, head, limit);
+}
+
+Result<VersionPage> Feed::versions_after(const std::string& consumer, const Cursor& from, const VersionLimits& limits) {
+  auto lease = impl_->mid_tier.acquire(Deadline::in(impl_->clock, kAcquire));
+  if (!lease) return pass(lease, "row versions");
+  return read_versions(**lease, consumer, from, limits);
+}
+
+Result<RowLayout> Feed::layout(int id) {
+  auto lease = impl_->mid_tier.acquire(Deadline::in(impl_->clock, kAcquire));
+  if (!lease) return pass(lease, "layout of row versions");
+  return read_layout(**lease, id);
+}
+
+Status Feed::consumed(const std::string& consumer, Csn csn) {
+  auto lease = impl_->mid_tier.acquire(Deadline::in(impl_->clock, kAcquire));
+  if (!lease) return pass(lease, "consumer of the journal");
+  return move_consumer(**lease, consumer, csn);
+}
+
+Status Feed::forget_images(const RecordKey& record) {
+  auto lease = impl_->mid_tier.acquire(Deadline::in(impl_->clock, kAcquire));
+  if (!lease) return pass(lease, "erase images of the journal");
+  return feed::forget_images(**lease, record);
 }
 
 Status Feed::announce(std::span<const RecordEvent> records, SessionId by) {

@@ -33,6 +33,7 @@ struct TrackedTable {
   std::string schema, table;
   std::string record_type;  ///< empty: captured, but of no record
   std::vector<Hop> path;    ///< empty: this is the root table, its primary key is the record's id
+  bool images = false;      ///< the journal keeps what its rows held before and after each change
 };
 
 struct FeedSettings {
@@ -47,6 +48,8 @@ struct FeedSettings {
   milliseconds longest_rest{20};               ///< but at most; 0: commits as fast as they come
   std::size_t listed_changes_per_event = 1'000;  ///< more records in one transaction become a count per type
   std::uint64_t journal_rows_kept = 5'000'000;
+  /// Readers of images (row_versions.h): what they have not read is not pruned. Who is not named any more is forgotten.
+  std::vector<std::string> consumers;
 };
 
 enum class RowOp : char { kInsert = 'I', kUpdate = 'U', kDelete = 'D', kTruncate = 'T', kAnnounced = 'A' };
@@ -68,6 +71,10 @@ struct TransactionEvent {
   std::vector<std::pair<std::string, std::uint64_t>> bulk;      ///< record type → records touched, instead of keys
   std::vector<std::string> truncated;                           ///< record types whose root was truncated
 };
+
+struct VersionPage;
+struct VersionLimits;
+struct RowLayout;
 
 enum class FeedState { kStarting, kRunning, kWaiting /* for the database */, kStopped };
 
@@ -107,6 +114,15 @@ class Feed {
   /// Events after `from`, oldest first, from the journal; at most `limit`. Blocking.
   /// Errors: kSnapshotNeeded (message "cursor_too_old" or "history_changed"), kDatabaseDown.
   Result<std::vector<TransactionEvent>> replay(const Cursor& from, std::size_t limit);
+
+  /// Row versions behind `from`, see row_versions.h. Blocking.
+  Result<VersionPage> versions_after(const std::string& consumer, const Cursor& from, const VersionLimits& limits);
+  /// The columns that images of this layout were made of. Blocking. Errors: kNotFound.
+  Result<RowLayout> layout(int id);
+  /// The consumer has stored everything up to `csn`: it may be pruned. Blocking.
+  Status consumed(const std::string& consumer, Csn csn);
+  /// Removes the contents of all changes that touched the record; the changes stay. Blocking, reads the whole journal.
+  Status forget_images(const RecordKey& record);
 
   /// Emits a transactional logical message on the source, which comes back as kAnnounced through the log. Blocking.
   Status announce(std::span<const RecordEvent> records, SessionId by);

@@ -1,7 +1,6 @@
 #include "feed/journal.h"
 
 #include "feed/event_text.h"
-#include "feed/tables.h"
 
 namespace verbund::feed {
 namespace {
@@ -17,7 +16,7 @@ constexpr std::uint64_t kPruneStep = 20'000;
 std::string text_of(Csn csn) { return std::to_string(csn.value); }
 
 void write_small(BatchWriter& mid_tier, const JournalPart& part, Lsn lsn, Csn csn) {
-  std::array<TextArray, 6> change;
+  std::array<TextArray, 11> change;
   for (const JournalChange& row : part.changes) {
     change[0].add(text_of(row.csn));
     change[1].add(std::string(1, static_cast<char>(row.op)));
@@ -25,6 +24,11 @@ void write_small(BatchWriter& mid_tier, const JournalPart& part, Lsn lsn, Csn cs
     change[3].add(row.key);
     change[4].add(row.was_key);
     change[5].add(row.records);
+    change[6].add(row.layout == 0 ? std::nullopt : std::optional(std::to_string(row.layout)));
+    change[7].add(row.changed);
+    change[8].add(row.unchanged);
+    change[9].add(row.before);
+    change[10].add(row.after);
   }
   std::array<TextArray, 7> transaction;
   for (const JournalTransaction& row : part.transactions) {
@@ -42,14 +46,15 @@ void write_small(BatchWriter& mid_tier, const JournalPart& part, Lsn lsn, Csn cs
   values.emplace_back(to_string(lsn));
   values.emplace_back(text_of(csn));
   mid_tier.add(
-      "WITH changes AS (INSERT INTO feed.change (csn, op, table_id, key, was_key, records)"
-      "  SELECT c.csn, c.op, c.table_id, c.key, c.was_key, c.records::text[]"
-      "    FROM unnest($1::bigint[], $2::\"char\"[], $3::integer[], $4::text[], $5::text[], $6::text[])"
-      "      AS c (csn, op, table_id, key, was_key, records)),"
+      "WITH changes AS (INSERT INTO feed.change (csn, op, table_id, key, was_key, records, layout, changed, unchanged, before, after)"
+      "  SELECT c.csn, c.op, c.table_id, c.key, c.was_key, c.records::text[], c.layout, c.changed, c.unchanged, c.before, c.after"
+      "    FROM unnest($1::bigint[], $2::\"char\"[], $3::integer[], $4::text[], $5::text[], $6::text[], $7::integer[], $8::text[],"
+      "                $9::text[], $10::text[], $11::text[])"
+      "      AS c (csn, op, table_id, key, was_key, records, layout, changed, unchanged, before, after)),"
       " transactions AS (INSERT INTO feed.transaction (last_csn, first_csn, xid, commit_lsn, commit_time, by_session, event)"
-      "  SELECT * FROM unnest($7::bigint[], $8::bigint[], $9::bigint[], $10::pg_lsn[], $11::timestamptz[], $12::bigint[],"
-      "                       $13::text[]))"
-      " UPDATE feed.position SET lsn = $14::pg_lsn, csn = $15::bigint",
+      "  SELECT * FROM unnest($12::bigint[], $13::bigint[], $14::bigint[], $15::pg_lsn[], $16::timestamptz[], $17::bigint[],"
+      "                       $18::text[]))"
+      " UPDATE feed.position SET lsn = $19::pg_lsn, csn = $20::bigint",
       std::move(values));
 }
 
@@ -77,6 +82,15 @@ void append_change(std::string& out, const JournalChange& row) {
   Connection::append_copy_text(out, row.was_key);
   out += '\t';
   Connection::append_copy_text(out, row.records);
+  if (row.layout == 0) {
+    out += "\t\\N\t\\N\t\\N\t\\N\t\\N\n";
+    return;
+  }
+  fmt::format_to(std::back_inserter(out), "\t{}", row.layout);
+  for (const auto* image : {&row.changed, &row.unchanged, &row.before, &row.after}) {
+    out += '\t';
+    Connection::append_copy_text(out, *image);
+  }
   out += '\n';
 }
 
@@ -116,9 +130,19 @@ Result<std::optional<Position>> read_position(Connection& mid_tier) {
 }
 
 Status begin_history(Connection& mid_tier, const Position& position) {
-  if (auto emptied = mid_tier.execute("TRUNCATE feed.change, feed.transaction"); !emptied) return pass(emptied, "journal");
-  auto floor = mid_tier.query("UPDATE feed.retained SET floor_csn = $1::bigint", {text_of(position.head.csn)});
+  auto unread = mid_tier.query("SELECT EXISTS (SELECT FROM feed.consumer c JOIN feed.position p ON c.csn < p.csn)");
+  if (!unread) return pass(unread, "journal");
+  const bool keep = unread->text(0, 0) == "t";
+  if (!keep) {
+    if (auto emptied = mid_tier.execute("TRUNCATE feed.change, feed.transaction"); !emptied) return pass(emptied, "journal");
+  }
+  auto floor = mid_tier.query(
+      "UPDATE feed.retained SET floor_csn = $1::bigint, pruned_csn = CASE WHEN $2 THEN pruned_csn ELSE $1::bigint END",
+      {text_of(position.head.csn), keep ? "t" : "f"});
   if (!floor) return pass(floor, "journal");
+  auto entered = mid_tier.query("INSERT INTO feed.history (history_id, after_csn) VALUES ($1, $2::bigint)",
+                                {position.head.history.value, text_of(position.head.csn)});
+  if (!entered) return pass(entered, "histories of the journal");
   auto written = mid_tier.query(
       "INSERT INTO feed.position (system_id, timeline, slot, lsn, history_id, csn)"
       " VALUES ($1, $2::bigint, $3, $4::pg_lsn, $5, $6::bigint)"
@@ -143,8 +167,8 @@ Status write_journal(BatchWriter& mid_tier, const JournalPart& part, std::option
   }
   auto connection = mid_tier.writing();
   if (!connection) return pass(connection, "journal");
-  auto changes = copy_rows(**connection, "COPY feed.change (csn, op, table_id, key, was_key, records) FROM STDIN", part.changes,
-                           append_change);
+  auto changes = copy_rows(**connection, "COPY feed.change (csn, op, table_id, key, was_key, records, layout, changed, unchanged, before, after) FROM STDIN",
+                           part.changes, append_change);
   if (!changes) return changes;
   auto transactions = copy_rows(
       **connection, "COPY feed.transaction (last_csn, first_csn, xid, commit_lsn, commit_time, by_session, event) FROM STDIN",
@@ -178,23 +202,44 @@ Result<std::vector<TransactionEvent>> read_journal(Connection& mid_tier, const C
   return events;
 }
 
+Result<int> layout_id(BatchWriter& mid_tier, const CapturedTable& table) {
+  auto connection = mid_tier.writing();
+  if (!connection) return pass(connection, "layout of " + table.shown);
+  TextArray names;
+  for (const Column& column : table.columns) names.add(column.name);
+  TextArray key;
+  for (const std::size_t column : table.key) key.add(std::to_string(column));
+  // DO UPDATE with what is there: DO NOTHING would return no row.
+  auto rows = (*connection)->query(
+      "INSERT INTO feed.layout (schema_name, table_name, digest, columns, key) VALUES ($1, $2, md5($3), $4::text[], $5::smallint[])"
+      " ON CONFLICT (schema_name, table_name, digest) DO UPDATE SET columns = excluded.columns RETURNING id",
+      {table.schema, table.table, table.layout(), names.take(), key.take()});
+  if (!rows) return pass(rows, "layout of " + table.shown);
+  auto id = parse_u64(rows->text(0, 0));
+  if (!id) return pass(id, "layout of " + table.shown);
+  return static_cast<int>(*id);
+}
+
 Result<bool> prune_journal(Connection& mid_tier, std::uint64_t kept) {
   // Csns count up by one within a term: the newest `kept` changes are those above head - kept. A term's first csn is far
-  // above the last one of the term before, which then only keeps more than asked for.
+  // above the last one of the term before, which then only keeps more than asked for. A step ends with a transaction: the
+  // last one within kPruneStep changes, or the first one whole.
   auto range = mid_tier.query(
-      "SELECT r.floor_csn, coalesce((SELECT max(last_csn) FROM feed.transaction"
-      "   WHERE last_csn <= least((SELECT csn FROM feed.position) - $1::bigint,"
-      "                           (SELECT min(csn) FROM feed.change) + $2::bigint)), 0) FROM feed.retained r",
-      {std::to_string(kept), std::to_string(kPruneStep)});
+      "WITH bound AS (SELECT least(greatest(p.csn - $1::bigint, r.floor_csn),"
+      "                            greatest((SELECT coalesce(min(c.csn), p.csn) FROM feed.consumer c),"
+      "                                     p.csn - $1::bigint * $3::bigint)) AS csn"
+      "                 FROM feed.position p CROSS JOIN feed.retained r)"
+      "SELECT coalesce((SELECT max(last_csn) FROM feed.transaction"
+      "                  WHERE last_csn <= least((SELECT csn FROM bound), (SELECT min(csn) FROM feed.change) + $2::bigint)),"
+      "                (SELECT min(last_csn) FROM feed.transaction WHERE last_csn <= (SELECT csn FROM bound)), 0)",
+      {std::to_string(kept), std::to_string(kPruneStep), std::to_string(kConsumerPatience)});
   if (!range) return pass(range, "journal retention");
-  if (range->size() == 0) return false;
-  const std::string floor(range->text(0, 0));
-  const std::string target(range->text(0, 1));
-  if (parse_u64(target).value_or(0) <= parse_u64(floor).value_or(0)) return false;
+  const std::string target(range->text(0, 0));
+  if (parse_u64(target).value_or(0) == 0) return false;
   auto pruned = mid_tier.query(
       "WITH gone_changes AS (DELETE FROM feed.change WHERE csn <= $1::bigint),"
       " gone_transactions AS (DELETE FROM feed.transaction WHERE last_csn <= $1::bigint)"
-      " UPDATE feed.retained SET floor_csn = $1::bigint",
+      " UPDATE feed.retained SET floor_csn = greatest(floor_csn, $1::bigint), pruned_csn = $1::bigint",
       {target});
   if (!pruned) return pass(pruned, "journal retention");
   return true;

@@ -3,6 +3,7 @@
 /// Functions block on the connection they are given; writing happens inside the caller's transaction.
 #include "feed/batch_writer.h"
 #include "feed/feed.h"
+#include "feed/tables.h"
 
 namespace verbund::feed {
 
@@ -15,7 +16,7 @@ struct Position {
 };
 /// nullopt: this mid-tier database has never captured.
 Result<std::optional<Position>> read_position(postgres::Connection& mid_tier);
-/// Begins a history: forgets the journal, writes the position.
+/// Begins a history: writes the position; forgets the journal, except what a consumer has not read yet.
 Status begin_history(postgres::Connection& mid_tier, const Position& position);
 Status move_position(postgres::Connection& mid_tier, Lsn lsn, Csn csn);
 
@@ -27,6 +28,8 @@ struct JournalChange {
   std::string key;
   std::optional<std::string> was_key;
   std::string records;  ///< text[] literal of record keys
+  int layout = 0;       ///< 0: without images; else see row_versions.h
+  std::optional<std::string> changed = {}, unchanged = {}, before = {}, after = {};
 };
 /// One row of feed.transaction.
 struct JournalTransaction {
@@ -46,7 +49,13 @@ Status write_journal(BatchWriter& mid_tier, const JournalPart& part, std::option
 Result<std::vector<TransactionEvent>> read_journal(postgres::Connection& mid_tier, const Cursor& from, const Cursor& head,
                                                    std::size_t limit);
 
-/// Deletes what is older than the newest `kept` changes, at most a small part of it. False: nothing was left to delete.
+/// Number of the table's present columns in feed.layout, entered when it is new. Within the batch.
+Result<int> layout_id(BatchWriter& mid_tier, const CapturedTable& table);
+
+/// A consumer that is so many times `kept` behind loses what it has not read: the disk is bounded, too.
+inline constexpr std::uint64_t kConsumerPatience = 4;
+/// Deletes what is older than the newest `kept` changes and read by all consumers, at most a small part of it. False: nothing
+/// was left to delete.
 Result<bool> prune_journal(postgres::Connection& mid_tier, std::uint64_t kept);
 
 }  // namespace verbund::feed

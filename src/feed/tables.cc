@@ -81,7 +81,9 @@ class Loader {
   Status add(const TrackedTable& wanted) {
     auto index = table(wanted.schema, wanted.table);
     if (!index) return pass(index);
-    if (!*index || wanted.record_type.empty()) return {};
+    if (!*index) return {};
+    tables_.all[**index].images |= wanted.images;
+    if (wanted.record_type.empty()) return {};
     Mapping mapping{wanted.record_type, {}};
     std::size_t at = **index;
     for (const Hop& hop : wanted.path) {
@@ -250,6 +252,31 @@ std::string TextArray::take() {
   text_.push_back('}');
   size_ = 0;
   return std::exchange(text_, "{");
+}
+
+Result<std::vector<std::optional<std::string>>> read_array(std::string_view literal) {
+  const auto broken = [] { return fail(ErrorCode::kInternal, "an array of the journal is broken"); };
+  if (literal.size() < 2 || literal.front() != '{' || literal.back() != '}') return broken();
+  literal = literal.substr(1, literal.size() - 2);
+  std::vector<std::optional<std::string>> values;
+  while (!literal.empty()) {
+    std::string value;
+    const bool in_quotes = literal.front() == '"';
+    std::size_t at = in_quotes ? 1 : 0;
+    for (const char end = in_quotes ? '"' : ','; at < literal.size() && literal[at] != end; ++at) {
+      if (literal[at] == '\\' && ++at == literal.size()) return broken();
+      value.push_back(literal[at]);
+    }
+    if (in_quotes && at++ >= literal.size()) return broken();
+    if (!in_quotes && value == "NULL") {
+      values.emplace_back();
+    } else {
+      values.emplace_back(std::move(value));
+    }
+    if (at < literal.size() && literal[at] != ',') return broken();
+    literal.remove_prefix(std::min(at + 1, literal.size()));
+  }
+  return values;
 }
 
 std::string quoted(std::string_view schema, std::string_view table) {

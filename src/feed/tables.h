@@ -47,6 +47,7 @@ struct CapturedTable {
   std::vector<std::size_t> path_columns;  ///< what ways to records read of its rows, key included
   std::vector<std::size_t> lookups;       ///< that read its rows on the way to a record
   bool has_parents = false;               ///< some mapping has hops
+  bool images = false;                    ///< TrackedTable::images
   int id = 0;                             ///< feed.source_table.id
   std::string shadow;                     ///< its shadow's name within schema feed
   Lsn since;                              ///< the shadow holds what committed before; later commits are applied
@@ -85,6 +86,9 @@ class TextArray {
   std::string text_ = "{";
   std::size_t size_ = 0;
 };
+
+/// The other way: values of a one-dimensional array's literal as PostgreSQL prints it. Errors: kInternal.
+Result<std::vector<std::optional<std::string>>> read_array(std::string_view literal);
 
 /// "schema"."table"
 std::string quoted(std::string_view schema, std::string_view table);

@@ -61,7 +61,7 @@ Status World::fetch_old(BatchWriter& mid_tier, std::span<const Step> steps) {
     const auto* change = std::get_if<RowChange>(&step);
     if (change == nullptr || change->op == RowOp::kInsert) continue;
     const CapturedTable& table = tables_.all[change->table];
-    if (!change->unchanged.empty()) {
+    if (!change->unchanged.empty() || table.images) {
       whole[change->table].insert(change->old_key());
     } else if (table.has_parents || !table.lookups.empty()) {
       images[change->table].insert(change->old_key());
@@ -91,7 +91,12 @@ Status World::fetch_keys(BatchWriter& mid_tier, std::size_t index, const std::un
                              {wanted.take()});
   if (!rows) return pass(rows);
   for (int row = 0; row < rows->size(); ++row) {
-    fetched_[index].insert_or_assign(std::string(rows->text(row, 0)), row_of(*rows, row, 1, table, columns));
+    Row image = row_of(*rows, row, 1, table, columns);
+    if (whole) {
+      ++fetched_whole_[index].rows;
+      for (const auto& value : image) fetched_whole_[index].bytes += sizeof(value) + (value ? value->size() : 0);
+    }
+    fetched_[index].insert_or_assign(std::string(rows->text(row, 0)), std::move(image));
   }
   return {};
 }

@@ -40,7 +40,13 @@ class World {
 
   World(const Tables& tables, const Gone& gone)
       : tables_(tables), gone_(gone), entries_(tables.all.size()), fetched_(tables.all.size()),
-        fetched_by_(tables.lookups.size()), index_(tables.lookups.size()) {}
+        fetched_by_(tables.lookups.size()), index_(tables.lookups.size()), fetched_whole_(tables.all.size()) {}
+
+  /// What was read of rows as wholes, by table.
+  struct Fetched {
+    std::size_t rows = 0, bytes = 0;
+  };
+  [[nodiscard]] const Fetched& fetched_whole(std::size_t table) const { return fetched_whole_[table]; }
 
   /// Reads from the shadow what `steps` need: old images, unchanged values, parents on the ways to records.
   Status prefetch(BatchWriter& mid_tier, std::span<const Step> steps);
@@ -75,6 +81,7 @@ class World {
   std::vector<std::unordered_map<std::string, Row>> fetched_;     // by key; an empty Row: not in the shadow
   std::vector<std::unordered_map<std::string, Row>> fetched_by_;  // by a lookup that is not the key
   std::vector<std::unordered_map<std::string, std::string>> index_;  // entries by such lookups: joined values → key
+  std::vector<Fetched> fetched_whole_;
 };
 
 /// Values of some columns as one text; nullopt when one is NULL.
