@@ -94,6 +94,115 @@ TEST_F(CallsTest, AnUnlockWhoseCallerGaveUpEndsAnOlderGrantThatIsToldLate) {
   EXPECT_EQ(gone[0].keys, std::vector{kPatient});
 }
 
+// Broken and, before we heard of it, granted anew to another call of ours whose caller gave up then: the key counted as the
+// first caller's, and when the news of the break came nobody gave it back. (So rare that client_simtest never met it.)
+TEST_F(CallsTest, ALockGrantedAnewToACallThatGaveUpIsGivenBack) {
+  join();
+  call(lock_of({kPatient}));
+  answer(granted({{kPatient, {7}}}));
+  const auto again = call(lock_of({kPatient}), seconds{1});
+  const auto lock_id = last().id;
+  pass(seconds{2});
+  EXPECT_EQ(refusal(again), ErrorCode::kTimedOut);
+  EXPECT_TRUE(all_as<Unlock>().empty()) << "the first caller holds it";
+  event(LockLost{{kPatient}, LockLostReason::kBroken, "admin", ""});
+  answer(lock_id, granted({{kPatient, {9}}}));
+  ASSERT_EQ(all_as<Unlock>().size(), 1U);
+  EXPECT_EQ(all_as<Unlock>()[0].keys, std::vector{kPatient});
+}
+
+TEST_F(CallsTest, WhatAnotherCallerHoldsStaysItsOwnWhenTheCancelIsAnswered) {
+  join();
+  call(lock_of({kPatient}));
+  answer(granted({{kPatient, {7}}}));
+  call(lock_of({kPatient}), seconds{1});
+  pass(seconds{2});
+  take();
+  const auto sent_so_far = sent;
+  for (const auto& request : sent_so_far) {
+    if (std::holds_alternative<Cancel>(request.body)) answer(request.id, Refused{{ErrorCode::kNotFound, "", ""}, {}, {}});
+  }
+  event(LockLost{{kPatient}, LockLostReason::kBroken, "admin", ""});
+  EXPECT_TRUE(all_as<Unlock>().empty());
+}
+
+// Found by client_simtest, seed 20261679, when it held law 5 at every quiet moment: two keys were granted, the reply was
+// lost with its connection, one of the keys was broken and taken by somebody else. The request, repeated, was told the first
+// grant, asked anew and was refused; the other key stayed held, and no caller knew of it until the next resume.
+TEST_F(CallsTest, WhatIsLeftOfARepeatedGrantIsGivenBackWhenTheAnswerIsNo) {
+  join();
+  const auto id = call(lock_of({kPatient, kOther}));
+  close();
+  come_back();
+  answer(welcome(true));
+  answer(granted({{kPatient, {7}}, {kOther, {7}}}));
+  EXPECT_FALSE(finished(id));
+  answer(Refused{{ErrorCode::kHeld, "held by somebody else now", ""}, {}, {}});
+  EXPECT_EQ(refusal(id), ErrorCode::kHeld);
+  ASSERT_EQ(all_as<Unlock>().size(), 1U);
+  EXPECT_EQ(all_as<Unlock>()[0].keys, (std::vector{kPatient, kOther}));
+}
+
+// The node says of a repeated request whose grant is over that it is not held (seeds 20261147 and 20261332): that is no
+// answer for whoever asked for it.
+TEST_F(CallsTest, ARepeatedLockWhoseGrantIsOverIsAskedForAnew) {
+  join();
+  const auto id = call(lock_of({kPatient, kOther}));
+  const auto first = last_as<Lock>().request;
+  close();
+  come_back();
+  auto hello = welcome(true);
+  hello.held = {{kOther, {7}}};  // the other key was broken meanwhile
+  answer(hello);
+  EXPECT_EQ(last_as<Lock>().request, first);
+  answer(Refused{{ErrorCode::kNotHeld, "over", ""}, {}, {}});
+  EXPECT_FALSE(finished(id));
+  EXPECT_NE(last_as<Lock>().request, first);
+  EXPECT_TRUE(all_as<Unlock>().empty()) << "a caller waits for both";
+  answer(Refused{{ErrorCode::kHeld, "held by somebody else now", ""}, {}, {}});
+  EXPECT_EQ(refusal(id), ErrorCode::kHeld);
+  ASSERT_EQ(all_as<Unlock>().size(), 1U) << "what is left of the first grant";
+  EXPECT_EQ(all_as<Unlock>()[0].keys.size(), 2U);
+}
+
+TEST_F(CallsTest, ALockThatCameBackWithAnotherTokenIsLostAndGivenBack) {
+  join();
+  call(lock_of({kPatient}));
+  answer(granted({{kPatient, {7}}}));
+  call(lock_of({kPatient}), seconds{1});
+  close();
+  pass(seconds{2});
+  come_back();
+  auto hello = welcome(true);
+  hello.held = {{kPatient, {9}}};  // broken, and granted to the second call
+  answer(hello);
+  take();
+  ASSERT_EQ(gone.size(), 1U);
+  EXPECT_EQ(gone[0].keys, std::vector{kPatient});
+  ASSERT_EQ(all_as<Unlock>().size(), 1U);
+  EXPECT_EQ(all_as<Unlock>()[0].keys, std::vector{kPatient});
+}
+
+TEST_F(CallsTest, GivesBackHoweverManyNobodyAskedFor) {
+  join();
+  close();
+  come_back();
+  auto hello = welcome(true);
+  for (std::uint64_t i = 0; i < 600; ++i) hello.held.push_back({{"patient", std::to_string(i)}, {i + 1}});
+  answer(hello);
+  sent.clear();
+  std::set<RecordKey> given_back;
+  for (take(); !sent.empty(); take()) {
+    for (const auto& request : std::exchange(sent, {})) {
+      const auto& keys = std::get<Unlock>(request.body).keys;
+      EXPECT_LE(keys.size(), kMaxKeysPerRequest);
+      given_back.insert(keys.begin(), keys.end());
+      answer(request.id, Done{});
+    }
+  }
+  EXPECT_EQ(given_back.size(), 600U);
+}
+
 TEST_F(CallsTest, DoesNotGiveBackWhatItHeldBefore) {
   join();
   call(lock_of({kPatient}));

@@ -86,6 +86,7 @@ class Engine {
     TimePoint deadline;
     bool internal = false;              ///< cleans up after a caller that has gone: no Finished
     unsigned sent = 0;                  ///< so many times
+    bool asked_anew = false;            ///< what the first asking got was not to be believed
     std::optional<TimePoint> again_at;  ///< the node asked to be asked again
   };
   enum class Phase { kNone, kOpening, kRegistering, kRunning };
@@ -117,12 +118,13 @@ class Engine {
   void on_call_reply(CallId id, const protocol::ReplyBody& body, TimePoint now, Actions& out);
   void finish(CallId id, protocol::ReplyBody body, Actions& out);
   void finish_unrepeatable(Actions& out);
-  bool needs_confirmation(const Call& call, const protocol::Granted& granted) const;
+  bool needs_confirmation(const Call& call, const protocol::ReplyBody& body) const;
   void remember_outcome(const Call& call, const protocol::ReplyBody& body, Actions& out);
   void give_up(CallId id, Actions& out);
   void abandon(const protocol::Lock& lock, Actions& out);
   void give_back_doubtful(Actions& out);
   void forget_locks(const protocol::Unlock& unlock);
+  [[nodiscard]] bool cancelling() const;
   [[nodiscard]] bool wanted(const RecordKey& key) const;
   [[nodiscard]] bool being_released(const RecordKey& key) const;
   void call_internally(protocol::RequestBody body, Actions& out);
@@ -154,7 +156,7 @@ class Engine {
   TimePoint next_beat_;
   std::map<CallId, Call> calls_;              ///< in the order they were made, which is that of sending them again
   std::map<RecordKey, FencingToken> held_;    ///< what callers know to hold
-  std::set<RecordKey> doubtful_;              ///< of locks given up: perhaps granted, perhaps another caller's
+  std::set<RecordKey> doubtful_;              ///< perhaps held without a caller who knows, perhaps another caller's
   std::uint64_t random_state_;
 };
 

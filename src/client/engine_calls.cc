@@ -97,11 +97,13 @@ void Engine::abandon(const Lock& lock, Actions& out) {
   give_back_doubtful(out);
 }
 
-/// What another caller still waits for is looked at again when it has its answer.
+/// What another caller still waits for is looked at again when it has its answer. What another caller holds stays in doubt
+/// until the cancelled requests are answered: it may be broken and granted to one of them before we hear of either.
 void Engine::give_back_doubtful(Actions& out) {
   Unlock unlock;
+  const bool settled = !cancelling();
   std::erase_if(doubtful_, [&](const RecordKey& key) {
-    if (held_.contains(key)) return true;
+    if (held_.contains(key)) return settled;
     if (wanted(key) || unlock.keys.size() == kMaxKeysPerRequest) return false;
     unlock.keys.push_back(key);
     return true;
@@ -109,6 +111,10 @@ void Engine::give_back_doubtful(Actions& out) {
   if (unlock.keys.empty()) return;
   unlock.request = new_request();
   call_internally(std::move(unlock), out);
+}
+
+bool Engine::cancelling() const {
+  return std::ranges::any_of(calls_, [](const auto& entry) { return std::holds_alternative<Cancel>(entry.second.body); });
 }
 
 /// A caller waits for it.
@@ -136,18 +142,22 @@ void Engine::on_call_reply(CallId id, const ReplyBody& body, TimePoint now, Acti
     call.again_at = now + std::clamp(*refused->retry_after, milliseconds{1}, milliseconds{60'000});
     return;
   }
-  if (const auto* granted = std::get_if<Granted>(&body); granted != nullptr && needs_confirmation(call, *granted)) {
+  if (needs_confirmation(call, body)) {
     *request_field(call.body) = new_request();
     call.sent = 0;
+    call.asked_anew = true;
     return send_call(id, call, out);
   }
   finish(id, body, out);
 }
 
-/// A remembered grant is told again even when the lock has been broken since. Under a new name the node looks anew.
-bool Engine::needs_confirmation(const Call& call, const Granted& granted) const {
+/// A remembered grant is told again even when the lock has been broken since, or refused because one of its keys has.
+/// Under a new name the node looks anew.
+bool Engine::needs_confirmation(const Call& call, const ReplyBody& body) const {
   if (call.sent < 2 || !std::holds_alternative<Lock>(call.body)) return false;
-  return std::ranges::any_of(granted.tokens, [&](const KeyToken& given) {
+  if (const auto* refused = std::get_if<Refused>(&body)) return refused->error.code == ErrorCode::kNotHeld;
+  const auto* granted = std::get_if<Granted>(&body);
+  return granted != nullptr && std::ranges::any_of(granted->tokens, [&](const KeyToken& given) {
     const auto known = held_.find(given.key);
     return known == held_.end() || known->second != given.token;
   });
@@ -181,6 +191,9 @@ void Engine::remember_outcome(const Call& call, const ReplyBody& body, Actions& 
     for (const auto& [key, token] : granted->tokens) held_[key] = token;
     return;
   }
+  // Of what the first asking got, some may be left.
+  const auto* lock = std::get_if<Lock>(&call.body);
+  if (lock != nullptr && call.asked_anew) doubtful_.insert(lock->keys.begin(), lock->keys.end());
   const auto* unlock = std::get_if<Unlock>(&call.body);
   if (unlock == nullptr) return;
   const auto* refused = std::get_if<Refused>(&body);
@@ -198,24 +211,21 @@ void Engine::forget_locks(const Unlock& unlock) {
 
 /// What the node says after a resume that the session holds and what it does not. Before the calls are sent again.
 void Engine::take_over_locks(const Welcome& welcome, Actions& out) {
-  Unlock orphans;
-  for (const auto& [key, token] : welcome.held) {
-    if (const auto known = held_.find(key); known != held_.end()) {
-      known->second = token;
-    } else if (!wanted(key) && !being_released(key)) {
-      orphans.keys.push_back(key);
-    }
-  }
   std::map<LockLostReason, std::vector<RecordKey>> lost;
-  for (const auto& gone : welcome.lost) {
+  const auto lose = [&](const RecordKey& key, LockLostReason reason) {
     // Whoever is giving it back learns the outcome from that call.
-    if (held_.erase(gone.key) > 0 && !being_released(gone.key)) lost[gone.reason].push_back(gone.key);
+    if (held_.erase(key) > 0 && !being_released(key)) lost[reason].push_back(key);
+  };
+  for (const auto& [key, token] : welcome.held) {
+    const auto known = held_.find(key);
+    if (known != held_.end() && known->second == token) continue;
+    // Another token: ours was broken and a request that nobody has an answer to was granted it since.
+    lose(key, LockLostReason::kBroken);
+    if (!being_released(key)) doubtful_.insert(key);
   }
+  for (const auto& gone : welcome.lost) lose(gone.key, gone.reason);
   for (auto& [reason, keys] : lost) out.push_back(LocksGone{std::move(keys), reason});
-  if (orphans.keys.empty()) return;
-  orphans.keys.resize(std::min(orphans.keys.size(), kMaxKeysPerRequest));
-  orphans.request = new_request();
-  call_internally(std::move(orphans), out);
+  give_back_doubtful(out);
 }
 
 void Engine::on_lock_lost(const LockLost& lost, Actions& out) {
@@ -224,6 +234,7 @@ void Engine::on_lock_lost(const LockLost& lost, Actions& out) {
     if (held_.erase(key) > 0) gone.keys.push_back(key);
   }
   if (!gone.keys.empty()) out.push_back(std::move(gone));
+  if (!doubtful_.empty()) give_back_doubtful(out);
 }
 
 void Engine::lose_all_locks(Actions& out) {
