@@ -163,3 +163,53 @@ def capture(bench, topic):
     topic.figure("of that, above what it had before", "MB").add((peak - before) / 1e6)
     topic.note("Capture writes journal and shadow table and commits; pg_recvlogical only receives what the server decodes. "
                "PostgreSQL hands a transaction on after its commit, so all of it lies in these times.")
+
+
+WATCHED_TABLES = 265
+
+
+class WatchedTables:
+    """So many further record types while it lasts; the node starts anew at both ends."""
+
+    def __init__(self, bench):
+        self.bench, self.config = bench, bench.node.directory / "config" / "verbund.toml"
+
+    def __enter__(self):
+        self.before = self.config.read_text(encoding="utf-8")
+        numbers = range(1, WATCHED_TABLES + 1)
+        self.bench.node.database().sql(";".join(f"CREATE TABLE IF NOT EXISTS watched_{n} (id bigint PRIMARY KEY, note text)" for n in numbers))
+        blocks = "".join(f'\n[[record]]\ntype = "watched_{n}"\ntable = "public.watched_{n}"\n' for n in numbers)
+        self.config.write_text(self.before + blocks, encoding="utf-8")
+        self.bench.node.restart()
+        return self
+
+    def __exit__(self, *_):
+        self.config.write_text(self.before, encoding="utf-8")
+        self.bench.node.restart()
+
+
+def watched_tables(bench, topic):
+    """The same rows in one transaction, over one of 265 watched tables and over all of them in turn."""
+    rows = 26_500 if bench.quick else 265_000
+    database = bench.node.database()
+    with WatchedTables(bench):
+        program = servers.Program(bench.node, NOTHING)
+        try:
+            seconds = {}
+            for tables in (1, WATCHED_TABLES):
+                database.sql(";".join(f"TRUNCATE watched_{n}" for n in range(1, WATCHED_TABLES + 1)))
+                catch_up(program, database)
+                before = program.feed()["changes"]
+                # Row by row from table to table: nothing that lies together in the log is of one table.
+                database.sql(f"DO $$ BEGIN FOR i IN 1..{rows} LOOP"
+                             f" EXECUTE format('INSERT INTO watched_%s VALUES ($1, $2)', 1 + i % {tables}) USING i, 'a note of some length ' || i;"
+                             " END LOOP; END $$")
+                _, seconds[tables] = catch_up(program, database)
+                captured = program.feed()["changes"] - before
+                if captured != rows:
+                    raise RuntimeError(f"{rows} rows over {tables} tables made {captured} captured changes")
+        finally:
+            program.close()
+    topic.figure(f"one transaction of {rows:,} rows over {WATCHED_TABLES} tables: commit → event", "rows/s", peer="the same rows in one table",
+                 better="more", target=0.9).add(rows / seconds[WATCHED_TABLES], rows / seconds[1])
+    topic.note(f"{WATCHED_TABLES} tables are watched in both cases. Over all of them the rows go from table to table, one by one.")

@@ -92,6 +92,8 @@ void add_lock(CLI::App& app, Globals& globals, const Runner& run);
 void add_unlock(CLI::App& app, Globals& globals, const Runner& run);
 void add_watch(CLI::App& app, Globals& globals, const Runner& run);
 void add_tell(CLI::App& app, Globals& globals, const Runner& run);
+void add_feed(CLI::App& app, Globals& globals, const Runner& run);
+void add_detach(CLI::App& app, Globals& globals, const Runner& run);
 void add_import(CLI::App& app, Globals& globals, const Runner& run);
 
 }  // namespace verbund::cli

@@ -1,5 +1,5 @@
 /// verbund up, init, node: make an installation, run a node in the foreground.
-#include "cli/command.h"
+#include "cli/adoption.h"
 #include "node/installation.h"
 #include "node/node.h"
 
@@ -7,7 +7,7 @@ namespace verbund::cli {
 namespace {
 
 struct Options {
-  bool demo = false;
+  bool demo = false, check = false, yes = false;
   std::string demo_data, database, listen;
 };
 
@@ -47,6 +47,8 @@ void print_started(const Globals& globals, const node::Started& started) {
 }
 
 int run_node(const Globals& globals, const std::filesystem::path& directory, const Options& options) {
+  const auto consent = options.yes ? Consent::kGiven : Consent::kAsk;
+  if (const auto refused = settle_adoption(globals, directory, consent)) return *refused;
   node::NodeOptions node_options;
   node_options.directory = directory;
   node_options.listen = given(options.listen);
@@ -70,13 +72,20 @@ int init(const Globals& globals, const Options& options) {
   return 0;
 }
 
+/// The same words twice: after a refusal the command can be repeated as it was.
+bool names_its_server(const std::filesystem::path& directory, const std::string& connection) {
+  const auto installation = node::Installation::load(directory);
+  return installation && installation->settings().connection == connection;
+}
+
 int up(const Globals& globals, const Options& options) {
+  if (options.check) return check_adoption(globals, options.database);
   const auto directory = directory_of(globals);
   if (!node::Installation::exists(directory)) {
     if (auto made = node::Installation::create({directory, options.database, given(options.listen)}); !made) {
       return report(globals, made.error());
     }
-  } else if (!options.database.empty()) {
+  } else if (!options.database.empty() && !names_its_server(directory, options.database)) {
     return report(globals, Error{ErrorCode::kUsage, fmt::format("--database: {} is an installation already", directory.string()),
                                  "its connection stands in config/verbund.toml, [database] connection"});
   }
@@ -95,6 +104,10 @@ void add_up(CLI::App& app, Globals& globals, const Runner& run) {
   up_command->add_option("--demo-data", options->demo_data, text("directory of FHIR files for it; default: synthetic patients"));
   for (auto* command : {up_command, init_command}) {
     command->add_option("--database", options->database, text("use an existing PostgreSQL server (connection string)"));
+  }
+  up_command->add_flag("--check", options->check, text("only look at the server of --database and say what is missing"));
+  for (auto* command : {up_command, node_command}) {
+    command->add_flag("--yes", options->yes, text("agree to what is created on the existing server"));
   }
   for (auto* command : {up_command, init_command, node_command}) {
     command->add_option("--listen", options->listen, text("HOST:PORT; port 0 picks a free one"));

@@ -45,6 +45,11 @@ Result<FirstLogin> ensure_first_login(const Installation& installation, access::
     if (auto written = os::write_file_atomically(installation.directory() / "administrator.txt", text, 0600); !written) {
       return pass(written);
     }
+    // A token of an earlier database (detached, lost) opens nothing any more.
+    const auto client = installation.directory() / "client.toml";
+    std::error_code error;
+    if (std::filesystem::exists(client)) std::filesystem::rename(client, installation.directory() / "client.toml.old", error);
+    if (error) return fail(ErrorCode::kIo, fmt::format("rename {}: {}", client.string(), error.message()));
     if (auto added = accounts.add(login.user, login.password, access::Role::kAdministrator); !added) return pass(added);
   } else {
     const auto administrator = std::find_if(existing->begin(), existing->end(), [](const access::Account& account) {

@@ -33,6 +33,8 @@ listen = ""                    # addresses of the owned server; "" = Unix socket
 
 [feed]
 journal_rows_kept = 5000000    # 10 000 … 1 000 000 000: how far back clients can resume
+# slot = "verbund_feed"         # replication slot on the database's server
+# publication = "verbund"       # publication in the database
 )toml";
 
 constexpr const char* kDemoRecords = R"toml(
@@ -208,6 +210,8 @@ Status Installation::read_settings() {
   VERBUND_READ(s.postgres_port, config_.integer("database.port", s.postgres_port, 1, 65535));
   VERBUND_READ(s.postgres_listen, config_.text("database.listen", ""));
   VERBUND_READ(s.journal_rows_kept, config_.integer("feed.journal_rows_kept", 5'000'000, 10'000, 1'000'000'000));
+  VERBUND_READ(s.feed_slot, config_.text("feed.slot", s.feed_slot));
+  VERBUND_READ(s.feed_publication, config_.text("feed.publication", s.feed_publication));
   auto properties = os::ConfigFile::read_properties(directory_ / "config" / "P2P.properties");
   if (!properties) return pass(properties);
   auto cluster_settings = cluster::read_settings(*properties);

@@ -8,6 +8,7 @@
 ///   secrets/                passwords of database roles (0600)
 ///   postgres/               the owned server: data/, run/, log/         agent/   its journal and the lock epoch
 ///   pgpass                  the same for psql (PGPASSFILE, 0600)
+///   adoption.json           existing server: who consented to what is created there
 ///   log/verbund.log         JSON lines          node.lock               held by the running node
 #include <filesystem>
 #include <optional>
@@ -33,6 +34,8 @@ struct Settings {
   std::uint16_t postgres_port = 5432;
   std::string postgres_listen;            ///< empty: Unix socket only
   std::uint64_t journal_rows_kept = 5'000'000;
+  std::string feed_slot = "verbund_feed";    ///< on the source's server
+  std::string feed_publication = "verbund";  ///< in the source database
   cluster::Settings cluster;
 };
 

@@ -169,6 +169,8 @@ Result<feed::FeedSettings> Node::Impl::feed_settings() const {
   feed::FeedSettings settings;
   settings.source = std::move(*source_settings);
   settings.mid_tier = std::move(*mid_settings);
+  settings.slot = installation->settings().feed_slot;
+  settings.publication = installation->settings().feed_publication;
   settings.tables = tracked_tables(*types);
   settings.term = epoch.term;
   settings.journal_rows_kept = installation->settings().journal_rows_kept;

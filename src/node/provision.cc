@@ -4,6 +4,7 @@
 #include "feed/feed.h"
 #include "history/migrations.h"
 #include "node/adapters/session_store.h"
+#include "node/adoption.h"
 #include "platform/postgres/migrations.h"
 
 namespace verbund::node {
@@ -28,9 +29,16 @@ Status ensure_database(Connection& connection, const std::string& database, cons
   auto existing = connection.query("SELECT 1 FROM pg_database WHERE datname = $1", {database});
   if (!existing) return pass(existing);
   if (existing->size() > 0) return {};
+  // A server's locale of another encoding would refuse UTF8; ours sort by explicit collations anyway.
+  auto fits = connection.query("SELECT encoding = pg_char_to_encoding('UTF8') FROM pg_database WHERE datname = 'template0'");
+  if (!fits) return pass(fits);
+  const bool plain = fits->size() == 1 && fits->text(0, 0) == "t";
+  auto made = connection.execute(fmt::format("CREATE DATABASE {} OWNER {} TEMPLATE template0 ENCODING 'UTF8'{}",
+                                             Connection::quote_identifier(database), Connection::quote_identifier(owner),
+                                             plain ? "" : " LOCALE 'C'"));
+  if (!made) return pass(made, fmt::format("create database {}", database));
   log.info("node.database_created", {{"database", database}, {"owner", owner}});
-  return connection.execute(fmt::format("CREATE DATABASE {} OWNER {} TEMPLATE template0 ENCODING 'UTF8'",
-                                        Connection::quote_identifier(database), Connection::quote_identifier(owner)));
+  return {};
 }
 
 }  // namespace
@@ -75,35 +83,20 @@ Status provision_owned(const Installation& installation, Log& log) {
                                          Connection::quote_identifier(application)));
 }
 
-Status provision_existing(const Installation& installation, Log& log) {
+Status provision_existing(Installation& installation, Log& log) {
+  auto plan = plan_adoption(installation);
+  if (!plan) return pass(plan);
+  for (const auto& finding : plan->preflight.findings) {
+    log.warning("node.preflight", {{"name", finding.name}, {"what", finding.what.english()}, {"statement", finding.statement}});
+  }
+  if (auto ready = refuse_unready(*plan); !ready) return ready;
+  if (plan->preflight.new_databases.empty()) return {};
   auto settings = installation.connection();
   if (!settings) return pass(settings);
   auto connection = Connection::open(*settings);
   if (!connection) return pass(connection);
-  auto checks = connection->query(
-      "SELECT current_setting('wal_level'), r.rolsuper OR r.rolreplication, r.rolsuper OR r.rolcreatedb, current_user,"
-      " current_setting('server_version_num')::int FROM pg_roles r WHERE r.rolname = current_user");
-  if (!checks) return pass(checks);
-  const std::string role(checks->text(0, 3));
-  if (connection->server_version() < 150000) {
-    return fail(ErrorCode::kServerSetting, "check the existing server: it is older than PostgreSQL 15");
-  }
-  if (checks->text(0, 0) != "logical") {
-    return fail(ErrorCode::kServerSetting,
-                fmt::format("check the existing server: wal_level is '{}', capture needs 'logical'", checks->text(0, 0)),
-                "as superuser: ALTER SYSTEM SET wal_level = 'logical'; then restart the server");
-  }
-  if (checks->text(0, 1) != "t") {
-    return fail(ErrorCode::kServerSetting, fmt::format("check the existing server: role {} lacks REPLICATION", role),
-                fmt::format("as superuser: ALTER ROLE {} REPLICATION;", Connection::quote_identifier(role)));
-  }
-  for (const char* database : {Installation::kMidTier, Installation::kVersions}) {
-    if (auto made = ensure_database(*connection, database, role, log); !made) {
-      if (checks->text(0, 2) != "t") {
-        made.error().hint = fmt::format("as superuser: ALTER ROLE {} CREATEDB;", Connection::quote_identifier(role));
-      }
-      return made;
-    }
+  for (const auto& database : plan->preflight.new_databases) {
+    if (auto made = ensure_database(*connection, database, plan->preflight.role, log); !made) return made;
   }
   return {};
 }

@@ -14,9 +14,9 @@ Result<postgres::OwnedServerSettings> owned_server_settings(const Installation& 
 /// As superuser of the owned server: roles, source, mid-tier and versions database, the node's rights on them.
 Status provision_owned(const Installation& installation, Log& log);
 
-/// On an existing server: lists what is missing and creates the two databases of ours with the configured role.
-/// Errors: kServerSetting with the exact statement to run.
-Status provision_existing(const Installation& installation, Log& log);
+/// On an existing server: creates the two databases of ours with the configured role when nothing is missing there.
+/// Errors: kServerSetting with every statement to run.
+Status provision_existing(Installation& installation, Log& log);
 
 /// Migrations of the mid-tier and the versions database, folders ordered by floor.
 Status migrate_databases(const Installation& installation, Log& log);

@@ -224,7 +224,8 @@ class Reader {
     if (auto read = text("group_sql", type_.group_sql, "''"); !read) return read;
     for (const auto& [field, expression] : {std::pair{"label_sql", type_.label_sql}, {"group_sql", type_.group_sql}}) {
       auto probed = source_.query(fmt::format("SELECT ({}\n)::text FROM {} AS r LIMIT 0", expression, quoted(root_.name)));
-      if (probed) continue;
+      // Names and syntax are looked at before rights. What rights are missing is said elsewhere, all at once (feed/preflight.h).
+      if (probed || probed.error().code == ErrorCode::kForbidden) continue;
       if (probed.error().code == ErrorCode::kDatabaseDown) return pass(probed);
       return refuse(field, probed.error().message,
                     fmt::format("Columns of {}: {}", shown(root_.name), fmt::join(names_of(root_.columns), ", ")));

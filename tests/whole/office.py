@@ -228,7 +228,7 @@ class Office:
             self.init()
         # The first port is kept for restarts: clients must find the node again.
         listen = f"127.0.0.1:{self.port}" if self.port else self.listen
-        argv = [BINARY, "--dir", str(self.data), "--json", "up", "--listen", listen]
+        argv = [BINARY, "--dir", str(self.data), "--json", "up", "--yes", "--listen", listen]
         if self.demo:
             argv.append("--demo")
         self.node = Program(argv)

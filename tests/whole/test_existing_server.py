@@ -1,54 +1,9 @@
-"""An existing PostgreSQL server instead of an owned one (S13, B1): used as it is, each missing setting named."""
-import os
-import pathlib
-import pwd
-import shutil
-import subprocess
-import tempfile
+"""An existing PostgreSQL server instead of an owned one (S13, B1): used as it is, each missing setting named, left without a trace."""
+import json
 import unittest
 
-from office import Office
-
-BINARIES = max(pathlib.Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
-
-
-class SomebodyElsesServer:
-    """A server as another program of the house runs it; ended by its own pg_ctl."""
-
-    def __init__(self, wal_level):
-        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="verbund-other-"))
-        self.user = pwd.getpwnam("postgres").pw_name if os.geteuid() == 0 else None
-        if self.user:
-            shutil.chown(self.directory, self.user)
-        self.call("initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale", "C.UTF-8")
-        self.call("pg_ctl", "-D", self.data, "-w", "-l", str(self.directory / "log"), "-o",
-                  f"-c listen_addresses= -k {self.directory} -c wal_level={wal_level} -c fsync=off", "start")
-        self.sql("CREATE DATABASE kanzlei", "postgres")
-        self.sql("CREATE TABLE akte (nummer int PRIMARY KEY, betreff text)")
-
-    @property
-    def data(self):
-        return str(self.directory / "data")
-
-    def call(self, program, *words):
-        argv = [str(BINARIES / program), *words]
-        if self.user:
-            argv = ["runuser", "-u", self.user, "--", *argv]
-        subprocess.run(argv, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd="/", timeout=120)
-
-    def sql(self, statement, database="kanzlei"):
-        done = subprocess.run(["psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", str(self.directory), "-U", "postgres",
-                               "-d", database, "-c", statement], check=True, capture_output=True, text=True, timeout=60)
-        return done.stdout.strip()
-
-    @property
-    def connection(self):
-        return f"host={self.directory} user=postgres dbname=kanzlei"
-
-    def close(self):
-        self.call("pg_ctl", "-D", self.data, "-m", "immediate", "-w", "stop")
-        shutil.rmtree(self.directory, ignore_errors=True)
-
+from office import Office, Program, BINARY
+from somebody_elses_server import SomebodyElsesServer
 
 RECORD = """
 [[record]]
@@ -61,17 +16,22 @@ search = ["betreff"]
 """
 
 
-class ExistingServer(unittest.TestCase):
-    def office_on(self, server):
-        office = Office(demo=None)
-        office.run("init", "--database", server.connection).check()
-        config = office.data / "config" / "verbund.toml"
-        config.write_text(config.read_text(encoding="utf-8") + RECORD, encoding="utf-8")
-        return office
+def configure(office, text):
+    config = office.data / "config" / "verbund.toml"
+    config.write_text(config.read_text(encoding="utf-8") + text, encoding="utf-8")
 
+
+def office_on(server, records=RECORD, user="postgres"):
+    office = Office(demo=None)
+    office.run("init", "--database", server.connection_as(user)).check()
+    configure(office, records)
+    return office
+
+
+class ExistingServer(unittest.TestCase):
     def test_changes_of_a_database_that_somebody_else_owns_are_announced(self):
         server = SomebodyElsesServer("logical")
-        office = self.office_on(server)
+        office = office_on(server)
         try:
             office.start()
             station = office.workstation("Sekretariat").keep_alive()
@@ -85,14 +45,130 @@ class ExistingServer(unittest.TestCase):
             office.close()
             server.close()
 
-    def test_a_missing_setting_is_named_with_the_statement_to_run(self):
-        server = SomebodyElsesServer("replica")
-        office = self.office_on(server)
+    def test_every_missing_thing_is_named_at_once_with_its_statement(self):
+        server = SomebodyElsesServer("replica", {"max_replication_slots": 1, "max_wal_senders": 1},
+                                     schema="CREATE SCHEMA labor; CREATE ROLE besitzer; CREATE ROLE \"Verbund-Dienst\" LOGIN;"
+                                            "CREATE TABLE akte (nummer int PRIMARY KEY, betreff text);"
+                                            "CREATE TABLE labor.probe (nummer int PRIMARY KEY, akte int REFERENCES akte);"
+                                            "CREATE TABLE labor.zettel (akte int REFERENCES akte);"
+                                            "ALTER TABLE akte ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;"
+                                            "ALTER TABLE akte OWNER TO besitzer; ALTER TABLE labor.probe OWNER TO besitzer;"
+                                            "CREATE PUBLICATION verbund; CREATE DATABASE \"SIQVersions\"".replace(
+                                                "CREATE DATABASE", "\\connect postgres\nCREATE DATABASE"))
+        server.sql("REVOKE CREATE ON DATABASE kanzlei FROM PUBLIC")
+        office = office_on(server, RECORD + 'children = ["labor.probe.akte", "labor.zettel.akte"]\n', "Verbund-Dienst")
         try:
-            outcome = office.run("node", "--listen", "127.0.0.1:0")
-            self.assertEqual(outcome.code, 20, outcome.errors)
-            self.assertIn("wal_level", outcome.errors)
-            self.assertIn("ALTER SYSTEM SET wal_level", outcome.errors)
+            guarded = server.sql("SELECT 1 FROM pg_settings WHERE name = 'output_plugin_libraries'") == "1"  # newer minor releases
+            if guarded:
+                server.sql("ALTER SYSTEM SET output_plugin_libraries = 'wal2json'")
+                server.sql("SELECT pg_reload_conf()")
+            before = server.catalog()
+            words = ("up", "--check", "--database", server.connection_as("Verbund-Dienst"))
+            checked = office.run("--json", *words)
+            self.assertEqual(checked.code, 20, checked.errors)
+            plan = checked.json()["preflight"]
+            self.assertFalse(plan["ready"])
+            missing = {item["name"]: item for item in plan["missing"]}
+            self.assertEqual(set(missing), {"wal_level", "max_replication_slots", "max_wal_senders", "replication", "create", "createdb",
+                                            "publication_taken", "database_taken", "table_owner", "schema_usage", "row_security"} |
+                             ({"output_plugin_libraries"} if guarded else set()))
+            self.assertEqual(missing["wal_level"]["statement"], "ALTER SYSTEM SET wal_level = 'logical';")
+            self.assertEqual(missing["wal_level"]["takes_effect"], "restart")
+            self.assertEqual(missing["table_owner"]["statement"], 'GRANT "besitzer" TO "Verbund-Dienst";')
+            self.assertIn("2 tables", missing["table_owner"]["what"])
+            self.assertEqual([item["name"] for item in plan["advice"]][:1], ["max_slot_wal_keep_size"])
+            self.assertEqual(plan["captured"], ["akte", "labor.probe"])
+            self.assertEqual([item["table"] for item in plan["excluded"]], ["labor.zettel"])
+
+            refused = office.run("node", "--listen", "127.0.0.1:0", LC_ALL="de_DE.UTF-8", LANGUAGE="de")
+            self.assertEqual(refused.code, 20, refused.errors)
+            for item in plan["missing"]:
+                self.assertIn(item["statement"], refused.errors)
+            self.assertIn("PostgreSQL neu starten", refused.errors)
+            self.assertEqual(server.catalog(), before, "looking changes nothing")
+
+            # Whoever does what is written there is done.
+            server.sql("DROP PUBLICATION verbund")
+            for item in plan["missing"]:
+                if item["name"] != "publication_taken" and item["statement"]:
+                    server.sql(item["statement"])
+            for name in ("wal_level", "max_replication_slots", "max_wal_senders"):
+                del server.settings[name]
+            server.stop()
+            server.start()
+            self.assertTrue(office.run("--json", "feed", "preflight").check().json()["preflight"]["ready"])
+            office.start()
+            office.workstation("Sekretariat").close()
+        finally:
+            office.close()
+            server.close()
+
+    def test_nothing_is_created_before_somebody_agrees(self):
+        server = SomebodyElsesServer()
+        office = office_on(server)
+        try:
+            before = server.catalog()
+            refused = office.run("up", "--listen", "127.0.0.1:0")
+            self.assertEqual(refused.code, 4, refused.errors)
+            self.assertIn("publication verbund in database kanzlei, of 1 tables", refused.output)
+            self.assertIn("SIQVersions", refused.output)
+            self.assertIn("--yes", refused.errors)
+            self.assertEqual(server.catalog(), before)
+            office.start()
+            office.stop()
+            # The consent is kept: a service manager's start asks nobody.
+            node = Program([BINARY, "--dir", str(office.data), "--json", "node", "--listen", "127.0.0.1:0"])
+            office.commands.append(node)
+            self.assertTrue(json.loads(node.line(lambda line: '"started"' in line or '"error"' in line)).get("started"))
+            self.assertEqual(node.end(), 0)
+        finally:
+            office.close()
+            server.close()
+
+    def test_detach_leaves_the_server_as_it_was(self):
+        server = SomebodyElsesServer(schema="CREATE TABLE akte (nummer int PRIMARY KEY, betreff text); INSERT INTO akte VALUES (1, 'x');"
+                                            "CREATE SCHEMA verbund; CREATE TABLE verbund.mitglied (name text PRIMARY KEY)")
+        office = office_on(server)
+        try:
+            before = server.catalog()
+            office.start()
+            running = office.run("detach", "--databases", "--yes")
+            self.assertEqual(running.code, 4, "a running node is not cut off")
+            office.kill()
+            self.assertEqual(office.run("detach").code, 4, "without a terminal nobody agrees")
+            removed = office.run("--json", "detach", "--yes").check().json()["removed"]
+            self.assertEqual([(item["kind"], item["name"]) for item in removed],
+                             [("replication slot", "verbund_feed"), ("publication", "verbund")])
+            self.assertIn("database|verbund_mid", server.catalog())
+            self.assertEqual([item["name"] for item in office.run("--json", "detach", "--databases", "--yes").check().json()["removed"]],
+                             ["verbund_mid", "SIQVersions"])
+            self.assertEqual(server.catalog(), before)
+            self.assertEqual(office.run("--json", "detach", "--databases", "--yes").check().json()["removed"], [])
+            office.start()
+            station = office.workstation("Sekretariat").keep_alive()
+            server.sql("UPDATE akte SET betreff = 'y'")
+            station.event("changes")
+            office.kill()
+            # The installation is lost, too.
+            office.run("detach", "--database", server.connection, "--databases", "--yes").check()
+            self.assertEqual(server.catalog(), before)
+        finally:
+            office.close()
+            server.close()
+
+    def test_record_types_are_proposed_from_the_catalog(self):
+        server = SomebodyElsesServer(schema='CREATE TABLE "Patient" (nr int PRIMARY KEY, "Nachname" text, "Vorname" text, "Geburtsdatum" date);'
+                                            'CREATE TABLE "Befund" (nr int PRIMARY KEY, patient int NOT NULL REFERENCES "Patient", "Straße" text)')
+        office = Office(demo=None)
+        try:
+            proposed = office.run("feed", "suggest", "--database", server.connection).check().output
+            office.run("init", "--database", server.connection).check()
+            configure(office, proposed)
+            office.start()
+            station = office.workstation("Labor").keep_alive()
+            server.sql("""INSERT INTO "Patient" VALUES (7, 'Groß', 'Änne', '1950-12-31'); INSERT INTO "Befund" VALUES (1, 7, 'Weg')""")
+            event = station.event("changes", lambda e: any("Befund" in c.get("tables", []) for c in e["changes"]))
+            self.assertEqual([c["key"] for c in event["changes"]], ["patient/7"])
         finally:
             office.close()
             server.close()

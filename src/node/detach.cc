@@ -1,0 +1,144 @@
+// The way back from an adoption: see adoption.h.
+#include <algorithm>
+
+#include "node/adoption.h"
+
+namespace verbund::node {
+namespace {
+
+using postgres::Connection;
+
+/// The schemas that the guard makes in a source database.
+constexpr const char* kGuardSchemas = "'verbund_guard', 'verbund'";
+/// How long a reader of the slot (a killed node's WAL sender) may take to end.
+constexpr const char* kTerminateWithin = "5000";
+
+class Detach {
+ public:
+  Detach(Connection& source, const AdoptedNames& names) : source_(source), names_(names) {}
+
+  Result<std::vector<Removed>> run() {
+    // The guard first: from there on no write of the office fails for want of us.
+    if (auto done = triggers(); !done) return pass(done);
+    if (auto done = guard_schemas(); !done) return pass(done);
+    if (auto done = slots(); !done) return pass(done);
+    if (auto done = publication(); !done) return pass(done);
+    return std::move(removed_);
+  }
+
+  Result<std::vector<Removed>> databases(const postgres::ConnectionSettings& settings) {
+    for (const auto& database : names_.databases) {
+      auto exists = source_.query("SELECT 1 FROM pg_database WHERE datname = $1", {database});
+      if (!exists) return pass(exists, "databases of the server");
+      if (exists->size() == 0) continue;
+      if (auto checked = refuse_foreign(settings, database); !checked) return pass(checked);
+      if (auto done = drop("database", database, "DROP DATABASE {} WITH (FORCE)", Connection::quote_identifier(database)); !done) {
+        return pass(done);
+      }
+    }
+    return std::move(removed_);
+  }
+
+ private:
+  template <typename... Names>
+  Status drop(const char* kind, std::string shown, const char* statement, const Names&... names) {
+    const auto sql = fmt::format(fmt::runtime(statement), names...);
+    if (auto done = source_.execute(sql); !done) {
+      if (done.error().code == ErrorCode::kForbidden) {
+        done.error().code = ErrorCode::kServerSetting;
+        done.error().hint = fmt::format("as superuser: {};", sql);
+      }
+      return pass(done, fmt::format("remove {} {}", kind, shown));
+    }
+    removed_.push_back({kind, std::move(shown)});
+    return {};
+  }
+
+  Status triggers() {
+    auto rows = source_.query(fmt::format(
+        "SELECT t.tgname, n.nspname, c.relname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid"
+        " JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_namespace f ON f.oid = p.pronamespace"
+        // A partition's trigger goes with its parent's.
+        " WHERE NOT t.tgisinternal AND t.tgparentid = 0 AND f.nspname IN ({}) ORDER BY 2, 3, 1",
+        kGuardSchemas));
+    if (!rows) return pass(rows, "triggers of the guard");
+    for (int row = 0; row < rows->size(); ++row) {
+      const auto name = Connection::quote_identifier(rows->text(row, 0));
+      const auto table = Connection::quote_identifier(rows->text(row, 1)) + "." + Connection::quote_identifier(rows->text(row, 2));
+      const auto shown = fmt::format("{} ({}.{})", rows->text(row, 0), rows->text(row, 1), rows->text(row, 2));
+      if (auto done = drop("trigger", shown, "DROP TRIGGER {} ON {}", name, table); !done) return done;
+    }
+    return {};
+  }
+
+  Status guard_schemas() {
+    auto rows = source_.query(fmt::format("SELECT nspname FROM pg_namespace WHERE nspname IN ({})"
+                                          " AND obj_description(oid, 'pg_namespace') LIKE 'Verbund%' ORDER BY 1",
+                                          kGuardSchemas));
+    if (!rows) return pass(rows, "schemas of the guard");
+    for (int row = 0; row < rows->size(); ++row) {
+      const std::string name(rows->text(row, 0));
+      if (auto done = drop("schema", name, "DROP SCHEMA {} CASCADE", Connection::quote_identifier(name)); !done) return done;
+    }
+    return {};
+  }
+
+  Status slots() {
+    auto rows = source_.query(
+        "SELECT slot_name, active_pid FROM pg_replication_slots WHERE database = current_database() AND plugin = 'pgoutput'"
+        " AND (slot_name = $1 OR starts_with(slot_name, $1 || '_')) ORDER BY 1",
+        {names_.slot});
+    if (!rows) return pass(rows, "replication slots");
+    for (int row = 0; row < rows->size(); ++row) {
+      const std::string name(rows->text(row, 0));
+      if (!rows->null(row, 1)) {
+        auto ended = source_.query("SELECT pg_terminate_backend($1::int, $2)", {std::string(rows->text(row, 1)), kTerminateWithin});
+        if (!ended) return pass(ended, "end the reader of replication slot " + name);
+      }
+      if (auto done = drop("replication slot", name, "SELECT pg_drop_replication_slot({})", Connection::quote_literal(name)); !done) {
+        return done;
+      }
+    }
+    return {};
+  }
+
+  Status publication() {
+    auto exists = source_.query("SELECT 1 FROM pg_publication WHERE pubname = $1", {names_.publication});
+    if (!exists) return pass(exists, "publications");
+    if (exists->size() == 0) return {};
+    return drop("publication", names_.publication, "DROP PUBLICATION {}", Connection::quote_identifier(names_.publication));
+  }
+
+  /// A database of that name that our migrations never saw is somebody else's.
+  static Status refuse_foreign(postgres::ConnectionSettings settings, const std::string& database) {
+    settings.database = database;
+    auto connection = Connection::open(settings);
+    if (!connection) return pass(connection);
+    auto ours = connection->query("SELECT to_regclass('public.verbund_migrations') IS NOT NULL OR NOT EXISTS"
+                                  " (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+                                  "   WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^(pg_|information_schema$)')");
+    if (!ours) return pass(ours, "look into database " + database);
+    if (ours->text(0, 0) == "t") return {};
+    return fail(ErrorCode::kForbidden, phrase("remove database {}: it holds tables that are not Verbund's", database));
+  }
+
+  Connection& source_;
+  const AdoptedNames& names_;
+  std::vector<Removed> removed_;
+};
+
+}  // namespace
+
+Result<std::vector<Removed>> detach(const postgres::ConnectionSettings& settings, const AdoptedNames& names, bool with_databases) {
+  auto source = Connection::open(settings);
+  if (!source) return pass(source);
+  Detach detach(*source, names);
+  auto removed = detach.run();
+  if (!removed || !with_databases) return removed;
+  auto databases = detach.databases(settings);
+  if (!databases) return databases;
+  removed->insert(removed->end(), databases->begin(), databases->end());
+  return removed;
+}
+
+}  // namespace verbund::node
