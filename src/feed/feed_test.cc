@@ -192,6 +192,20 @@ TEST_F(Algebra, SwappedAndTakenKeysAreUpdatesWithoutFormerKey) {
   EXPECT_THAT(outcome(set), ElementsAre("U2<1"));
 }
 
+TEST_F(Algebra, ChildrenThatCameBeforeTheirRootAreOfTheSameRecord) {
+  set.touched(key("1"), "child");
+  set.inserted(key("1"), table);
+  EXPECT_THAT(outcome(set), ElementsAre("I1"));
+  set.touched(key("2"), "child");
+  set.renamed(key("1"), key("2"), table);
+  EXPECT_THAT(outcome(set), ElementsAre("U2<1"));
+  set.touched(key("1"), "child");
+  set.inserted(key("1"), table);
+  set.renamed(key("1"), key("3"), table);
+  set.deleted(key("3"), table);
+  EXPECT_THAT(outcome(set), ElementsAre());
+}
+
 TEST_F(Algebra, TruncationForgetsWhatCameBefore) {
   set.updated(key("1"), table);
   set.updated({"q", "1"}, table);

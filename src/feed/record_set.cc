@@ -23,6 +23,9 @@ void RecordSet::inserted(const RecordKey& key, const std::string& table) {
     entry = gone->second;  // deleted and inserted again: the same record with other contents
     entry->now = key;
     deleted_.erase(gone);
+  } else if (Entry* known = find(key); known != nullptr && known->now == key && known->origin == key) {
+    entry = known;  // its children came first (deferred foreign key): it was not there before after all
+    entry->origin.reset();
   } else {
     entry = &fresh(std::nullopt, key);
   }
@@ -63,6 +66,11 @@ void RecordSet::renamed(const RecordKey& from, const RecordKey& to, const std::s
   if (entry == nullptr || entry->now != from) {
     entry = &fresh(from, from);
     by_key_[from] = entry;  // children that still name the former key mean this record
+  }
+  if (Entry* known = find(to); known != nullptr && known != entry && known->now == to && known->origin == to) {
+    entry->tables.merge(known->tables);  // children under the new key came first: they meant this record
+    known->now.reset();
+    known->origin.reset();
   }
   entry->now = to;
   note(*entry, table);

@@ -17,6 +17,9 @@ constexpr std::array<std::string_view, 21> kTitle{
     "displayname", "anzeigename", "kurzbezeichnung", "label", "caption", "display", "fullname", "full_name", "bez", "beschreibung"};
 constexpr std::array<std::string_view, 15> kNumber{"nummer", "nr",   "number",      "aktenzeichen", "az",     "code",  "kuerzel", "kurz",
                                                    "no",     "isbn", "kennzeichen", "sku",          "mrn",    "ean",   "kennung"};
+/// Numbers that many rows share.
+constexpr std::array<std::string_view, 13> kSharedNumber{"post", "plz", "zip", "haus", "house", "tel", "phone", "fax", "mobil", "konto", "bank",
+                                                         "country", "version"};
 constexpr std::array<std::string_view, 12> kBirth{"geburtsdatum", "birth_date",  "birthdate", "date_of_birth", "dob",      "gebdatum",
                                                   "geb_datum",    "geboren_am", "geburtstag", "birthday",      "gebdat", "geb_dat"};
 constexpr std::array<std::string_view, 28> kWriter{
@@ -106,6 +109,7 @@ Meaning meaning_of(const SnapshotColumn& column) {
     if (ends_in(name, kGiven) || ends_in_long(name, kGiven)) return Meaning::kGivenName;
     if (ends_in(name, kTitle) || ends_in_long(name, kTitle)) return Meaning::kTitle;
   }
+  if (std::ranges::any_of(kSharedNumber, [&](std::string_view part) { return name.find(part) != std::string::npos; })) return Meaning::kNone;
   if ((is_text(column) || number) && (ends_in(name, kNumber) || ends_in_long(name, kNumber))) return Meaning::kNumber;
   return Meaning::kNone;
 }

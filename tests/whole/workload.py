@@ -152,18 +152,15 @@ class Workload:
         statements += [f"ALTER TABLE {table.shown} ALTER lang SET STORAGE EXTERNAL;" for table in self.tables]
         return PRELUDE + "\n".join(statements)
 
-    def records(self):
-        """[[record]] blocks: every table is watched; those without a key are named, too."""
-        def block(number, schema, table, children=()):
-            lines = ["[[record]]", f'type = "t{number}"', f"table = {toml(quoted(schema) + '.' + quoted(table))}"]
-            if children:
-                lines.append("children = [" + ", ".join(toml(child) for child in children) + "]")
-            return "\n".join(lines) + "\n"
+    def roots(self):
+        """(schema, table) of each record type: every table is one, also those that can't be captured."""
+        fixed = ["akte", "spur", "fluechtig", "stamm", "zweig", "messung", "messung_alt", "messung_neu_0", "messung_neu_1"]
+        return {**{name: ("public", name) for name in fixed}, **{f"t{number}": (t.schema, t.name) for number, t in enumerate(self.tables)}}
 
-        blocks = [block("akte", "public", "akte", ["public.blatt.akte"])]
-        for number, table in enumerate(["spur", "fluechtig", "stamm", "zweig", "messung", "messung_alt", "messung_neu_0", "messung_neu_1"]):
-            blocks.append(block(f"fest{number}", "public", table))
-        blocks += [block(number, table.schema, table.name) for number, table in enumerate(self.tables)]
+    def records(self):
+        """[[record]] blocks for all of them."""
+        blocks = [f"[[record]]\ntype = {toml(name)}\ntable = {toml(quoted(schema) + '.' + quoted(table))}\n" +
+                  ('children = ["public.blatt.akte"]\n' if name == "akte" else "") for name, (schema, table) in self.roots().items()]
         return "\n" + "\n".join(blocks)
 
     # -- transactions
