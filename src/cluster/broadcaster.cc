@@ -49,7 +49,10 @@ void Broadcaster::publish_snapshot(protocol::Snapshot snapshot) {
   const auto is_change = [&](const Audience::Item& item) {
     return item.seq >= tail_ && log_[item.seq - tail_].topic == Topic::kChanges;
   };
-  for (auto& [name, audience] : audiences_) std::erase_if(audience->items, is_change);
+  for (auto& [name, audience] : audiences_) {
+    std::erase_if(audience->items, is_change);
+    audience->lost_changes = {};
+  }
   for (auto& entry : log_) {
     if (entry.topic == Topic::kChanges) entry.changes.reset();
     entry.csn_after = head_.csn;
@@ -75,10 +78,24 @@ void Broadcaster::append(Entry entry) {
 
 void Broadcaster::trim() {
   while (log_.size() > limits_.log_entries || (log_bytes_ > limits_.log_bytes && log_.size() > 1)) {
+    for (auto& [name, audience] : audiences_) note_loss(*audience, log_.front());
     floor_ = log_.front().csn_after;
     log_bytes_ -= log_.front().bytes;
     log_.pop_front();
     ++tail_;
+  }
+}
+
+/// The log's first entry is about to leave it.
+void Broadcaster::note_loss(Audience& audience, const Entry& entry) {
+  if (!matches(audience, entry)) return;
+  switch (entry.topic) {
+    case Topic::kLocks: audience.lost_locks = tail_; break;
+    case Topic::kPresence: audience.lost_presence = tail_; break;
+    case Topic::kEverybody: audience.lost_others = tail_; break;
+    case Topic::kSnapshot: audience.lost_snapshot = tail_; break;
+    case Topic::kChanges:
+      if (entry.changes) audience.lost_changes = entry.changes->cursor.csn;
   }
 }
 
@@ -194,6 +211,8 @@ void Broadcaster::set_watch(std::uint64_t id, const protocol::Watch& watch, std:
     from = Cursor{subscriber->history, subscriber->read};
   }
   if (!from) flush(id, Pressure::kIgnore);
+  // Its new audience may not know what the old one has lost.
+  if (from && lost_other(*subscriber)) drop_behind(*subscriber);
   if (subscriber->state == Subscriber::State::kGone) return;
   const auto now = next_seq();
   // What it has not been sent yet of presence and locks is still owed, as far as the new watch wants it.

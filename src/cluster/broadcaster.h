@@ -4,8 +4,8 @@
 /// Pure: no I/O of its own, no clock; sends through Receiver, asks its sink for the rest. One thread.
 /// One log, bounded in entries and bytes, serialised once. Subscribers with the same watch form an audience, which keeps
 /// what matches it; who watches nothing of an entry costs nothing. A subscriber whose connection does not keep up is left
-/// alone until it has drained; what it missed is then merged by key (Conflation). Whom the log has left behind is closed
-/// as too slow; it resumes from its cursor, from the log if that reaches back, else from the journal's pages.
+/// alone until it has drained; what it missed is then merged by key (Conflation). Who is owed something that has left the
+/// log is closed as too slow; it resumes from its cursor, from the log if that reaches back, else from the journal's pages.
 #include <deque>
 #include <map>
 #include <memory>
@@ -128,6 +128,9 @@ class Broadcaster {
   void pause(Subscriber& subscriber);
   void drop_behind(Subscriber& subscriber);
   [[nodiscard]] bool owed(const Subscriber& subscriber, const Entry& entry) const;
+  void note_loss(Audience& audience, const Entry& entry);
+  [[nodiscard]] static bool lost_other(const Subscriber& subscriber);
+  bool keep_up_with_tail(Subscriber& subscriber);
   void send_merged(Subscriber& subscriber, Conflation& merged);
   [[nodiscard]] Csn csn_before(std::uint64_t seq) const;
   [[nodiscard]] std::uint64_t first_after(Csn csn) const;

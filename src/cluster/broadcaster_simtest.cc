@@ -3,7 +3,7 @@
 #include <cstdlib>
 #include <iostream>
 
-#include "cluster/broadcaster_model.h"
+#include "cluster/broadcaster_mirror.h"
 
 namespace verbund::cluster::simulation {
 namespace {
@@ -23,6 +23,7 @@ struct Line final : Receiver {
   std::uint64_t id() const override { return number; }
   void send(Buffer message) override {
     if (doomed) return;
+    watched.was_sent(message);
     bytes += message->size();
     queue.push_back({std::move(message), {}});
     if (bytes <= kQueueLimit) return;
@@ -50,6 +51,7 @@ struct Line final : Receiver {
 
   std::uint64_t number;
   Client client;
+  Watched watched;
   std::function<void()> overflows;
   std::deque<Item> queue;
   std::size_t bytes = 0;
@@ -62,7 +64,7 @@ struct Line final : Receiver {
 class Simulation final : public BroadcastSink {
  public:
   Simulation(std::uint64_t seed, std::uint64_t steps)
-      : random_(seed), steps_(steps), broadcaster_(kLimits, office_.head(), *this) {}
+      : random_(seed), steps_(steps), broadcaster_(kLimits, office_.head(), *this), mirror_(kLimits, broadcaster_) {}
 
   void run() {
     for (std::uint64_t step = 0; step < steps_ && !::testing::Test::HasFailure(); ++step) {
@@ -98,7 +100,7 @@ class Simulation final : public BroadcastSink {
 
   void step() {
     const auto what = random(1000);
-    if (what < 250) return broadcaster_.publish(office_.change(random_));
+    if (what < 250) return publish_change();
     if (what < 400) return publish_other();
     if (what < 600) return static_cast<void>(broadcaster_.pump(1 + random(6)));
     if (what < 900) return read();
@@ -111,17 +113,30 @@ class Simulation final : public BroadcastSink {
     if (random(20) == 0) fork();
   }
 
+  void publish_change() {
+    auto changes = office_.change(random_);
+    mirror_.change(changes);
+    broadcaster_.publish(std::move(changes));
+    mirror_.expect_bounded();
+  }
+
   void publish_other() {
     const auto what = random(8);
     const auto topic = what < 4 ? Topic::kLocks : what < 7 ? Topic::kPresence : Topic::kEverybody;
     const auto number = office_.others.size();
     office_.others.push_back({topic, office_.changed});
-    broadcaster_.publish(topic, std::make_shared<const std::string>(std::to_string(number)));
+    const auto message = std::make_shared<const std::string>(std::to_string(number));
+    mirror_.other(topic, number, message->size());
+    broadcaster_.publish(topic, message);
+    mirror_.expect_bounded();
   }
 
   void fork() {
     office_.fork();
-    broadcaster_.publish_snapshot({"history_changed", office_.head()});
+    const protocol::Snapshot snapshot{"history_changed", office_.head()};
+    mirror_.snapshot(snapshot);
+    broadcaster_.publish_snapshot(snapshot);
+    mirror_.expect_bounded();
   }
 
   void read() {
@@ -149,6 +164,7 @@ class Simulation final : public BroadcastSink {
     auto& joined = *line;
     lines_[number] = std::move(line);
     joined.head_then = office_.head().csn;
+    joined.watched.starts(watch, from.value_or(broadcaster_.head()), office_.others.size());
     broadcaster_.join(joined, watch, from);
     joined.put({Direct::Kind::kWelcome, from.value_or(broadcaster_.head()), watch, office_.others.size(), {}, false});
     broadcaster_.start(number);
@@ -167,6 +183,7 @@ class Simulation final : public BroadcastSink {
     line->head_then = office_.head().csn;
     broadcaster_.set_watch(number, watch, from);
     if (!lines_.contains(number) || line->doomed) return;
+    line->watched.changes(watch, from.value_or(broadcaster_.cursor(number)), others);
     line->put({Direct::Kind::kWatch, from.value_or(broadcaster_.cursor(number)), watch, others, {}, false});
     broadcaster_.start(number);
   }
@@ -198,6 +215,8 @@ class Simulation final : public BroadcastSink {
   }
   void fell_behind(std::uint64_t number) override {
     ++cut_off_;
+    EXPECT_TRUE(mirror_.lost_something(lines_.at(number)->watched, answering_ == number))
+        << "cut off as too slow, but nothing that it watches has left the log unsent";
     leave(number);
   }
 
@@ -245,7 +264,9 @@ class Simulation final : public BroadcastSink {
     for (const auto& [history, changes] : journal) {
       if (changes.cursor.csn > question.from.csn && page.size() < question.limit) page.push_back(changes);
     }
+    answering_ = question.subscriber;
     broadcaster_.replayed(question.subscriber, question.from, page);
+    answering_ = 0;
   }
 
   /// All clients read until nothing comes any more: each knows all.
@@ -271,6 +292,8 @@ class Simulation final : public BroadcastSink {
   const std::uint64_t steps_;
   Office office_;
   Broadcaster broadcaster_;
+  LogMirror mirror_;
+  std::uint64_t answering_ = 0;  ///< who is handed a page of the journal
   std::map<std::uint64_t, std::unique_ptr<Line>> lines_;
   std::vector<std::unique_ptr<Line>> buried_;
   std::deque<std::uint64_t> closing_;

@@ -15,6 +15,9 @@ struct Broadcaster::Audience {
   std::set<std::string> types;
   std::deque<Item> items;     ///< of the log, what matches
   std::uint64_t dropped = 0;  ///< last item that left the log
+  /// The last of each kind that it watches and that has left the log since the audience was there: numbers, and a csn.
+  std::uint64_t lost_locks = 0, lost_presence = 0, lost_others = 0, lost_snapshot = 0;
+  Csn lost_changes;
   std::vector<Subscriber*> members;
   std::size_t next = 0;       ///< member whose turn it is
   std::size_t remaining = 0;  ///< members to visit until all have the last item

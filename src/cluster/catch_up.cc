@@ -53,11 +53,34 @@ void Broadcaster::drop_behind(Subscriber& subscriber) {
   sink_.fell_behind(subscriber.id);
 }
 
+/// Of what is no change: has something left the log that it watches and was not sent? (Changes may come from the journal.)
+bool Broadcaster::lost_other(const Subscriber& subscriber) {
+  const auto& audience = *subscriber.audience;
+  const auto gone = [&](std::uint64_t last, std::uint64_t from) { return last >= std::max(subscriber.position, from); };
+  return gone(audience.lost_locks, subscriber.locks_from) || gone(audience.lost_presence, subscriber.presence_from) ||
+         gone(audience.lost_others, subscriber.others_from) ||
+         gone(audience.lost_snapshot, std::max(subscriber.others_from, subscriber.snapshots_from));
+}
+
+/// The log may have gone past where it stands. False: with something that it was owed, so it is cut off.
+bool Broadcaster::keep_up_with_tail(Subscriber& subscriber) {
+  if (subscriber.position >= tail_) return true;
+  const bool reads_journal = subscriber.state == Subscriber::State::kJournal;
+  if (lost_other(subscriber) || (!reads_journal && subscriber.audience->lost_changes > subscriber.read)) {
+    drop_behind(subscriber);
+    return false;
+  }
+  subscriber.position = tail_;
+  if (!reads_journal && subscriber.history == head_.history) subscriber.read = std::max(subscriber.read, floor_);
+  return true;
+}
+
 /// Reads the log up to its head, several entries to a message. Ends live, paused or gone.
 void Broadcaster::catch_up(Subscriber& subscriber, Pressure pressure) {
   const bool was_paused = subscriber.state == Subscriber::State::kPaused;
   while (subscriber.position < next_seq()) {
-    if (subscriber.position < tail_) return drop_behind(subscriber);
+    if (!keep_up_with_tail(subscriber)) return;
+    if (subscriber.position >= next_seq()) break;
     if (pressure == Pressure::kRespect && subscriber.receiver->queued_bytes() > limits_.pause_above_bytes) {
       return pause(subscriber);
     }
@@ -129,7 +152,7 @@ void Broadcaster::replayed(std::uint64_t id, const Cursor& from, const std::vect
   if (subscriber == nullptr || subscriber->state != Subscriber::State::kJournal) return;
   // The answer to an older question, before another `watch`.
   if (from != Cursor{subscriber->history, subscriber->read}) return;
-  if (subscriber->position < tail_) return drop_behind(*subscriber);
+  if (!keep_up_with_tail(*subscriber)) return;
   Conflation merged;
   for (const auto& event : page) {
     // What came through the log meanwhile is taken from there.
