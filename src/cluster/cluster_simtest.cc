@@ -128,8 +128,12 @@ class Simulation {
     const ConnectionId connection{++connections_};
     std::vector<protocol::Reclaim> claims;
     for (const auto& [key, token] : owed_[session]) claims.push_back({key, token});
+    // Also what needs no claim: held since, or being released.
+    for (const auto& [key, held] : held_) {
+      if (held.session == session && !owed_[session].contains(key) && random(2) == 0) claims.push_back({key, held.token});
+    }
     const auto forged = key_of(random(kKeys));
-    if (random(10) == 0 && !owed_[session].contains(forged)) claims.push_back({forged, FencingToken::of({{1}, 60'000}, 7)});
+    if (random(10) == 0 && !std::ranges::count(claims, forged, &protocol::Reclaim::key)) claims.push_back({forged, FencingToken::of({{1}, 60'000}, 7)});
     const bool window = engine_->locks().reclaiming();
     auto resumed = engine_->resume(session, connection, false, claims, now());
     ASSERT_EQ(resumed.has_value(), !dying_.contains(session)) << "who is lost can't come back";
@@ -141,6 +145,11 @@ class Simulation {
       // What it validly held before the restart comes back to it in the window.
       const bool due = window && owed && valid_before_[lost.key].session == session;
       EXPECT_FALSE(due) << to_string(lost.key) << " was not given back";
+    }
+    for (const auto& claim : claims) {
+      const auto told = std::ranges::count(resumed->held, claim.key, &protocol::KeyToken::key) +
+                        std::ranges::count(resumed->lost, claim.key, &protocol::LostLock::key);
+      EXPECT_EQ(told, 1) << to_string(claim.key) << " is neither held nor lost, or both";
     }
     owed_.erase(session);
     thinks_held_[session].clear();

@@ -156,8 +156,10 @@ std::vector<protocol::LostLock> LockTable::reclaim(SessionId session, std::span<
   auto& holder = holders_[session];
   for (const auto& claim : claims) {
     if (reclaim_one(session, holder, claim, now, granted, out)) continue;
+    const auto* entry = find_entry(claim.key);
     const bool known_epoch = claim.token.epoch() == epoch_ && claim.token.counter() <= counter_;
-    lost.push_back({claim.key, known_epoch ? LockLostReason::kBroken : LockLostReason::kRefused});
+    const bool released = entry != nullptr && entry->holder == session;  // by itself; its changes have not passed yet
+    lost.push_back({claim.key, known_epoch && !released ? LockLostReason::kBroken : LockLostReason::kRefused});
   }
   if (!granted.locks.empty()) out.emplace_back(std::move(granted));
   settle(now.wall, out);
@@ -167,9 +169,13 @@ std::vector<protocol::LostLock> LockTable::reclaim(SessionId session, std::span<
 bool LockTable::reclaim_one(SessionId session, Holder& holder, const protocol::Reclaim& claim, Now now,
                             LocksGranted& granted, Actions& out) {
   auto* entry = find_entry(claim.key);
-  if (entry != nullptr && entry->holder == session && entry->token >= claim.token) return true;
+  const bool own = entry != nullptr && entry->holder == session;
+  // What it has asked to release it does not get back: held until the changes have passed, but not for editing.
+  if (own && entry->state == LockState::kReleasing) return false;
+  if (own && entry->token >= claim.token) return true;
   const bool earlier_epoch = claim.token.value != 0 && claim.token.epoch() < epoch_;
-  if (!reclaiming_ || !earlier_epoch || holder.held.size() >= limits_.max_locks_per_session) return false;
+  // A token that was never given changes nothing: it is told the one that it has.
+  if (!reclaiming_ || !earlier_epoch || holder.held.size() >= limits_.max_locks_per_session) return own;
   if (entry != nullptr && entry->holder) {
     if (entry->token >= claim.token) return false;
     detach_release(*entry);

@@ -116,6 +116,64 @@ TEST_F(Cluster, ReleaseIsMarkedWhenItsChangesDoNotCome) {
   EXPECT_TRUE(all_of<LocksReleased>(actions).front().changes_pending);
 }
 
+TEST_F(Cluster, AClaimOfAKeyThatIsBeingReleasedIsToldAsLost) {
+  start();
+  const auto a = add(), b = add();
+  const auto token = lock(a, {kAnna, kBert}).front().token;
+  unlock(a, {kAnna}, Lsn{500});
+  engine->disconnected(a, {a.value + 1000}, now());
+  const std::vector<protocol::Reclaim> claims{{kAnna, token}, {kBert, token}};
+  const auto resumed = engine->resume(a, {7}, false, claims, now());
+  ASSERT_EQ(resumed->held, (std::vector<protocol::KeyToken>{{kBert, token}}));
+  ASSERT_EQ(resumed->lost.size(), 1u);
+  EXPECT_EQ(resumed->lost.front().key, kAnna);
+  EXPECT_EQ(resumed->lost.front().reason, protocol::LockLostReason::kRefused);
+  EXPECT_EQ(lock(b, {kAnna}).front().refused, ErrorCode::kHeld) << "until its changes have passed";
+}
+
+// What a client that gave up needs to find out (client/calls_test.cc, ARepeatedLockWhoseGrantIsOverIsAskedForAnew).
+TEST_F(Cluster, ARepeatedRequestIsToldThatItsGrantIsOverAndTheOtherKeysStayHeld) {
+  start();
+  const auto a = add();
+  const auto token = lock(a, {kAnna, kBert}, {}, "r1").front().token;
+  const std::vector<RecordKey> broken{kAnna};
+  engine->force(broken, "admin", "", now());
+  const auto resumed = engine->resume(a, {7}, false, {}, now());
+  EXPECT_EQ(resumed->held, (std::vector<protocol::KeyToken>{{kBert, token}}));
+  EXPECT_EQ(lock(a, {kAnna, kBert}, {}, "r1").front().refused, ErrorCode::kNotHeld);
+  EXPECT_EQ(lock(a, {kAnna, kBert}, {}, "r2").front().tokens.size(), 2u);
+}
+
+// The case of client/calls_test.cc, ALockGrantedAnewToACallThatGaveUpIsGivenBack: the same request asks for a key that the
+// session holds and, broken a moment before, is granted it again.
+TEST_F(Cluster, AKeyThatWasBrokenIsGrantedAgainToItsHoldersOwnRequest) {
+  start();
+  const auto a = add(), b = add();
+  const auto token = lock(a, {kAnna}).front().token;
+  const std::vector<RecordKey> keys{kAnna};
+  engine->force(keys, "admin", "", now());
+  EXPECT_GT(lock(a, {kAnna, kBert}, {}, "r1").front().token, token);
+  engine->cancel(a, {++tickets}, "r1", now());
+  EXPECT_EQ(all_of<LockReplied>(engine->take_actions()).back().refused, ErrorCode::kNotFound);
+  EXPECT_FALSE(unlock(a, {kAnna, kBert}).front().refused);
+  EXPECT_FALSE(lock(b, {kAnna, kBert}).front().refused);
+}
+
+// A grant that comes when its client has given up and is not connected: it is held, and told at the resume.
+TEST_F(Cluster, ALateGrantToATornClientIsToldAtItsResume) {
+  start();
+  const auto a = add(), b = add();
+  lock(b, {kAnna});
+  EXPECT_TRUE(lock(a, {kAnna}, seconds{60}, "r1").empty());
+  engine->disconnected(a, {a.value + 1000}, now());
+  unlock(b, {kAnna});
+  const auto resumed = engine->resume(a, {7}, false, {}, now());
+  ASSERT_EQ(resumed->held.size(), 1u);
+  EXPECT_EQ(resumed->held.front().key, kAnna);
+  EXPECT_FALSE(unlock(a, {kAnna}).front().refused);
+  EXPECT_EQ(engine->locks().held_count(), 0u);
+}
+
 TEST_F(Cluster, BreakingALockTellsItsHolder) {
   start();
   const auto a = add();

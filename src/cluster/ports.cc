@@ -29,6 +29,13 @@ Status PortTable::redeem(std::uint16_t port, const std::string& ticket, TimePoin
 
 void PortTable::release(std::uint16_t port) { ports_.erase(port); }
 
+bool PortTable::withdraw(std::uint16_t port, const std::string& ticket) {
+  const auto found = ports_.find(port);
+  if (ticket.empty() || found == ports_.end() || found->second.ticket != ticket) return false;
+  ports_.erase(found);
+  return true;
+}
+
 std::vector<std::pair<std::uint16_t, std::string>> PortTable::expire(TimePoint now) {
   std::vector<std::pair<std::uint16_t, std::string>> expired;
   for (auto entry = ports_.begin(); entry != ports_.end();) {

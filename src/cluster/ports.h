@@ -20,6 +20,8 @@ class PortTable {
   /// The ticket's client has come to `port`: the port is its own. Errors: kTicketInvalid (wrong, used, too old, other port).
   Status redeem(std::uint16_t port, const std::string& ticket, TimePoint now);
   void release(std::uint16_t port);
+  /// Takes an offer back that its ticket's client has not come for. False: it has come, or the offer is over.
+  bool withdraw(std::uint16_t port, const std::string& ticket);
   /// Ports whose offer was not taken in time; free again. Their tickets are listed too.
   std::vector<std::pair<std::uint16_t, std::string>> expire(TimePoint now);
   [[nodiscard]] std::size_t used() const { return ports_.size(); }

@@ -180,9 +180,15 @@ std::optional<protocol::SessionView> Service::session(SessionId id) const {
 }
 
 std::size_t Service::session_count() const { return impl_->engine.sessions().size(); }
+std::size_t Service::workstation_count() const {
+  return static_cast<std::size_t>(std::ranges::count_if(impl_->engine.sessions().all(), [](const auto& entry) {
+    return entry.second.stored.kind == protocol::SessionKind::kWorkstation;
+  }));
+}
 std::size_t Service::lock_count() const { return impl_->engine.locks().held_count(); }
 
 std::size_t Service::remove_sessions_of(const std::string& user) {
+  impl_->users_ended_at[user] = ++impl_->users_ended;
   std::vector<SessionId> removed;
   for (const auto& [id, session] : impl_->engine.sessions().all()) {
     if (session.stored.identity.user == user) removed.push_back(id);

@@ -121,6 +121,8 @@ class Service final : public net::PeerHandler {
   [[nodiscard]] std::vector<protocol::SessionView> sessions() const;
   [[nodiscard]] std::optional<protocol::SessionView> session(SessionId id) const;
   [[nodiscard]] std::size_t session_count() const;
+  /// Sessions that are no tools.
+  [[nodiscard]] std::size_t workstation_count() const;
   [[nodiscard]] std::size_t lock_count() const;
   [[nodiscard]] std::vector<protocol::LockView> locks() const;
   /// Ends all sessions of a user who may not be here any more; how many there were.

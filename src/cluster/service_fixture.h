@@ -69,7 +69,9 @@ struct Silent final : Log, Counters, Counter, Gauge, Histogram {
 struct Office final : Authenticator, SessionStore, ChangeLog, AuditTrail {
   void authenticate(Credentials credentials, std::function<void(Answer)> done) override {
     if (credentials.password != "right") return done({fail(ErrorCode::kUnauthenticated, "register: wrong"), {}});
-    done({Identity{credentials.user, "staff", credentials.user == "admin"}, {}});
+    const Answer answer{Identity{credentials.user, "staff", credentials.user == "admin"}, {}};
+    if (checks_slowly) return waiting.push_back([done, answer] { done(answer); });
+    done(answer);
   }
   void save(StoredSession session, std::function<void(Status)> done) override {
     stored[session.id] = session;
@@ -103,7 +105,7 @@ struct Office final : Authenticator, SessionStore, ChangeLog, AuditTrail {
   std::vector<std::string> audited;
   std::vector<std::function<void()>> waiting;
   std::size_t announced = 0;
-  bool holds_back = false, database_is_down = false;
+  bool holds_back = false, database_is_down = false, checks_slowly = false;
 };
 
 struct Serving : ::testing::Test {

@@ -38,6 +38,9 @@ struct Connection final : Receiver {
   bool tool = false;
   std::string user;            ///< once authenticated
   std::uint16_t own_port = 0;  ///< Terminalservice: freed with the connection
+  std::uint16_t offered_port = 0;  ///< Terminalservice: where it was sent, if it was
+  std::string offered_ticket;      ///< hash
+  std::uint64_t asked_after = 0;  ///< Impl::users_ended when its credentials were handed on
   std::uint32_t bad_messages = 0;
   std::size_t held_back_bytes = 0;
   std::vector<std::string> held_back;  ///< came while registering
@@ -109,6 +112,7 @@ struct Service::Impl final : BroadcastSink {
   // service_ports.cc
   [[nodiscard]] bool needs_redirect(const Connection& connection, protocol::SessionKind kind, const std::string& ticket) const;
   void redirect(Connection& connection, const protocol::RequestId& id, Redirected redirected);
+  void withdraw_offer(Connection& connection);
   void redeem(Connection& connection, const protocol::RequestId& id, const std::string& ticket);
   void expire_ports(TimePoint time);
 
@@ -166,6 +170,8 @@ struct Service::Impl final : BroadcastSink {
   std::map<std::string, Redirected> redirected;               ///< by ticket's hash
   std::unordered_map<SessionId, RequestMemory<Remembered>> remembered;
   std::map<SessionId, Removal> removals;
+  std::unordered_map<std::string, std::uint64_t> users_ended_at;  ///< accounts removed or disabled: number of the last time
+  std::uint64_t users_ended = 0;
   net::Server* server = nullptr;
   std::string listen_host;
   std::uint16_t main_port = 0;

@@ -81,6 +81,27 @@ TEST_F(Serving, TheSessionsOfARemovedAccountEndAlsoThoseBeingMade) {
   EXPECT_TRUE(office.stored.empty());
 }
 
+TEST_F(Serving, AnAccountThatEndsWhileItsPasswordIsCheckedGetsNoSession) {
+  office.checks_slowly = true;
+  join(anna, "anna");
+  join(bert, "bert");
+  EXPECT_EQ(service->remove_sessions_of("anna"), 0u);
+  office.answer();
+  EXPECT_TRUE(anna.says("unauthenticated")) << anna.all;
+  EXPECT_TRUE(bert.says("\"welcome\""));
+  EXPECT_EQ(service->session_count(), 1u);
+  office.checks_slowly = false;
+  join(carl, "anna");
+  EXPECT_TRUE(carl.says("\"welcome\"")) << "added or enabled again";
+}
+
+TEST_F(Serving, ToolsAreNoWorkstations) {
+  join(anna, "anna");
+  join(bert, "bert", R"(,"kind":"tool")");
+  EXPECT_EQ(service->session_count(), 2u);
+  EXPECT_EQ(service->workstation_count(), 1u);
+}
+
 TEST_F(Serving, ALostSessionsLocksAreFreeWhenTheStoreHasForgottenIt) {
   join(anna, "anna");
   join(bert, "bert");
@@ -250,6 +271,35 @@ TEST_F(Terminals, ATicketThatIsNotTakenInTimeIsWorthNothing) {
   service->on_open(bert);
   say(bert, R"({"op":"register","id":1,"ticket":")" + anna.value("ticket") + "\"}");
   EXPECT_TRUE(bert.says("ticket_invalid"));
+}
+
+TEST_F(Terminals, AConnectionHasOneTicketAtMost) {
+  join(anna, "anna");
+  const auto first_ticket = anna.value("ticket");
+  const auto first_port = port_of(anna);
+  for (int i = 0; i < 100; ++i) say(anna, R"({"op":"register","id":2,"user":"anna","password":"right","workstation":"annaPC"})");
+  EXPECT_EQ(anna.count("\"redirect\""), 101u) << "the range of 16 is not used up";
+  EXPECT_FALSE(anna.says("ports_exhausted"));
+  bert.port = first_port;
+  service->on_open(bert);
+  say(bert, R"({"op":"register","id":1,"ticket":")" + first_ticket + "\"}");
+  EXPECT_TRUE(bert.says("ticket_invalid")) << "handed back";
+  carl.port = port_of(anna);
+  service->on_open(carl);
+  say(carl, R"({"op":"register","id":1,"ticket":")" + anna.value("ticket") + "\"}");
+  EXPECT_TRUE(carl.says("\"welcome\"")) << carl.all;
+}
+
+TEST_F(Terminals, APortThatItsClientHasComeToIsNotHandedBack) {
+  join(anna, "anna");
+  bert.port = port_of(anna);
+  service->on_open(bert);
+  say(bert, R"({"op":"register","id":1,"ticket":")" + anna.value("ticket") + "\"}");
+  ASSERT_TRUE(bert.says("\"welcome\""));
+  say(anna, R"({"op":"register","id":2,"user":"anna","password":"right","workstation":"annaPC"})");
+  EXPECT_NE(port_of(anna), bert.port);
+  say(bert, R"({"op":"beat","id":2})");
+  EXPECT_TRUE(bert.says(R"({"re":2,"ok":true)"));
 }
 
 TEST_F(Terminals, AResumeIsSentToAPortToo) {

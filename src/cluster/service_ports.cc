@@ -22,6 +22,7 @@ void Service::Impl::redirect(Connection& connection, const protocol::RequestId& 
   const auto peer = connection.id();
   const auto ticket = os::random_hex(kTicketBytes);
   const auto hash = os::blake2b_hex(ticket);
+  withdraw_offer(connection);
   std::vector<std::uint16_t> foreign;
   Result<std::uint16_t> port = fail(ErrorCode::kPortsExhausted, "register: no port of the range is free");
   for (int attempt = 0; attempt < kListenAttempts; ++attempt) {
@@ -37,9 +38,19 @@ void Service::Impl::redirect(Connection& connection, const protocol::RequestId& 
   for (const auto taken : foreign) ports.release(taken);
   if (!port) return give_up(peer, id, std::move(port.error()));
   redirected[hash] = std::move(client);
+  connection.offered_port = *port;
+  connection.offered_ticket = hash;
   connection.phase = Connection::Phase::kNew;
   reply(connection, id, protocol::Redirect{*port, ticket, settings.accept_timeout});
   end_pending(peer);
+}
+
+/// A connection has one offer at most: who asks again gives the earlier one back, so that nobody empties the range alone.
+void Service::Impl::withdraw_offer(Connection& connection) {
+  const auto ticket = std::exchange(connection.offered_ticket, {});
+  if (!ports.withdraw(connection.offered_port, ticket)) return;
+  redirected.erase(ticket);
+  server->unlisten(connection.offered_port);
 }
 
 void Service::Impl::redeem(Connection& connection, const protocol::RequestId& id, const std::string& ticket) {

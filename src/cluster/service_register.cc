@@ -32,6 +32,7 @@ void Service::Impl::on_register(Connection& connection, const protocol::RequestI
   if (request.user.empty() && request.token.empty()) credentials.cookie = connection.peer->cookie(kLoginCookie);
   request.password.clear();
   const auto peer = connection.id();
+  connection.asked_after = users_ended;
   around.authenticator.authenticate(
       std::move(credentials),
       [this, guard = std::weak_ptr(alive), peer, id, request = std::move(request)](Authenticator::Answer answer) {
@@ -68,6 +69,11 @@ void Service::Impl::authenticated(std::uint64_t peer, const protocol::RequestId&
   auto* let_in = connection(peer);
   if (let_in == nullptr || let_in->phase != Connection::Phase::kPending || shutting_down) return;
   if (!answer.identity) return give_up(peer, id, std::move(answer.identity.error()), answer.retry_after);
+  const auto ended = users_ended_at.find(answer.identity->user);
+  if (ended != users_ended_at.end() && ended->second > let_in->asked_after) {
+    // Its account was removed or disabled while the password was being checked.
+    return give_up(peer, id, {ErrorCode::kUnauthenticated, "register: the account has just been ended", ""});
+  }
   StoredSession session;
   session.identity = std::move(*answer.identity);
   let_in->user = session.identity.user;
