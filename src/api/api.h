@@ -35,7 +35,7 @@ struct Surroundings {
   std::function<std::string()> metrics_text;  ///< any thread
   std::function<bool()> healthy;              ///< on the loop
   std::function<Cursor()> head;               ///< on the loop
-  std::function<void(std::string)> user_removed;  ///< any thread: ends the user's sessions
+  std::function<void(std::string)> end_sessions_of;  ///< any thread: of a user, removed or disabled
   std::string ca_pem;
 };
 

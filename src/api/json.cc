@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "base/messages.h"
+
 namespace verbund::api {
 
 namespace json = boost::json;
@@ -22,6 +24,14 @@ Result<std::string> string_member(const json::object& object, std::string_view n
     return fail(ErrorCode::kBadMessage, fmt::format("read the request's body: field '{}' is missing or no string", name));
   }
   return std::string(value->as_string());
+}
+
+Result<bool> bool_member(const json::object& object, std::string_view name) {
+  const auto* value = object.if_contains(name);
+  if (!value || !value->is_bool()) {
+    return fail(ErrorCode::kBadMessage, phrase("read the request's body: field '{}' is missing or neither true nor false", name));
+  }
+  return value->as_bool();
 }
 
 }  // namespace verbund::api

@@ -12,5 +12,7 @@ namespace verbund::api {
 Result<boost::json::object> read_object(std::string_view body);
 /// A string member. Errors: kBadMessage (missing, or not a string).
 Result<std::string> string_member(const boost::json::object& object, std::string_view name);
+/// True or false. Errors: kBadMessage (missing, or neither).
+Result<bool> bool_member(const boost::json::object& object, std::string_view name);
 
 }  // namespace verbund::api

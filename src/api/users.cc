@@ -1,7 +1,9 @@
-/// GET, POST /api/users; PUT /api/users/USER/password, …/role; POST /api/users/USER/tokens; DELETE /api/users/USER
+/// GET, POST /api/users; PUT /api/users/USER/password, …/role, …/enabled; DELETE /api/users/USER; POST, DELETE
+/// /api/users/USER/tokens
 #include "access/audit.h"
 #include "api/api.h"
 #include "api/json.h"
+#include "base/messages.h"
 
 namespace verbund::api {
 namespace {
@@ -71,6 +73,38 @@ net::HttpResponse set_role(const Surroundings& surroundings, const Call& call) {
                  [&] { return done(surroundings.accounts.set_role(call.arguments[0], *role)); });
 }
 
+/// The account's sessions end at once with it.
+net::HttpResponse set_enabled(const Surroundings& surroundings, const Call& call) {
+  auto body = read_object(call.request.body);
+  if (!body) return error_response(body.error());
+  const auto enabled = bool_member(*body, "enabled");
+  if (!enabled) return error_response(enabled.error());
+  const auto& user = call.arguments[0];
+  return audited(surroundings, call, *enabled ? "user.enable" : "user.disable", user, "", [&] {
+    const auto set = *enabled ? surroundings.accounts.enable(user) : surroundings.accounts.disable(user);
+    if (set && !*enabled) surroundings.end_sessions_of(user);
+    return done(set);
+  });
+}
+
+net::HttpResponse remove_user(const Surroundings& surroundings, const Call& call) {
+  const auto& user = call.arguments[0];
+  return audited(surroundings, call, "user.remove", user, "", [&] {
+    const auto removed = surroundings.accounts.remove(user);
+    if (removed) surroundings.end_sessions_of(user);
+    return done(removed);
+  });
+}
+
+net::HttpResponse revoke_token(const Surroundings& surroundings, const Call& call) {
+  const auto label = call.request.query.find("label");
+  if (label == call.request.query.end()) {
+    return error_response(fail(ErrorCode::kBadMessage, phrase("revoke a token: the query has no 'label'")).error());
+  }
+  return audited(surroundings, call, "user.token.revoke", call.arguments[0], label->second,
+                 [&] { return done(surroundings.accounts.revoke_token(call.arguments[0], label->second)); });
+}
+
 net::HttpResponse create_token(const Surroundings& surroundings, const Call& call) {
   auto body = read_object(call.request.body);
   if (!body) return error_response(body.error());
@@ -91,14 +125,10 @@ void add_user_routes(std::vector<Route>& routes, const Surroundings& surrounding
   routes.push_back({"PUT", "/api/users/*/password", kRight, [&](const Call& call) { return set_password(surroundings, call); }});
   routes.push_back({"PUT", "/api/users/*/role", kRight, [&](const Call& call) { return set_role(surroundings, call); }});
   routes.push_back({"POST", "/api/users/*/tokens", kRight, [&](const Call& call) { return create_token(surroundings, call); }});
-  routes.push_back({"DELETE", "/api/users/*", kRight, [&](const Call& call) {
-                      return audited(surroundings, call, "user.remove", call.arguments[0], "",
-                                     [&] {
-                                       auto removed = surroundings.accounts.remove(call.arguments[0]);
-                                       if (removed) surroundings.user_removed(call.arguments[0]);
-                                       return done(removed);
-                                     });
-                    }});
+  routes.push_back({"PUT", "/api/users/*/enabled", kRight, [&](const Call& call) { return set_enabled(surroundings, call); }});
+  // Before the account's own: its '*' takes the rest of the path.
+  routes.push_back({"DELETE", "/api/users/*/tokens", kRight, [&](const Call& call) { return revoke_token(surroundings, call); }});
+  routes.push_back({"DELETE", "/api/users/*", kRight, [&](const Call& call) { return remove_user(surroundings, call); }});
 }
 
 }  // namespace verbund::api

@@ -228,7 +228,8 @@ void print_table(const std::vector<std::string>& header, const std::vector<std::
 std::string shown_word(const Globals& globals, std::string_view word) {
   [[maybe_unused]] static constexpr const char* kWords[] = {
       msgid("active"), msgid("suspect"), msgid("reconnecting"), msgid("goodbye"), msgid("lost"), msgid("replaced"), msgid("removed"),
-      msgid("insert"), msgid("update"), msgid("delete"), msgid("administrator"), msgid("staff"), msgid("device")};
+      msgid("insert"), msgid("update"), msgid("delete"), msgid("administrator"), msgid("staff"), msgid("device"),
+      msgid("enabled"), msgid("disabled")};
   return std::string(translate(globals.language, word));
 }
 

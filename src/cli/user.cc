@@ -1,4 +1,4 @@
-/// verbund user add|passwd|role|list|remove|token: accounts, through the node's REST interface.
+/// verbund user add|passwd|role|list|disable|enable|remove|token: accounts, through the node's REST interface.
 #include <boost/json.hpp>
 
 #include "cli/command.h"
@@ -33,9 +33,10 @@ int list(const Globals& globals) {
   for (const auto& user : root.at("users").as_array()) {
     const auto& last = user.at("last_login");
     rows.push_back({std::string(user.at("user").as_string()), shown_word(globals, user.at("role").as_string()),
-                    local_time(user.at("created").as_string()), last.is_string() ? local_time(last.as_string()) : "–"});
+                    shown_word(globals, user.at("enabled").as_bool() ? "enabled" : "disabled"), local_time(user.at("created").as_string()),
+                    last.is_string() ? local_time(last.as_string()) : "–"});
   }
-  print_table({text("USER"), text("ROLE"), text("CREATED"), text("LAST LOGIN")}, rows);
+  print_table({text("USER"), text("ROLE"), text("STATE"), text("CREATED"), text("LAST LOGIN")}, rows);
   return 0;
 }
 
@@ -66,43 +67,88 @@ int create_token(const Globals& globals, const std::string& user, const std::str
   return finish(globals, answer, error ? *answer : std::string(root.at("token").as_string()));
 }
 
+int revoke_token(const Globals& globals, const std::string& user, const std::string& label) {
+  return finish(globals, rest_call(globals, "DELETE", "/api/users/" + user + "/tokens", {}, {{"label", label}}),
+                translated(globals.language, "tokens '{}' of {} revoked", label, user));
+}
+
+int set_role(const Globals& globals, const std::string& user, const std::string& role) {
+  return finish(globals, rest_call(globals, "PUT", "/api/users/" + user + "/role", json::serialize(json::object{{"role", role}})),
+                translated(globals.language, "{} is {} now", user, role));
+}
+
+int set_enabled(const Globals& globals, const std::string& user, bool enabled) {
+  return finish(globals,
+                rest_call(globals, "PUT", "/api/users/" + user + "/enabled", json::serialize(json::object{{"enabled", enabled}})),
+                enabled ? translated(globals.language, "user {} enabled", user)
+                        : translated(globals.language, "user {} disabled; sessions and logins have ended", user));
+}
+
+int remove(const Globals& globals, const std::string& user) {
+  return finish(globals, rest_call(globals, "DELETE", "/api/users/" + user), translated(globals.language, "user {} removed", user));
+}
+
+/// What the words of a command line are bound to; lives as long as the callbacks.
+struct Words {
+  std::string user, role = "staff", label = "cli";
+};
+using Given = std::shared_ptr<Words>;
+
+/// A subcommand about one account.
+CLI::App* about_user(CLI::App& parent, const Globals& globals, const Given& given, const char* verb, const char* help) {
+  auto* sub = parent.add_subcommand(verb, std::string(translate(globals.language, help)));
+  sub->add_option("user", given->user, std::string(translate(globals.language, msgid("name of the account"))))->required();
+  return sub;
+}
+
+void add_account_commands(CLI::App& command, Globals& globals, const Runner& run, const Given& given) {
+  const auto text = [&](const char* msgid) { return std::string(translate(globals.language, msgid)); };
+  const auto about = [&](const char* verb, const char* help) { return about_user(command, globals, given, verb, help); };
+  const auto does = [&](CLI::App* sub, auto what) {
+    sub->callback([&globals, run, given, what] { run([&globals, given, what] { return what(globals, *given); }); });
+  };
+  does(command.add_subcommand("list", text("list the accounts")), [](const Globals& where, const Words&) { return list(where); });
+  auto* adding = about("add", msgid("add an account; the password is asked for"));
+  adding->add_option("--role", given->role, text("administrator, staff or device"))->capture_default_str();
+  does(adding, [](const Globals& where, const Words& words) { return add(where, words.user, words.role); });
+  does(about("passwd", msgid("change a password")),
+       [](const Globals& where, const Words& words) { return set_password(where, words.user); });
+  auto* role = about("role", msgid("change a role"));
+  role->add_option("role", given->role, text("administrator, staff or device"))->required();
+  does(role, [](const Globals& where, const Words& words) { return set_role(where, words.user, words.role); });
+  does(about("disable", msgid("refuse an account's password and tokens from now on; its sessions end")),
+       [](const Globals& where, const Words& words) { return set_enabled(where, words.user, false); });
+  does(about("enable", msgid("take an account's password and tokens again")),
+       [](const Globals& where, const Words& words) { return set_enabled(where, words.user, true); });
+  does(about("remove", msgid("remove an account with its tokens; its sessions end")),
+       [](const Globals& where, const Words& words) { return remove(where, words.user); });
+}
+
+void add_token_commands(CLI::App& command, Globals& globals, const Runner& run, const Given& given) {
+  const auto text = [&](const char* msgid) { return std::string(translate(globals.language, msgid)); };
+  auto* token = command.add_subcommand("token", text("make an access token for a program; shown once"));
+  token->add_option("user", given->user, text("name of the account"));
+  token->add_option("--label", given->label, text("what it is for"))->capture_default_str();
+  auto* revoke = about_user(*token, globals, given, "revoke", msgid("take tokens back, all of that label; open sessions go on"));
+  revoke->add_option("--label", given->label, text("what it is for"))->capture_default_str();
+  revoke->callback([&globals, run, given] {
+    run([&globals, given] { return revoke_token(globals, given->user, given->label); });
+  });
+  token->callback([&globals, run, given, token] {
+    if (!token->get_subcommands().empty()) return;
+    if (given->user.empty()) throw CLI::RequiredError("user");
+    run([&globals, given] { return create_token(globals, given->user, given->label); });
+  });
+}
+
 }  // namespace
 
 void add_user(CLI::App& app, Globals& globals, const Runner& run) {
-  const auto text = [&](const char* msgid) { return std::string(translate(globals.language, msgid)); };
-  auto* command = app.add_subcommand("user", text("manage accounts"));
+  auto* command = app.add_subcommand("user", std::string(translate(globals.language, "manage accounts")));
   command->require_subcommand(1);
-  auto name = std::make_shared<std::string>();
-  auto value = std::make_shared<std::string>();
-  const auto with_user = [&](const char* verb, const char* help) {
-    auto* sub = command->add_subcommand(verb, text(help));
-    sub->add_option("user", *name, text("name of the account"))->required();
-    return sub;
-  };
-  command->add_subcommand("list", text("list the accounts"))->callback([&globals, run] { run([&globals] { return list(globals); }); });
-  auto* adding = with_user("add", "add an account; the password is asked for");
-  *value = "staff";
-  adding->add_option("--role", *value, text("administrator, staff or device"))->capture_default_str();
-  adding->callback([&globals, run, name, value] { run([&globals, name, value] { return add(globals, *name, *value); }); });
-  with_user("passwd", "change a password")->callback([&globals, run, name] { run([&globals, name] { return set_password(globals, *name); }); });
-  auto* role = with_user("role", "change a role");
-  role->add_option("role", *value, text("administrator, staff or device"))->required();
-  role->callback([&globals, run, name, value] {
-    run([&globals, name, value] {
-      return finish(globals,
-                    rest_call(globals, "PUT", "/api/users/" + *name + "/role", json::serialize(json::object{{"role", *value}})),
-                    translated(globals.language, "{} is {} now", *name, *value));
-    });
-  });
-  with_user("remove", "remove an account with its tokens")->callback([&globals, run, name] {
-    run([&globals, name] {
-      return finish(globals, rest_call(globals, "DELETE", "/api/users/" + *name), translated(globals.language, "user {} removed", *name));
-    });
-  });
-  auto* token = with_user("token", "make an access token for a program; shown once");
-  auto label = std::make_shared<std::string>("cli");
-  token->add_option("--label", *label, text("what it is for"))->capture_default_str();
-  token->callback([&globals, run, name, label] { run([&globals, name, label] { return create_token(globals, *name, *label); }); });
+  const auto given = std::make_shared<Words>();
+  add_account_commands(*command, globals, run, given);
+  add_token_commands(*command, globals, run, given);
 }
 
 }  // namespace verbund::cli

@@ -181,6 +181,7 @@ std::string Node::Impl::status_json() const {
   return node_status_json({.settings = installation->settings(),
                            .epoch = epoch,
                            .sessions = service->session_count(),
+                           .workstations = service->workstation_count(),
                            .locks = service->lock_count(),
                            .feed = feed->status(),
                            .database_up = agent->state() == mirror::ServerState::kRunning,
@@ -218,7 +219,7 @@ Status Node::Impl::listen() {
       .metrics_text = [this] { return counters.text(); },
       .healthy = [this] { return agent->state() == mirror::ServerState::kRunning && !stopping; },
       .head = [this] { return changes->head(); },
-      .user_removed = [this](std::string user) { loop.post([this, user = std::move(user)] { service->remove_sessions_of(user); }); },
+      .end_sessions_of = [this](std::string user) { loop.post([this, user = std::move(user)] { service->remove_sessions_of(user); }); },
       .ca_pem = certificates->ca_pem});
   server = std::make_unique<net::Server>(loop, net::Limits{}, *service, *api, *log, counters);
   if (auto used = server->use_tls({certificates->chain_pem, certificates->key_pem}); !used) return used;

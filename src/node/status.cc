@@ -41,6 +41,7 @@ std::string node_status_json(const StatusParts& parts) {
       {"node", json::object{{"name", parts.settings.name}, {"version", kVersion}, {"role", "production"},
                             {"term", parts.epoch.term.value}, {"start_count", parts.epoch.start_count}}},
       {"cluster", json::object{{"mode", protocol::to_wire(parts.settings.cluster.mode)}, {"sessions", parts.sessions},
+                               {"workstations", parts.workstations}, {"tools", parts.sessions - parts.workstations},
                                {"locks", parts.locks}}},
       {"database", json::object{{"state", parts.database_up ? "up" : "down"}, {"shown", parts.database}}},
       {"feed", feed_json(parts.feed)}});

@@ -11,7 +11,8 @@ namespace verbund::node {
 struct StatusParts {
   const Settings& settings;
   LockEpoch epoch;
-  std::size_t sessions = 0;
+  std::size_t sessions = 0;      ///< workstations and tools
+  std::size_t workstations = 0;
   std::size_t locks = 0;
   feed::FeedStatus feed;
   bool database_up = false;

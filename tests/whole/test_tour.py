@@ -164,6 +164,11 @@ class Tour(unittest.TestCase):
         status = self.office.run("--json", "status").check().json()
         self.assertEqual(status["feed"]["state"], "running")
         self.assertEqual(status["database"]["state"], "up")
+        # The command that asks is a tool.
+        cluster = status["cluster"]
+        self.assertGreaterEqual(cluster["workstations"], 1)
+        self.assertGreaterEqual(cluster["tools"], 1)
+        self.assertEqual(cluster["sessions"], cluster["workstations"] + cluster["tools"])
         who = self.office.run("--json", "who").check().json()
         self.assertIn(("Empfang 1", "admin", "127.0.0.1"), [(s["workstation"], s["user"], s["address"]) for s in who])
         station.close()
