@@ -39,14 +39,24 @@ std::string uuid_array(const std::vector<std::string>& ids) { return fmt::format
 }  // namespace
 
 void BatchWriter::resolve_patient(Item& item) {
+  if (options_.match == PatientMatch::kPerson && item.mapped.person) {
+    if (const auto* person = by_person(item)) return set_patient(item.mapped, person->id);
+    if (item.outcome == Outcome::kSkipped) return;
+    if (missing_ == Missing::kWait) item.outcome = Outcome::kWaits;
+    else skip(item, SkipReason::kPatientNotFound);
+    return;
+  }
   for (const auto& candidate : item.mapped.patient.candidates) {
     const auto key = identity_text(candidate.system, candidate.value);
     if (refused_patients_.contains(key)) return skip(item, SkipReason::kPatientNotFound);
     const auto found = patients_.find(key);
     if (found == patients_.end()) continue;
+    if (is_somebody_else(found->second, item.mapped.person)) return skip(item, SkipReason::kOtherPerson);
     set_patient(item.mapped, found->second.id);
     return;
   }
+  if (const auto* person = by_person(item)) return set_patient(item.mapped, person->id);
+  if (item.outcome == Outcome::kSkipped) return;
   if (missing_ == Missing::kWait) item.outcome = Outcome::kWaits;
   else skip(item, SkipReason::kPatientNotFound);
 }

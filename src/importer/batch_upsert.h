@@ -6,8 +6,10 @@
 namespace verbund::importer {
 
 template <typename Row>
-Result<BatchWriter::Changes> BatchWriter::upsert_statement(std::span<const Pending<Row>> rows) {
-  static const std::string sql = upsert_sql<Row>();
+Result<BatchWriter::Changes> BatchWriter::upsert_statement(std::span<const Pending<Row>> rows, Absent absent) {
+  static const std::string replacing = upsert_sql<Row>(Absent::kClears);
+  static const std::string completing = upsert_sql<Row>(Absent::kStays);
+  const std::string& sql = absent == Absent::kClears ? replacing : completing;
   json::array array;
   array.reserve(rows.size());
   for (const auto& [row, item] : rows) array.push_back(row_json(*row));
@@ -23,10 +25,10 @@ Result<BatchWriter::Changes> BatchWriter::upsert_statement(std::span<const Pendi
 /// All rows in one statement; if PostgreSQL refuses one of them, each in a statement of its own, so that one bad row does
 /// not take the others with it.
 template <typename Row>
-Result<BatchWriter::Changes> BatchWriter::upsert(std::span<const Pending<Row>> rows) {
+Result<BatchWriter::Changes> BatchWriter::upsert(std::span<const Pending<Row>> rows, Absent absent) {
   if (rows.empty()) return Changes{};
   if (auto marked = connection_.execute("SAVEPOINT batch"); !marked) return pass(marked);
-  auto changes = upsert_statement<Row>(rows);
+  auto changes = upsert_statement<Row>(rows, absent);
   if (changes) {
     if (auto released = connection_.execute("RELEASE batch"); !released) return pass(released);
     return changes;
@@ -34,16 +36,16 @@ Result<BatchWriter::Changes> BatchWriter::upsert(std::span<const Pending<Row>> r
   const auto code = changes.error().code;
   if (code != ErrorCode::kConstraint && code != ErrorCode::kDatabase) return changes;
   if (auto back = connection_.execute("ROLLBACK TO batch; RELEASE batch"); !back) return pass(back);
-  if (rows.size() > 1) return upsert_singly<Row>(rows);
+  if (rows.size() > 1) return upsert_singly<Row>(rows, absent);
   skip(*rows.front().item, SkipReason::kDatabaseRefused, changes.error().message);
   return Changes{};
 }
 
 template <typename Row>
-Result<BatchWriter::Changes> BatchWriter::upsert_singly(std::span<const Pending<Row>> rows) {
+Result<BatchWriter::Changes> BatchWriter::upsert_singly(std::span<const Pending<Row>> rows, Absent absent) {
   Changes all;
   for (const auto& row : rows) {
-    auto one = upsert<Row>(std::span(&row, 1));
+    auto one = upsert<Row>(std::span(&row, 1), absent);
     if (!one) return one;
     all.merge(*one);
   }

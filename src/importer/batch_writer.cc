@@ -23,11 +23,17 @@ const ChildRow* child_of(const Mapped& mapped) {
 /// Names under which the batch must not hold anything else yet.
 std::vector<std::string> identities_of(const Mapped& mapped) {
   std::vector<std::string> out;
-  if (const auto* child = child_of(mapped)) {
+  const auto* child = child_of(mapped);
+  if (child != nullptr) {
     out.push_back(fmt::format("{}\x1f{}", mapped.row.index(), identity_text(child->identifier_system, child->identifier_value)));
   }
   for (const auto& identifier : mapped.identifiers) {
     if (!identifier.system.empty()) out.push_back(identity_text(identifier));
+  }
+  // Two records of one person: the second shall find what the first has written.
+  if (child == nullptr && mapped.person) {
+    const auto& [family, given, birth] = *mapped.person;
+    out.push_back(fmt::format("person\x1f{}\x1f{}\x1f{}", family, given, birth));
   }
   return out;
 }
@@ -40,13 +46,16 @@ json::array keys_json(const std::set<std::pair<std::string, std::string>>& keys)
 
 }  // namespace
 
-BatchWriter::BatchWriter(postgres::Connection& connection, std::size_t batch_size, ImportReport& report, WaitSink wait)
-    : connection_(connection), batch_size_(std::max<std::size_t>(batch_size, 1)), report_(report), wait_(std::move(wait)) {}
+BatchWriter::BatchWriter(postgres::Connection& connection, const WriterOptions& options, ImportReport& report, WaitSink wait)
+    : connection_(connection), options_(options), report_(report), wait_(std::move(wait)) {
+  options_.batch_size = std::max<std::size_t>(options_.batch_size, 1);
+}
 
 Status BatchWriter::add(Mapped mapped, Origin origin, Missing missing) {
+  if (options_.match != PatientMatch::kIdentifier) mapped.person = person_of(mapped);
   auto identities = identities_of(mapped);
   const bool repeated = std::any_of(identities.begin(), identities.end(), [&](const auto& i) { return identities_.contains(i); });
-  if (repeated || missing != missing_ || items_.size() >= batch_size_) {
+  if (repeated || missing != missing_ || items_.size() >= options_.batch_size) {
     if (auto flushed = flush(); !flushed) return flushed;
   }
   missing_ = missing;
@@ -59,25 +68,32 @@ Status BatchWriter::add(Mapped mapped, Origin origin, Missing missing) {
 
 Status BatchWriter::flush() {
   if (items_.empty()) return {};
-  auto transaction = connection_.begin();
-  if (!transaction) return pass(transaction, "import");
+  std::optional<postgres::Connection::Transaction> transaction;
+  if (!options_.within_transaction) {
+    auto begun = connection_.begin();
+    if (!begun) return pass(begun, "import");
+    transaction.emplace(std::move(*begun));
+  }
   // A plan kept from the first batches would go on reading whole tables that have grown since.
   if (auto set = connection_.execute("SET LOCAL plan_cache_mode = force_custom_plan"); !set) return pass(set, "import");
   if (auto written = write_batch(); !written) return pass(written, "import");
-  if (auto committed = transaction->commit(); !committed) return pass(committed, "import");
+  if (transaction) {
+    if (auto committed = transaction->commit(); !committed) return pass(committed, "import");
+  }
   tally();
   items_.clear();
   identities_.clear();
   patients_.clear();
+  people_.clear();
   encounters_.clear();
   ++batches_;
   return {};
 }
 
 Status BatchWriter::write_batch() {
-  for (const auto step : {&BatchWriter::look_up_patients, &BatchWriter::write_patients, &BatchWriter::write_encounters,
-                          &BatchWriter::look_up_encounters, &BatchWriter::write_conditions_and_medications,
-                          &BatchWriter::write_observations}) {
+  for (const auto step : {&BatchWriter::look_up_patients, &BatchWriter::look_up_people, &BatchWriter::write_patients,
+                          &BatchWriter::write_encounters, &BatchWriter::look_up_encounters,
+                          &BatchWriter::write_conditions_and_medications, &BatchWriter::write_observations}) {
     if (auto done = (this->*step)(); !done) return done;
   }
   return {};
@@ -114,6 +130,13 @@ void BatchWriter::choose_patient(Item& item) {
     found = &known->second;
     by_own_url = &identifier == &item.mapped.identifiers.back() && identifier.system == kSystemUri;
   }
+  if (options_.match != PatientMatch::kIdentifier && (found == nullptr || options_.match == PatientMatch::kPerson)) {
+    const auto* person = by_person(item);
+    if (item.outcome == Outcome::kSkipped) return;
+    // Its number belongs to a patient of another name.
+    if (found != nullptr && (person == nullptr || person->id != found->id)) return skip(item, SkipReason::kOtherPerson);
+    found = person;
+  }
   if (found == nullptr) return;
   // A number can be given twice by mistake, and 'Patient/1' exists in every system: never turn one person into another.
   const bool other_name = found->family_name != row.family_name;
@@ -126,18 +149,24 @@ Status BatchWriter::write_patients() {
   for (auto& item : items_) {
     if (std::holds_alternative<PatientRow>(item.mapped.row)) choose_patient(item);
   }
-  const auto rows = pending<PatientRow>();
-  auto changes = upsert<PatientRow>(rows);
-  if (!changes) return pass(changes, "write patients");
-  for (const auto& [row, item] : rows) settle(*item, *changes, row->id);
+  const auto all = pending<PatientRow>();
+  for (const bool partial : {false, true}) {
+    std::vector<Pending<PatientRow>> rows;
+    std::copy_if(all.begin(), all.end(), std::back_inserter(rows), [&](const auto& row) { return row.item->mapped.partial == partial; });
+    auto changes = upsert<PatientRow>(rows, partial ? Absent::kStays : Absent::kClears);
+    if (!changes) return pass(changes, "write patients");
+    for (const auto& [row, item] : rows) settle(*item, *changes, row->id);
+  }
   for (const auto& item : items_) {
     const auto* row = std::get_if<PatientRow>(&item.mapped.row);
     if (row == nullptr) continue;
+    const KnownPatient written{row->id, row->family_name, row->birth_date ? row->birth_date->to_sql() : ""};
     for (const auto& identifier : item.mapped.identifiers) {
       if (identifier.system.empty()) continue;
       if (item.outcome == Outcome::kSkipped) refused_patients_.insert(identity_text(item.mapped.identifiers.back()));
-      else patients_[identity_text(identifier)] = {row->id, row->family_name, ""};
+      else patients_[identity_text(identifier)] = written;
     }
+    if (item.outcome != Outcome::kSkipped && item.mapped.person) people_[*item.mapped.person] = {written};
   }
   return write_identifiers();
 }

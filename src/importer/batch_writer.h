@@ -2,12 +2,14 @@
 /// Writes mapped resources in batches: one transaction each, many rows a statement, unchanged rows not at all.
 /// One thread, one connection.
 #include <functional>
+#include <map>
 #include <set>
 #include <unordered_map>
 #include <unordered_set>
 
 #include "importer/mapping.h"
 #include "importer/report.h"
+#include "importer/upsert_sql.h"
 #include "platform/postgres/connection.h"
 
 namespace verbund::importer {
@@ -22,11 +24,25 @@ struct Origin {
 /// What to do with a child whose patient or encounter is not there (yet).
 enum class Missing { kWait, kGiveUp };
 
+/// A patient of the database, as far as an import has to know one.
+struct KnownPatient {
+  std::string id, family_name, birth_date;
+};
+/// Another name and another birth date: the number in the file has been given twice.
+bool is_somebody_else(const KnownPatient& known, const std::optional<Person>& person);
+
+struct WriterOptions {
+  std::size_t batch_size = 500;
+  PatientMatch match = PatientMatch::kIdentifier;
+  /// The caller has a transaction open (a dry run): batches neither begin nor commit one.
+  bool within_transaction = false;
+};
+
 class BatchWriter {
  public:
   /// `wait` is told of each resource that has to come again (Missing::kWait); the caller reads it anew later.
   using WaitSink = std::function<void(const Mapped&, const Origin&)>;
-  BatchWriter(postgres::Connection& connection, std::size_t batch_size, ImportReport& report, WaitSink wait);
+  BatchWriter(postgres::Connection& connection, const WriterOptions& options, ImportReport& report, WaitSink wait);
 
   /// May write a batch. Errors: kDatabaseDown, kDatabase (the transaction itself failed); nothing of that batch stays.
   Status add(Mapped mapped, Origin origin, Missing missing);
@@ -43,9 +59,6 @@ class BatchWriter {
     Skip skip;
     std::vector<Note> notes;
   };
-  struct KnownPatient {
-    std::string id, family_name, birth_date;
-  };
   struct KnownEncounter {
     std::string id, patient_id;
   };
@@ -60,6 +73,10 @@ class BatchWriter {
 
   Status write_batch();
   Status look_up_patients();
+  Status look_up_people();
+  static std::optional<Person> person_of(const Mapped& mapped);
+  /// The patient of that name and birth date; nothing when there is none or (`skip`s) several.
+  const KnownPatient* by_person(Item& item);
   Status look_up_encounters();
   void choose_patient(Item& item);
   Status write_patients();
@@ -80,20 +97,21 @@ class BatchWriter {
   template <typename Row>
   Status write_children();
   template <typename Row>
-  Result<Changes> upsert(std::span<const Pending<Row>> rows);
+  Result<Changes> upsert(std::span<const Pending<Row>> rows, Absent absent = Absent::kClears);
   template <typename Row>
-  Result<Changes> upsert_singly(std::span<const Pending<Row>> rows);
+  Result<Changes> upsert_singly(std::span<const Pending<Row>> rows, Absent absent);
   template <typename Row>
-  Result<Changes> upsert_statement(std::span<const Pending<Row>> rows);
+  Result<Changes> upsert_statement(std::span<const Pending<Row>> rows, Absent absent);
 
   postgres::Connection& connection_;
-  std::size_t batch_size_;
+  WriterOptions options_;
   ImportReport& report_;
   WaitSink wait_;
   Missing missing_ = Missing::kWait;
   std::vector<Item> items_;
   std::unordered_set<std::string> identities_;  ///< of items_: one statement can't touch a row twice
   std::unordered_map<std::string, KnownPatient> patients_;  ///< by identity, for one batch
+  std::map<Person, std::vector<KnownPatient>> people_;  ///< at most two of each, which is one too many
   std::unordered_map<std::string, KnownEncounter> encounters_;
   /// Reference keys of patients that were left out: their children must not find somebody else under that key.
   std::unordered_set<std::string> refused_patients_;

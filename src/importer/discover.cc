@@ -1,6 +1,6 @@
 #include <set>
 
-#include "importer/input.h"
+#include "importer/byte_source.h"
 
 namespace verbund::importer {
 namespace {
@@ -22,9 +22,22 @@ int rank_of(const InputFile& file) {
   return name.starts_with("encounter") ? 2 : kLastRank;
 }
 
+/// Length 013, field 8000: the first line of every GDT or BDT file.
+bool begins_like_xdt(const InputFile& file) {
+  constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+  auto source = ByteSource::open(file);
+  if (!source) return false;
+  auto bytes = source->next();
+  if (!bytes) return false;
+  auto begin = *bytes;
+  if (begin.starts_with(kByteOrderMark)) begin.remove_prefix(kByteOrderMark.size());
+  const bool digits = begin.size() >= 7 && begin.substr(0, 3).find_first_not_of("0123456789") == std::string_view::npos;
+  return digits && begin.substr(3, 4) == "8000";
+}
+
 class Walk {
  public:
-  explicit Walk(Discovery& out) : out_(out) {}
+  Walk(Discovery& out, Wanted wanted) : out_(out), wanted_(wanted) {}
 
   void visit(const fs::path& path, bool named_by_user) {
     std::error_code error;
@@ -32,13 +45,18 @@ class Walk {
     if (error) return problem(path, error.message());
     if (fs::is_directory(status)) return visit_directory(path);
     if (!fs::is_regular_file(status)) return problem(path, "is not a regular file");
-    if (kind_of(path) == FileKind::kForeign) return problem(path, "is not a .json or .ndjson file (or .gz of one)");
     const auto size = fs::file_size(path, error);
     if (error) return problem(path, error.message());
+    InputFile file{path, path.string(), size, kind_of(path)};
+    if (wanted_ == Wanted::kCsv && named_by_user) file.kind = FileKind::kCsv;
+    if (wanted_ == Wanted::kRecords && file.kind == FileKind::kForeign && begins_like_xdt(file)) file.kind = FileKind::kXdt;
+    if (wanted_ == Wanted::kCsv && file.kind != FileKind::kCsv) return;  // a folder may hold other things beside
+    if (wanted_ == Wanted::kRecords && file.kind == FileKind::kCsv) return problem(path, "a CSV file needs a mapping: --mapping FILE.toml");
+    if (file.kind == FileKind::kForeign) return problem(path, "is no FHIR file (.json, .ndjson), no GDT or BDT file, nor .gz of one");
     const auto canonical = fs::canonical(path, error);
     // The same file under two names is read once.
     if (!error && !seen_files_.insert(canonical).second && !named_by_user) return;
-    out_.files.push_back({path, path.string(), size});
+    out_.files.push_back(std::move(file));
   }
 
  private:
@@ -59,6 +77,7 @@ class Walk {
   void problem(const fs::path& path, std::string cause) { out_.problems.emplace_back(path.string(), std::move(cause)); }
 
   Discovery& out_;
+  Wanted wanted_;
   std::set<fs::path> seen_directories_;
   std::set<fs::path> seen_files_;
 };
@@ -69,12 +88,14 @@ FileKind kind_of(const fs::path& path) {
   std::string name = lower_name(path);
   if (name.ends_with(".gz")) name.resize(name.size() - 3);
   if (name.ends_with(".json")) return FileKind::kJson;
-  return name.ends_with(".ndjson") ? FileKind::kNdjson : FileKind::kForeign;
+  if (name.ends_with(".ndjson")) return FileKind::kNdjson;
+  if (name.ends_with(".gdt") || name.ends_with(".bdt") || name.ends_with(".xdt")) return FileKind::kXdt;
+  return name.ends_with(".csv") || name.ends_with(".tsv") ? FileKind::kCsv : FileKind::kForeign;
 }
 
-Result<Discovery> discover(std::span<const fs::path> paths) {
+Result<Discovery> discover(std::span<const fs::path> paths, Wanted wanted) {
   Discovery out;
-  Walk walk(out);
+  Walk walk(out, wanted);
   for (const auto& path : paths) {
     std::error_code error;
     if (!fs::exists(path, error)) {

@@ -2,6 +2,8 @@
 
 #include "importer/batch_writer.h"
 #include "importer/resources.h"
+#include "importer/xdt/file.h"
+#include "importer/xdt/mapping.h"
 
 namespace verbund::importer {
 namespace {
@@ -13,11 +15,12 @@ constexpr std::size_t kMaxTypeBytes = 64;
 class ImportRun {
  public:
   ImportRun(postgres::Connection& connection, const ImportOptions& options, const ProgressSink& progress)
-      : options_(options), progress_(progress),
-        writer_(connection, options.batch_size, report_, [this](const Mapped& mapped, const Origin& origin) {
-          auto& waiting = mapped.type == "Encounter" ? waiting_encounters_ : waiting_others_;
-          waiting[origin.file].push_back(origin.index);
-        }) {}
+      : connection_(connection), options_(options), progress_(progress),
+        writer_(connection, {options.batch_size, options.match, options.dry_run}, report_,
+                [this](const Mapped& mapped, const Origin& origin) {
+                  auto& waiting = std::holds_alternative<EncounterRow>(mapped.row) ? waiting_encounters_ : waiting_others_;
+                  waiting[origin.file].push_back(origin.index);
+                }) {}
 
   Result<ImportReport> run(std::span<const std::filesystem::path> paths) {
     const auto start = std::chrono::steady_clock::now();
@@ -27,6 +30,13 @@ class ImportRun {
     for (auto& [file, cause] : found->problems) report_.file_problem(std::move(file), std::move(cause));
     seen_.files_total = files_.size();
     for (const auto& file : files_) seen_.bytes_total += file.size_bytes;
+    std::optional<postgres::Connection::Transaction> trial;  // rolled back when it goes
+    if (options_.dry_run) {
+      auto begun = connection_.begin();
+      if (!begun) return pass(begun, "import");
+      trial.emplace(std::move(*begun));
+      report_.dry_run = true;
+    }
     if (auto done = first_pass(); !done) return pass(done);
     // Encounters before what refers to them.
     if (auto done = later_pass(std::exchange(waiting_encounters_, {})); !done) return pass(done);
@@ -41,7 +51,7 @@ class ImportRun {
   Status first_pass() {
     for (std::uint32_t at = 0; at < files_.size(); ++at) {
       const auto before = seen_.bytes_done;
-      if (auto read = read_file(at, nullptr, seen_.bytes_done); !read) return read;
+      if (auto read = read_any(at, nullptr, seen_.bytes_done); !read) return read;
       seen_.bytes_done = before + files_[at].size_bytes;  // trailing bytes that nobody asked for, a file that was refused
       ++seen_.files_done;
       if (auto going = go_on(); !going) return going;
@@ -56,13 +66,17 @@ class ImportRun {
     for (auto& [file, indices] : waiting) {
       std::sort(indices.begin(), indices.end());
       std::uint64_t ignored = 0;
-      if (auto read = read_file(file, &indices, ignored); !read) return read;
+      if (auto read = read_any(file, &indices, ignored); !read) return read;
       if (auto going = go_on(); !going) return going;
     }
     return writer_.flush();
   }
 
-  Status read_file(std::uint32_t file, const std::vector<std::uint32_t>* only, std::uint64_t& read_bytes) {
+  Status read_any(std::uint32_t file, const std::vector<std::uint32_t>* only, std::uint64_t& read_bytes) {
+    return files_[file].kind == FileKind::kXdt ? read_xdt(file, only, read_bytes) : read_fhir(file, only, read_bytes);
+  }
+
+  Status read_fhir(std::uint32_t file, const std::vector<std::uint32_t>* only, std::uint64_t& read_bytes) {
     Status outcome;
     std::uint32_t index = 0;
     const auto visit = [&](Document& document) {
@@ -102,8 +116,52 @@ class ImportRun {
       type_report(type).skipped[mapped.error()].add(origin.where);
       return {};
     }
+    return write(std::move(*mapped), origin, missing);
+  }
+
+  /// Strict: the whole file is read once before anything of it is written.
+  Status read_xdt(std::uint32_t file, const std::vector<std::uint32_t>* only, std::uint64_t& read_bytes) {
+    const auto& input = files_[file];
+    if (only == nullptr && options_.xdt.strictness == xdt::Strictness::kStrict) {
+      if (auto checked = xdt::check_file(input, options_.xdt); !checked) {
+        report_.file_problem(input.shown, checked.error());
+        return {};
+      }
+    }
+    Status outcome;
+    std::uint32_t index = 0;
+    const xdt::XdtNaming naming{options_.number_system, options_.match};
+    const auto record = [&](xdt::XdtRecord& found) {
+      for (auto& item : xdt::map_record(found, naming)) {
+        const Origin origin{file, index++, place(file, found.line, 0)};
+        if (only != nullptr && !std::binary_search(only->begin(), only->end(), origin.index)) continue;
+        outcome = take_item(std::move(item), origin, only == nullptr ? Missing::kWait : Missing::kGiveUp);
+        if (!outcome) return false;
+      }
+      return true;
+    };
+    const auto tolerated = [&](Tolerated what, std::uint64_t line) {
+      if (only == nullptr) report_.tolerated[what].add(place(file, line, 0));
+    };
+    auto read = xdt::read_file(input, options_.xdt, read_bytes, record, tolerated);
+    if (!outcome || only != nullptr) return outcome;
+    if (read) ++report_.files;
+    else report_.file_problem(input.shown, read.error());
+    return {};
+  }
+
+  Status take_item(xdt::XdtItem item, const Origin& origin, Missing missing) {
+    if (missing == Missing::kWait) ++seen_.resources;
+    if (const auto* unmapped = std::get_if<xdt::Unmapped>(&item)) {
+      type_report(unmapped->type).skipped[unmapped->skip].add(origin.where);
+      return {};
+    }
+    return write(std::move(std::get<Mapped>(item)), origin, missing);
+  }
+
+  Status write(Mapped mapped, const Origin& origin, Missing missing) {
     const auto before = writer_.batches();
-    if (auto added = writer_.add(std::move(*mapped), origin, missing); !added) return added;
+    if (auto added = writer_.add(std::move(mapped), origin, missing); !added) return added;
     return writer_.batches() == before ? Status{} : go_on();
   }
 
@@ -132,6 +190,7 @@ class ImportRun {
     return fail(ErrorCode::kCancelled, fmt::format("import cancelled after {} resources; what was written until then stays", seen_.resources));
   }
 
+  postgres::Connection& connection_;
   const ImportOptions& options_;
   const ProgressSink& progress_;
   ImportReport report_;
@@ -144,8 +203,8 @@ class ImportRun {
 
 }  // namespace
 
-Result<ImportReport> import_fhir(postgres::Connection& connection, std::span<const std::filesystem::path> paths,
-                                 const ImportOptions& options, const ProgressSink& progress) {
+Result<ImportReport> import_files(postgres::Connection& connection, std::span<const std::filesystem::path> paths,
+                                  const ImportOptions& options, const ProgressSink& progress) {
   return ImportRun(connection, options, progress).run(paths);
 }
 

@@ -1,5 +1,6 @@
 #pragma once
-/// Imports records into the practice's database: FHIR R4 files. (docs/formats/import-fhir.md)
+/// Imports records into the practice's database: files of FHIR R4 (docs/formats/import-fhir.md), of GDT and BDT
+/// (docs/formats/gdt.md), and CSV with a mapping (csv/import.h).
 ///
 /// Threads: an import runs on the caller's thread and blocks; it belongs on a worker. One import per database at a time:
 /// two at once are safe for the data, but what one writes the other may count as its own update.
@@ -10,7 +11,9 @@
 #include <string_view>
 
 #include "importer/input.h"
+#include "importer/mapping.h"
 #include "importer/report.h"
+#include "importer/xdt/reader.h"
 #include "platform/postgres/connection.h"
 
 namespace verbund::importer {
@@ -21,6 +24,12 @@ struct ImportOptions {
   /// empty: files of unknown origin, which belong together.
   std::string source;
   InputLimits limits;
+  PatientMatch match = PatientMatch::kIdentifier;
+  /// GDT, BDT: how to read, and the system of the patient numbers in them (patient_identifier.system).
+  xdt::XdtOptions xdt;
+  std::string number_system = "urn:verbund:xdt:3000";
+  /// Does and reports everything, in one transaction that is rolled back. Rows that it would change are locked until then.
+  bool dry_run = false;
 };
 
 struct ImportProgress {
@@ -37,11 +46,11 @@ using ProgressSink = std::function<bool(const ImportProgress&)>;
 ///
 /// Idempotent: a row is found again by its identity, and written only when it differs. A file or resource that is broken,
 /// of an unknown kind or without its patient is left out and named in the report, which is then `kIncomplete`
-/// (ImportReport::outcome), not an error. Files may come in any order: what refers to a later one waits for it.
+/// (ImportReport::outcome), not an error. Of a GDT or BDT file that strict reading refuses nothing is imported. Files may come in any order: what refers to a later one waits for it.
 /// Errors: kNotFound (a path does not exist; nothing is written), kCancelled (by `progress`), kDatabaseDown, kDatabase;
 /// batches committed before them stay.
-[[nodiscard]] Result<ImportReport> import_fhir(postgres::Connection& connection, std::span<const std::filesystem::path> paths,
-                                               const ImportOptions& options = {}, const ProgressSink& progress = {});
+[[nodiscard]] Result<ImportReport> import_files(postgres::Connection& connection, std::span<const std::filesystem::path> paths,
+                                                const ImportOptions& options = {}, const ProgressSink& progress = {});
 
 /// schema/demo/praxis.sql, carried inside the binary; may be executed again. Lives for ever.
 [[nodiscard]] std::string_view demo_schema_sql();

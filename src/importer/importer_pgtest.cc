@@ -27,7 +27,7 @@ class ImporterTest : public ::testing::Test {
   }
   ImportReport import(const ImportOptions& options = {}) {
     const std::array paths{scratch_.path()};
-    auto report = import_fhir(*connection_, paths, options);
+    auto report = import_files(*connection_, paths, options);
     EXPECT_TRUE(report) << (report ? "" : report.error().message);
     return report ? std::move(*report) : ImportReport{};
   }
@@ -152,7 +152,7 @@ TEST_F(ImporterTest, BrokenAndForeignOnesAreNamedAndCostNobodyElse) {
               ::testing::HasSubstr("a.ndjson: line 4"));
   std::vector<std::string> problems;
   for (const auto& problem : report.file_problems) problems.push_back(fs::path(problem.file).filename().string() + " " + problem.cause);
-  EXPECT_THAT(problems, ::testing::ElementsAre("c.txt is not a .json or .ndjson file (or .gz of one)", ::testing::HasSubstr("a.ndjson: line 2 is not JSON"),
+  EXPECT_THAT(problems, ::testing::ElementsAre("c.txt is no FHIR file (.json, .ndjson), no GDT or BDT file, nor .gz of one", ::testing::HasSubstr("a.ndjson: line 2 is not JSON"),
                                                ::testing::ContainsRegex("b.json byte [0-9]+ is not JSON"), ::testing::HasSubstr("d.json is not a FHIR resource")));
 }
 
@@ -177,7 +177,7 @@ TEST_F(ImporterTest, CancellingKeepsWhatWasCommitted) {
   options.batch_size = 10;
   const std::array paths{scratch_.path()};
   int calls = 0;
-  const auto report = import_fhir(*connection_, paths, options, [&](const ImportProgress&) { return ++calls < 2; });
+  const auto report = import_files(*connection_, paths, options, [&](const ImportProgress&) { return ++calls < 2; });
   ASSERT_FALSE(report);
   EXPECT_EQ(report.error().code, ErrorCode::kCancelled);
   EXPECT_EQ(one("SELECT count(*)::text FROM patient"), "20");
@@ -220,10 +220,10 @@ TEST_F(ImporterTest, TakesAFolderOfRealFilesTwice) {
   const char* folder = std::getenv("VERBUND_FHIR_EXAMPLES");
   if (folder == nullptr) GTEST_SKIP() << "VERBUND_FHIR_EXAMPLES is not set";
   const std::array paths{fs::path(folder)};
-  auto first = import_fhir(*connection_, paths);
+  auto first = import_files(*connection_, paths);
   ASSERT_TRUE(first) << first.error().message;
   fmt::print("{}", first->to_text(Language::kGerman));
-  auto second = import_fhir(*connection_, paths);
+  auto second = import_files(*connection_, paths);
   ASSERT_TRUE(second) << second.error().message;
   fmt::print("{}", second->to_text(Language::kEnglish));
   EXPECT_EQ(second->total().imported, 0U);

@@ -1,10 +1,8 @@
 #include "importer/input.h"
 
-#include <zlib.h>
-
-#include <cerrno>
-#include <cstring>
 #include <memory_resource>
+
+#include "importer/byte_source.h"
 
 namespace verbund::importer {
 namespace {
@@ -31,45 +29,6 @@ class BoundedMemory final : public json::memory_resource {
   std::uint64_t left_;
 };
 
-/// Plain or gzip, told by the first bytes (zlib reads both).
-class Source {
- public:
-  static Result<Source> open(const InputFile& file) {
-    gzFile handle = gzopen(file.path.c_str(), "rb");
-    if (handle == nullptr) return fail(ErrorCode::kIo, fmt::format("read {}: {}", file.shown, std::strerror(errno)));
-    gzbuffer(handle, 256 * 1024);
-    return Source(handle, file);
-  }
-
-  /// The next bytes; empty at the end.
-  Result<std::string_view> next() {
-    const int got = gzread(handle_.get(), buffer_.data(), static_cast<unsigned>(buffer_.size()));
-    int code = Z_OK;
-    const char* cause = gzerror(handle_.get(), &code);
-    if (got < 0 || code == Z_BUF_ERROR) {
-      if (code == Z_ERRNO) cause = std::strerror(errno);
-      if (code == Z_BUF_ERROR) cause = "the compressed file ends too early";
-      return fail(code == Z_ERRNO ? ErrorCode::kIo : ErrorCode::kBadInput, fmt::format("read {}: {}", file_->shown, cause));
-    }
-    return std::string_view(buffer_.data(), static_cast<std::size_t>(got));
-  }
-
-  [[nodiscard]] std::uint64_t disk_position() const {
-    const auto offset = gzoffset(handle_.get());
-    return offset < 0 ? 0 : static_cast<std::uint64_t>(offset);
-  }
-
- private:
-  struct Close {
-    void operator()(gzFile handle) const { gzclose(handle); }
-  };
-  Source(gzFile handle, const InputFile& file) : handle_(handle), file_(&file), buffer_(256 * 1024, '\0') {}
-
-  std::unique_ptr<std::remove_pointer_t<gzFile>, Close> handle_;
-  const InputFile* file_;
-  std::string buffer_;
-};
-
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
 json::parse_options options_for(const InputLimits& limits) {
@@ -83,23 +42,7 @@ std::string cause_of(const boost::system::error_code& error, const InputLimits& 
   return fmt::format("is not JSON: {}", error.message());
 }
 
-/// Counts the bytes taken from disk into `total` as a source goes on.
-class Progress {
- public:
-  Progress(const Source& source, std::uint64_t& total) : source_(source), total_(total) {}
-  void update() {
-    const auto now = source_.disk_position();
-    total_ += now - std::min(now, seen_);
-    seen_ = std::max(now, seen_);
-  }
-
- private:
-  const Source& source_;
-  std::uint64_t& total_;
-  std::uint64_t seen_ = 0;
-};
-
-Status feed(json::stream_parser& parser, Source& source, const InputFile& file, const InputLimits& limits, Progress progress) {
+Status feed(json::stream_parser& parser, ByteSource& source, const InputFile& file, const InputLimits& limits, DiskProgress progress) {
   std::uint64_t position = 0;
   for (;;) {
     auto chunk = source.next();
@@ -127,7 +70,7 @@ Status feed(json::stream_parser& parser, Source& source, const InputFile& file, 
 
 Status read_document(const InputFile& file, const InputLimits& limits, std::uint64_t& read_bytes,
                      const std::function<bool(Document&)>& visit) {
-  auto source = Source::open(file);
+  auto source = ByteSource::open(file);
   if (!source) return pass(source);
   BoundedMemory bounded(limits.max_memory_bytes);
   json::monotonic_resource memory(64 * 1024, json::storage_ptr(&bounded));
@@ -136,7 +79,7 @@ Status read_document(const InputFile& file, const InputLimits& limits, std::uint
     // Its own stack is bounded too: an endless flat array lives there until its bracket closes.
     json::stream_parser parser(json::storage_ptr(&bounded), options_for(limits));
     parser.reset(json::storage_ptr(&memory));
-    if (auto fed = feed(parser, *source, file, limits, Progress(*source, read_bytes)); !fed) return fed;
+    if (auto fed = feed(parser, *source, file, limits, DiskProgress(*source, read_bytes)); !fed) return fed;
     value = parser.release();
     Document document{value.if_object(), {}, 0};
     if (document.object == nullptr) document.problem = "is not a JSON object";
@@ -171,9 +114,9 @@ bool show_line(std::string_view line, std::uint64_t number, const InputLimits& l
 
 Status read_lines(const InputFile& file, const InputLimits& limits, std::uint64_t& read_bytes,
                   const std::function<bool(Document&)>& visit) {
-  auto source = Source::open(file);
+  auto source = ByteSource::open(file);
   if (!source) return pass(source);
-  Progress progress(*source, read_bytes);
+  DiskProgress progress(*source, read_bytes);
   std::string line;
   std::uint64_t number = 1;
   bool too_long = false;

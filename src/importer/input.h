@@ -1,5 +1,5 @@
 #pragma once
-/// Finds and reads the files of an import: .json, .ndjson, each also as .gz. Memory is bounded whatever a file holds.
+/// Finds the files of an import, and reads .json and .ndjson, each also as .gz. Memory is bounded whatever a file holds.
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -21,7 +21,7 @@ struct InputLimits {
   std::size_t max_depth = 64;                               ///< nesting of JSON
 };
 
-enum class FileKind { kJson, kNdjson, kForeign };
+enum class FileKind { kJson, kNdjson, kXdt, kCsv, kForeign };
 /// From the name; ".gz" is looked through.
 FileKind kind_of(const std::filesystem::path& path);
 
@@ -29,15 +29,19 @@ struct InputFile {
   std::filesystem::path path;
   std::string shown;  ///< as the user named it, for the report
   std::uint64_t size_bytes = 0;
+  FileKind kind = FileKind::kForeign;
 };
 
 struct Discovery {
   std::vector<InputFile> files;                               ///< patients first (by name), then encounters, then the rest
   std::vector<std::pair<std::string, std::string>> problems;  ///< (shown path, cause): foreign or unreadable
 };
+enum class Wanted { kRecords, kCsv };
 /// Walks directories in the order of their names; follows symbolic links, each directory once; leaves hidden files out.
+/// A file whose name says nothing (devices call them "PRAXEKG1.001") is GDT or BDT if it begins so. Wanted::kCsv looks for
+/// CSV files alone (.csv, .tsv); one that is named itself may have any name.
 /// Errors: kNotFound for a path that does not exist.
-Result<Discovery> discover(std::span<const std::filesystem::path> paths);
+Result<Discovery> discover(std::span<const std::filesystem::path> paths, Wanted wanted = Wanted::kRecords);
 
 /// A line or document as read from a file.
 struct Document {

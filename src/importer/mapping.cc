@@ -24,6 +24,17 @@ struct LengthCheck {
   void operator()(std::string_view, bool) const {}
 };
 
+Mapped map_known(Reading& reading, std::string_view type) {
+  if (type == "Patient") return map_patient(reading);
+  if (type == "Encounter") return map_encounter(reading);
+  if (type == "Condition") return map_condition(reading);
+  if (type == "Observation") return map_observation(reading);
+  if (type == "MedicationRequest") return map_medication(reading, "request");
+  return map_medication(reading, "statement");
+}
+
+}  // namespace
+
 std::string_view too_long_column(const Mapped& mapped) {
   std::string_view column;
   const LengthCheck check{&column};
@@ -41,17 +52,6 @@ std::string_view too_long_column(const Mapped& mapped) {
   }
   return column;
 }
-
-Mapped map_known(Reading& reading, std::string_view type) {
-  if (type == "Patient") return map_patient(reading);
-  if (type == "Encounter") return map_encounter(reading);
-  if (type == "Condition") return map_condition(reading);
-  if (type == "Observation") return map_observation(reading);
-  if (type == "MedicationRequest") return map_medication(reading, "request");
-  return map_medication(reading, "statement");
-}
-
-}  // namespace
 
 std::expected<Mapped, Skip> map_resource(const json::object& resource, const Context& context) {
   constexpr std::array<std::string_view, 6> kTypes{"Patient",     "Encounter",         "Condition",

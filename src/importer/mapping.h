@@ -32,15 +32,36 @@ struct Link {
 /// An observation and its components, the main row first.
 using ObservationRows = std::vector<ObservationRow>;
 
+/// How a patient is found again.
+enum class PatientMatch {
+  kIdentifier,  ///< by a number that has a system
+  kPerson,      ///< by name, first name and birth date; its numbers must not belong to somebody else
+  kEither,      ///< by number; if nobody has it, by name, first name and birth date
+};
+
+/// What identifies a person without a number; all three are given.
+struct Person {
+  std::string family_name, given_name;
+  std::string birth_date;  ///< "1974-12-31"
+  friend auto operator<=>(const Person&, const Person&) = default;
+};
+
 struct Mapped {
-  std::string type;  ///< FHIR resource type, for the report
+  std::string type;  ///< FHIR resource type, or record type and table ("GDT 6310 observation"), for the report
   std::variant<PatientRow, EncounterRow, ConditionRow, ObservationRows, MedicationRow> row;
   /// Patient: what identifies it; the reference key comes last.
   std::vector<Identifier> identifiers;
   Link patient;    ///< of children; resolved by the writer
   Link encounter;  ///< may be empty
   std::vector<Note> notes;
+  /// Whom the source means, in words: to find the patient by, and to notice that a number belongs to somebody else.
+  std::optional<Person> person = {};
+  /// Patient: columns that the source says nothing of stay as they are (FHIR resources are the whole truth, GDT records are not).
+  bool partial = false;
 };
+
+/// The first column whose text is too long for the tables; empty: none.
+std::string_view too_long_column(const Mapped& mapped);
 
 /// Errors (Skip): the type is not imported, a mandatory element is missing, an element can't be read. Never throws for any
 /// JSON; notes are put on what is imported but not in full.

@@ -16,6 +16,10 @@ std::string_view msgid(SkipReason reason) {
     case SkipReason::kIdentifierConflict: return verbund::msgid("its identifiers belong to different patients");
     case SkipReason::kOtherPerson: return verbund::msgid("its identifier belongs to a patient of another name and birth date");
     case SkipReason::kDatabaseRefused: return verbund::msgid("PostgreSQL refused it");
+    case SkipReason::kAmbiguousPatient: return verbund::msgid("several patients have its name and birth date");
+    case SkipReason::kNothingToImport: return verbund::msgid("holds nothing that could be imported");
+    case SkipReason::kUnreadable: return verbund::msgid("can't be imported as it is");
+    case SkipReason::kDuplicate: return verbund::msgid("is there already and stays as it is");
   }
   return verbund::msgid("");
 }
@@ -25,6 +29,23 @@ std::string_view msgid(Note note) {
     case Note::kEncounterNotFound: return verbund::msgid("imported without its encounter, which was not found");
     case Note::kEncounterOfOtherPatient: return verbund::msgid("imported without its encounter, which belongs to another patient");
     case Note::kElementIgnored: return verbund::msgid("a code outside its value set was left empty");
+    case Note::kFieldIgnored: return verbund::msgid("imported without fields that have no place in the tables");
+  }
+  return verbund::msgid("");
+}
+
+std::string_view msgid(Tolerated tolerated) {
+  switch (tolerated) {
+    case Tolerated::kLineLength: return verbund::msgid("the length in front of a line is wrong");
+    case Tolerated::kBlanksAtEnd: return verbund::msgid("blanks at the end of a line");
+    case Tolerated::kLineEnd: return verbund::msgid("a line does not end with CR LF");
+    case Tolerated::kBlankLine: return verbund::msgid("an empty line");
+    case Tolerated::kNoRecordLength: return verbund::msgid("a record without its length (field 8100)");
+    case Tolerated::kRecordLength: return verbund::msgid("the length of a record (field 8100) is wrong");
+    case Tolerated::kOrder: return verbund::msgid("field 8100 is not the second of its record");
+    case Tolerated::kCharset: return verbund::msgid("an unknown character set; CP437 was taken");
+    case Tolerated::kCharacter: return verbund::msgid("a character that the character set does not have; it was replaced");
+    case Tolerated::kByteOrderMark: return verbund::msgid("a byte order mark; the file was read as UTF-8");
   }
   return verbund::msgid("");
 }

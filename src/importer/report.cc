@@ -30,6 +30,28 @@ void append_type(std::string& out, const std::string& name, const TypeReport& ty
                  type.skipped_count());
 }
 
+std::string cause_in(Language language, const FileProblem& problem) {
+  if (problem.error.message_parts.empty()) return problem.cause;
+  auto text = message_in(language, problem.error);
+  if (const auto hint = hint_in(language, problem.error); !hint.empty()) text += fmt::format(". {}", hint);
+  return text;
+}
+
+void append_problems(std::string& out, Language language, const ImportReport& report) {
+  const auto& problems = report.file_problems;
+  if (report.file_problem_count > 0) out += translated(language, "files and lines that were left out: {}\n", report.file_problem_count);
+  for (const auto& problem : problems) out += fmt::format("    {}: {}\n", problem.file, cause_in(language, problem));
+  if (report.file_problem_count > problems.size()) {
+    out += translated(language, "    and {} more\n", report.file_problem_count - problems.size());
+  }
+}
+
+void append_tolerated(std::string& out, Language language, const ImportReport& report) {
+  if (report.tolerated.empty()) return;
+  out += translated(language, "read although it is against the rules of the format:\n");
+  for (const auto& [what, found] : report.tolerated) append_occurrences(out, language, std::string(translate(language, msgid(what))), found);
+}
+
 /// All resources of types without a table in one line: an export has dozens of them.
 void append_foreign_types(std::string& out, Language language, const ImportReport& report) {
   std::uint64_t count = 0;
@@ -76,6 +98,13 @@ void ImportReport::file_problem(std::string file, std::string cause) {
   if (file_problems.size() < kMaxFileProblems) file_problems.push_back({std::move(file), std::move(cause)});
 }
 
+void ImportReport::file_problem(std::string file, const Error& error) {
+  ++file_problem_count;
+  if (file_problems.size() >= kMaxFileProblems) return;
+  auto cause = error.hint.empty() ? error.message : fmt::format("{}. {}", error.message, error.hint);
+  file_problems.push_back({std::move(file), std::move(cause), error});
+}
+
 TypeReport ImportReport::total() const {
   TypeReport sum;
   for (const auto& [name, type] : types) {
@@ -91,7 +120,7 @@ TypeReport ImportReport::total() const {
 std::optional<ErrorCode> ImportReport::outcome() const {
   if (file_problem_count > 0) return ErrorCode::kIncomplete;
   for (const auto& [skip, found] : total().skipped) {
-    if (skip.reason != SkipReason::kTypeNotImported) return ErrorCode::kIncomplete;
+    if (skip.reason != SkipReason::kTypeNotImported && skip.reason != SkipReason::kDuplicate) return ErrorCode::kIncomplete;
   }
   return std::nullopt;
 }
@@ -111,11 +140,9 @@ std::string ImportReport::to_text(Language language) const {
     for (const auto& [note, found] : type.notes) append_occurrences(out, language, std::string(translate(language, msgid(note))), found);
   }
   append_foreign_types(out, language, *this);
-  if (file_problem_count > 0) out += translated(language, "files and lines that were left out: {}\n", file_problem_count);
-  for (const auto& problem : file_problems) out += fmt::format("    {}: {}\n", problem.file, problem.cause);
-  if (file_problem_count > file_problems.size()) {
-    out += translated(language, "    and {} more\n", file_problem_count - file_problems.size());
-  }
+  append_tolerated(out, language, *this);
+  append_problems(out, language, *this);
+  if (dry_run) out += translated(language, "dry run: nothing of this was written\n");
   const double mebibytes = static_cast<double>(bytes) / (1024.0 * 1024.0);
   out += translated(language, "{} files, {:.1f} MiB, {:.1f} s\n", files, mebibytes, static_cast<double>(elapsed.count()) / 1000.0);
   return out;
@@ -126,8 +153,13 @@ std::string ImportReport::to_json() const {
   for (const auto& [name, type] : types) by_type[name] = type_json(type);
   json::array problems;
   for (const auto& problem : file_problems) problems.push_back({{"file", problem.file}, {"cause", problem.cause}});
+  json::array warnings;
+  for (const auto& [what, found] : tolerated) {
+    warnings.push_back({{"warning", msgid(what)}, {"count", found.count}, {"examples", examples_of(found)}});
+  }
   const auto sum = total();
   const json::object out{{"complete", !outcome().has_value()},
+                         {"dry_run", dry_run},
                          {"files", files},
                          {"bytes", bytes},
                          {"elapsed_ms", elapsed.count()},
@@ -136,6 +168,7 @@ std::string ImportReport::to_json() const {
                          {"unchanged", sum.unchanged},
                          {"skipped", sum.skipped_count()},
                          {"types", std::move(by_type)},
+                         {"warnings", std::move(warnings)},
                          {"file_problem_count", file_problem_count},
                          {"file_problems", std::move(problems)}};
   return json::serialize(out);

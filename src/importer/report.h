@@ -34,10 +34,11 @@ struct TypeReport {
   [[nodiscard]] std::uint64_t skipped_count() const;
 };
 
-/// A file, or line of an NDJSON file, that could not be read at all.
+/// A file, or line of a file, that was left out.
 struct FileProblem {
   std::string file;
-  std::string cause;
+  std::string cause;  ///< in English
+  Error error = {};   ///< what can be said in German; without parts: only `cause`
 };
 
 struct ImportReport {
@@ -49,12 +50,16 @@ struct ImportReport {
   std::uint64_t files = 0;                   ///< read to their end
   std::uint64_t bytes = 0;                   ///< on disk
   milliseconds elapsed{0};
+  std::map<Tolerated, Occurrences> tolerated;  ///< GDT and BDT, lenient
+  bool dry_run = false;                        ///< nothing of it was written
 
   void file_problem(std::string file, std::string cause);
+  /// Says what `error` says, in the reader's language.
+  void file_problem(std::string file, const Error& error);
   /// All types together.
   [[nodiscard]] TypeReport total() const;
   /// kIncomplete when a file or a resource of a known type was left out; nothing when all is in. Resource types that the
-  /// practice has no table for do not count: every export has them.
+  /// practice has no table for do not count: every export has them. Nor do rows that a mapping wants to leave as they are.
   [[nodiscard]] std::optional<ErrorCode> outcome() const;
   [[nodiscard]] std::string to_text(Language language) const;
   [[nodiscard]] std::string to_json() const;

@@ -13,10 +13,23 @@ std::vector<std::string_view> columns_of() {
   return out;
 }
 
+/// What an empty column of a row does to the one in the table.
+enum class Absent { kClears, kStays };
+
+/// What `column` shall be when the row in `table` meets the one named `given`. Only patients have columns that stay.
+inline std::string merged_column(Absent absent, std::string_view column, std::string_view table, std::string_view given) {
+  if (absent == Absent::kClears) return fmt::format("{}.{}", given, column);
+  // A source that says nothing of death or of leaving the practice does not say the opposite.
+  if (column == "deceased" || column == "active") return fmt::format("{}.{}", table, column);
+  const bool name = column == "family_name" || column == "given_name";
+  return name ? fmt::format("coalesce(nullif({0}.{1}, ''), {2}.{1})", given, column, table)
+              : fmt::format("coalesce({0}.{1}, {2}.{1})", given, column, table);
+}
+
 /// $1: a JSON array of rows. Writes rows that are new or differ; returns what identifies each of them and whether it is new.
 /// Equal rows are sorted out before the INSERT: ON CONFLICT would lock each of them, which is a write to the log, too.
 template <typename Row>
-std::string upsert_sql() {
+std::string upsert_sql(Absent absent = Absent::kClears) {
   constexpr bool kPatient = std::is_same_v<Row, PatientRow>;
   const std::string_view table = Row::kTable;
   std::string names, assignments, mine, theirs, there, given;
@@ -25,11 +38,12 @@ std::string upsert_sql() {
     const bool key = column == "id" || (!kPatient && column.starts_with("identifier_"));
     if (key) continue;
     const std::string_view comma = mine.empty() ? "" : ", ";
-    assignments += fmt::format("{}{} = EXCLUDED.{}", comma, column, column);
+    const auto excluded = merged_column(absent, column, table, "EXCLUDED");
+    assignments += fmt::format("{}{} = {}", comma, column, excluded);
     mine += fmt::format("{}{}.{}", comma, table, column);
-    theirs += fmt::format("{}EXCLUDED.{}", comma, column);
+    theirs += fmt::format("{}{}", comma, excluded);
     there += fmt::format("{}there.{}", comma, column);
-    given += fmt::format("{}given.{}", comma, column);
+    given += fmt::format("{}{}", comma, merged_column(absent, column, "there", "given"));
   }
   // A row that this statement inserted has no xmax yet.
   return fmt::format(

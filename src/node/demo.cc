@@ -68,7 +68,7 @@ Result<std::string> load_demo_records(const Installation& installation, const st
     }
     return true;
   };
-  auto report = importer::import_fhir(*connection, paths, {}, progress);
+  auto report = importer::import_files(*connection, paths, {}, progress);
   if (terminal) fmt::print(stderr, "\n");
   if (!report) return pass(report, "import the demo practice");
   if (auto assigned = importer::assign_demo_nurses(*connection); !assigned) return pass(assigned);
