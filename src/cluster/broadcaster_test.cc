@@ -99,6 +99,40 @@ TEST_F(Broadcasts, MergeWhatASlowSubscriberMissed) {
   EXPECT_NE(peer.sent[0]->find("insert"), std::string::npos);
 }
 
+// The simulation's law "too slow was due": a slow client that had been sent all it watches (in front of a grant) was cut off
+// when entries that it does not watch had filled the log.
+TEST_F(Broadcasts, DoNotCutOffWhomNothingWatchedHasPassedBy) {
+  broadcaster.join(peer, {{"letter"}, false, false}, {});
+  broadcaster.start(1);
+  peer.queued = 100'000;
+  auto letter = change(11, "1", ChangeOp::kInsert);
+  letter.changes.front().key.type = "letter";
+  broadcaster.publish(letter);
+  drain();
+  ASSERT_TRUE(peer.asked_for_drained);
+  broadcaster.flush(1, Broadcaster::Pressure::kIgnore);
+  EXPECT_EQ(peer.sent.size(), 1u);
+  for (std::uint64_t csn = 12; csn < 40; ++csn) broadcaster.publish(change(csn, "1", ChangeOp::kUpdate));
+  peer.queued = 0;
+  broadcaster.drained(1);
+  EXPECT_TRUE(sink.behind.empty());
+  EXPECT_EQ(broadcaster.cursor(1).csn.value, 39u);
+  letter.cursor.csn = {40};
+  broadcaster.publish(letter);
+  drain();
+  EXPECT_EQ(peer.sent.size(), 2u);
+}
+
+TEST_F(Broadcasts, DoNotCutOffAReaderOfTheJournalForWhatItDoesNotWatch) {
+  broadcaster.join(peer, {{"letter"}, false, false}, Cursor{{"h"}, {5}});
+  broadcaster.start(1);
+  ASSERT_EQ(sink.asked.size(), 1u);
+  for (std::uint64_t csn = 11; csn < 40; ++csn) broadcaster.publish(change(csn, "1", ChangeOp::kUpdate));
+  broadcaster.replayed(1, sink.asked.front(), {});
+  EXPECT_TRUE(sink.behind.empty());
+  EXPECT_EQ(broadcaster.cursor(1).csn.value, 39u);
+}
+
 TEST_F(Broadcasts, SayWhoFellOffTheLog) {
   broadcaster.join(peer, {}, {});
   broadcaster.start(1);
