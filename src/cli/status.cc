@@ -54,6 +54,9 @@ int status(const Globals& globals) {
       {msgid("cursor"), "feed.cursor"},
       {msgid("feed lag (bytes)"), "feed.lag_bytes"},
       {msgid("changes captured"), "feed.changes"},
+      {msgid("history"), "history.state"},
+      {msgid("history reason"), "history.reason"},
+      {msgid("history behind (changes)"), "history.behind"},
   };
   for (const Row& row : kRows) {
     const auto value = at(root, row.path);

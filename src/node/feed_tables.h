@@ -7,6 +7,10 @@
 
 namespace verbund::node {
 
-std::vector<feed::TrackedTable> tracked_tables(const records::RecordTypes& types);
+/// `history`: the types whose tables the journal keeps images of.
+std::vector<feed::TrackedTable> tracked_tables(const records::RecordTypes& types, const std::vector<std::string>& history = {});
+
+/// The types with history: those that are `wanted`, or all. Errors: kBadConfig (a wanted type is not configured).
+Result<std::vector<std::string>> history_types(const records::RecordTypes& types, const std::optional<std::vector<std::string>>& wanted);
 
 }  // namespace verbund::node

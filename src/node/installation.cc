@@ -35,6 +35,9 @@ listen = ""                    # addresses of the owned server; "" = Unix socket
 journal_rows_kept = 5000000    # 10 000 … 1 000 000 000: how far back clients can resume
 # slot = "verbund_feed"         # replication slot on the database's server
 # publication = "verbund"       # publication in the database
+
+[history]
+# types = ["patient"]          # record types whose versions are kept in SIQVersions; default: all; [] = no history
 )toml";
 
 constexpr const char* kDemoRecords = R"toml(
@@ -212,6 +215,10 @@ Status Installation::read_settings() {
   VERBUND_READ(s.journal_rows_kept, config_.integer("feed.journal_rows_kept", 5'000'000, 10'000, 1'000'000'000));
   VERBUND_READ(s.feed_slot, config_.text("feed.slot", s.feed_slot));
   VERBUND_READ(s.feed_publication, config_.text("feed.publication", s.feed_publication));
+  const bool history_chosen = config_.has("history.types");
+  std::vector<std::string> history_types;
+  VERBUND_READ(history_types, config_.list("history.types", {}));
+  if (history_chosen) s.history_types = std::move(history_types);
   auto properties = os::ConfigFile::read_properties(directory_ / "config" / "P2P.properties");
   if (!properties) return pass(properties);
   auto cluster_settings = cluster::read_settings(*properties);

@@ -36,6 +36,7 @@ struct Settings {
   std::uint64_t journal_rows_kept = 5'000'000;
   std::string feed_slot = "verbund_feed";    ///< on the source's server
   std::string feed_publication = "verbund";  ///< in the source database
+  std::optional<std::vector<std::string>> history_types;  ///< absent: all record types; empty: no history
   cluster::Settings cluster;
 };
 

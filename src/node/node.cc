@@ -7,9 +7,11 @@
 #include "api/api.h"
 #include "cluster/service.h"
 #include "feed/feed.h"
+#include "history/relay.h"
 #include "mirror/agent.h"
 #include "node/adapters/audit_trail.h"
 #include "node/adapters/authenticator.h"
+#include "node/adapters/change_authors.h"
 #include "node/adapters/change_log.h"
 #include "node/adapters/prometheus_counters.h"
 #include "node/adapters/session_store.h"
@@ -32,6 +34,8 @@ namespace {
 constexpr seconds kPostgresStart{120};
 constexpr seconds kPostgresStop{60};
 constexpr milliseconds kGrace{2000};
+/// At the end history stores what is known of authors only now.
+constexpr seconds kHistoryGrace{3};
 constexpr std::size_t kWorkers = 8;
 constexpr std::size_t kWaitingTasks = 20'000;
 constexpr std::size_t kMidTierConnections = 8;
@@ -48,6 +52,7 @@ struct Node::Impl {
   Status open_databases();
   Status prepare_records();
   Status start_services();
+  Status start_history();
   Status listen();
   std::string example_key();
   void announce_start();
@@ -78,6 +83,9 @@ struct Node::Impl {
   std::unique_ptr<PostgresSessionStore> sessions;
   std::unique_ptr<FeedChangeLog> changes;
   std::unique_ptr<feed::Feed> feed;
+  std::vector<std::string> types_with_history;
+  std::unique_ptr<ChangeAuthors> authors;
+  std::unique_ptr<history::Relay> history;
   std::unique_ptr<cluster::Service> service;
   std::unique_ptr<api::Api> api;
   std::unique_ptr<net::Server> server;
@@ -158,6 +166,9 @@ Status Node::Impl::prepare_records() {
   auto read = records::RecordTypes::load(installation->config(), **connection);
   if (!read) return pass(read);
   types = std::move(*read);
+  auto chosen = history_types(*types, installation->settings().history_types);
+  if (!chosen) return pass(chosen);
+  types_with_history = std::move(*chosen);
   return installation->config().refuse_unknown();
 }
 
@@ -171,7 +182,8 @@ Result<feed::FeedSettings> Node::Impl::feed_settings() const {
   settings.mid_tier = std::move(*mid_settings);
   settings.slot = installation->settings().feed_slot;
   settings.publication = installation->settings().feed_publication;
-  settings.tables = tracked_tables(*types);
+  settings.tables = tracked_tables(*types, types_with_history);
+  if (!types_with_history.empty()) settings.consumers = {history::kConsumer};
   settings.term = epoch.term;
   settings.journal_rows_kept = installation->settings().journal_rows_kept;
   return settings;
@@ -184,6 +196,7 @@ std::string Node::Impl::status_json() const {
                            .workstations = service->workstation_count(),
                            .locks = service->lock_count(),
                            .feed = feed->status(),
+                           .history = history ? std::optional(history->status()) : std::nullopt,
                            .database_up = agent->state() == mirror::ServerState::kRunning,
                            .database = database_shown});
 }
@@ -209,6 +222,21 @@ Status Node::Impl::start_services() {
                             [this] { return status_json(); }, installation->settings().name, kVersion,
                             installation->settings().servers, std::move(type_names)});
   changes->attach(*service);
+  return start_history();
+}
+
+Status Node::Impl::start_history() {
+  if (types_with_history.empty()) return {};
+  auto versions = installation->connection(Installation::kVersions);
+  if (!versions) return pass(versions);
+  history::RelaySettings settings;
+  settings.versions = std::move(*versions);
+  settings.types = types_with_history;
+  settings.far_behind = installation->settings().journal_rows_kept;
+  authors = std::make_unique<ChangeAuthors>(*mid_tier, clock);
+  history = std::make_unique<history::Relay>(std::move(settings), *feed, *authors, clock, *log, counters);
+  changes->attach(*authors, *history);
+  history->start(changes->head());
   return {};
 }
 
@@ -282,8 +310,16 @@ void Node::Impl::stop() {
     });
     if (!closed) loop.run();
   }
+  if (history) {
+    if (auto stored = history->wait_for(changes->head().csn, Deadline::in(clock, kHistoryGrace)); !stored) {
+      log->warning("history.behind_at_stop", {{"reason", stored.error().message}});
+    }
+    history->stop();
+  }
   if (feed) feed->stop();
   if (changes) changes->detach();
+  history.reset();  // its connection, before the server stops
+  authors.reset();
   workers.reset();  // finishes what waits; nothing submits any more
   server.reset();
   service.reset();

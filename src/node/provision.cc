@@ -3,6 +3,7 @@
 #include "access/accounts.h"
 #include "feed/feed.h"
 #include "history/migrations.h"
+#include "history/rights.h"
 #include "node/adapters/session_store.h"
 #include "node/adoption.h"
 #include "platform/postgres/migrations.h"
@@ -41,6 +42,17 @@ Status ensure_database(Connection& connection, const std::string& database, cons
   return {};
 }
 
+/// Of the owned server.
+Result<postgres::ConnectionSettings> superuser_connection(const Installation& installation, const std::string& database) {
+  auto superuser = installation.connection(database);
+  if (!superuser) return superuser;
+  auto password = installation.secret(Installation::kSuperuser);
+  if (!password) return pass(password);
+  superuser->user = Installation::kSuperuser;
+  superuser->password = std::move(*password);
+  return superuser;
+}
+
 }  // namespace
 
 Result<postgres::OwnedServerSettings> owned_server_settings(const Installation& installation) {
@@ -56,12 +68,8 @@ Result<postgres::OwnedServerSettings> owned_server_settings(const Installation& 
 }
 
 Status provision_owned(const Installation& installation, Log& log) {
-  auto superuser = installation.connection("postgres");
+  auto superuser = superuser_connection(installation, "postgres");
   if (!superuser) return pass(superuser);
-  auto password = installation.secret(Installation::kSuperuser);
-  if (!password) return pass(password);
-  superuser->user = Installation::kSuperuser;
-  superuser->password = std::move(*password);
   auto connection = Connection::open(*superuser);
   if (!connection) return pass(connection);
   const auto application = installation.settings().database;
@@ -102,19 +110,25 @@ Status provision_existing(Installation& installation, Log& log) {
 }
 
 Status migrate_databases(const Installation& installation, Log& log) {
-  const auto run = [&](const char* database, std::span<const postgres::MigrationSet> sets) -> Status {
-    auto settings = installation.connection(database);
+  const auto run = [&](Result<postgres::ConnectionSettings> settings, std::span<const postgres::MigrationSet> sets) -> Result<Connection> {
     if (!settings) return pass(settings);
     auto connection = Connection::open(*settings);
     if (!connection) return pass(connection);
     auto migrated = postgres::migrate(*connection, sets, log);
-    if (!migrated) return pass(migrated, fmt::format("migrate database {}", database));
-    return {};
+    if (!migrated) return pass(migrated, fmt::format("migrate database {}", settings->database));
+    return connection;
   };
   const postgres::MigrationSet mid_tier[] = {access::migrations(), feed::migrations(), session_migrations()};
-  if (auto done = run(Installation::kMidTier, mid_tier); !done) return done;
+  if (auto done = run(installation.connection(Installation::kMidTier), mid_tier); !done) return pass(done);
   const postgres::MigrationSet versions[] = {history::migrations()};
-  return run(Installation::kVersions, versions);
+  // On the owned server nobody who can log in but the superuser owns the versions. On an existing one we have no other role.
+  if (!installation.owns_server()) {
+    auto done = run(installation.connection(Installation::kVersions), versions);
+    return done ? Status{} : pass(done);
+  }
+  auto superuser = run(superuser_connection(installation, Installation::kVersions), versions);
+  if (!superuser) return pass(superuser);
+  return history::hand_over(*superuser, Installation::kNodeRole);
 }
 
 }  // namespace verbund::node

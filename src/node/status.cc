@@ -34,6 +34,22 @@ json::object feed_json(const feed::FeedStatus& feed) {
           {"excluded", excluded}};
 }
 
+std::string_view name(history::RelayState state) {
+  switch (state) {
+    case history::RelayState::kRunning: return "running";
+    case history::RelayState::kFarBehind: return "far_behind";
+    case history::RelayState::kWaiting: return "waiting";
+    case history::RelayState::kStopped: return "stopped";
+  }
+  return "stopped";
+}
+
+json::object history_json(const std::optional<history::RelayStatus>& history) {
+  if (!history) return {{"state", "off"}};
+  return {{"state", name(history->state)}, {"reason", history->reason}, {"behind", history->behind},
+          {"versions", history->versions}, {"breaks", history->breaks}};
+}
+
 }  // namespace
 
 std::string node_status_json(const StatusParts& parts) {
@@ -44,7 +60,8 @@ std::string node_status_json(const StatusParts& parts) {
                                {"workstations", parts.workstations}, {"tools", parts.sessions - parts.workstations},
                                {"locks", parts.locks}}},
       {"database", json::object{{"state", parts.database_up ? "up" : "down"}, {"shown", parts.database}}},
-      {"feed", feed_json(parts.feed)}});
+      {"feed", feed_json(parts.feed)},
+      {"history", history_json(parts.history)}});
 }
 
 }  // namespace verbund::node

@@ -4,6 +4,7 @@
 
 #include "base/ids.h"
 #include "feed/feed.h"
+#include "history/relay.h"
 #include "node/installation.h"
 
 namespace verbund::node {
@@ -15,6 +16,7 @@ struct StatusParts {
   std::size_t workstations = 0;
   std::size_t locks = 0;
   feed::FeedStatus feed;
+  std::optional<history::RelayStatus> history;  ///< none: history is off
   bool database_up = false;
   std::string database;  ///< connection without password
 };

@@ -40,6 +40,8 @@ feed::FeedEvents FeedChangeLog::events() {
       if (event.cursor.history == head_.history && event.cursor.csn <= head_.csn) return;
       head_ = event.cursor;
       if (service_) service_->on_changes(to_protocol(event));
+      if (service_ && authors_) authors_->note(event, *service_);
+      if (relay_) relay_->advance(head_);
     });
   };
   events.on_passed = [this](Lsn lsn) {
@@ -52,6 +54,7 @@ feed::FeedEvents FeedChangeLog::events() {
     loop_.post([this, reason = std::move(reason), cursor = std::move(cursor)] {
       head_ = cursor;
       if (service_) service_->on_snapshot(reason, cursor);
+      if (relay_) relay_->advance(head_);
     });
   };
   events.on_state = [this](feed::FeedState state, std::string reason) {

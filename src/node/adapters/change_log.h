@@ -3,6 +3,8 @@
 /// head that never runs ahead of what the service has been given. Author "by lock" is looked up at the service.
 #include "cluster/service.h"
 #include "feed/feed.h"
+#include "history/relay.h"
+#include "node/adapters/change_authors.h"
 #include "platform/os/worker_pool.h"
 
 namespace verbund::node {
@@ -17,8 +19,17 @@ class FeedChangeLog final : public cluster::ChangeLog {
   /// and is not handed on once more.
   void begin_at(feed::Feed& feed);
   void attach(cluster::Service& service) { service_ = &service; }
-  /// On the loop, before the service goes.
-  void detach() { service_ = nullptr; }
+  /// History follows what the service is given; before the loop runs.
+  void attach(ChangeAuthors& authors, history::Relay& relay) {
+    authors_ = &authors;
+    relay_ = &relay;
+  }
+  /// On the loop, before service and relay go.
+  void detach() {
+    service_ = nullptr;
+    authors_ = nullptr;
+    relay_ = nullptr;
+  }
 
   [[nodiscard]] Cursor head() const override { return head_; }
   [[nodiscard]] Lsn passed() const override { return passed_; }
@@ -36,6 +47,8 @@ class FeedChangeLog final : public cluster::ChangeLog {
   os::WorkerPool& workers_;
   feed::Feed* feed_ = nullptr;
   cluster::Service* service_ = nullptr;
+  ChangeAuthors* authors_ = nullptr;
+  history::Relay* relay_ = nullptr;
   Cursor head_;  // loop thread
   Lsn passed_;   // loop thread
 };

@@ -6,6 +6,8 @@ namespace verbund::node {
 namespace {
 
 constexpr seconds kDatabaseWait{10};
+/// Versions are stored within seconds as a rule; a versions database that is down for so long is another trouble.
+constexpr const char* kPastSessionsKept = "30 days";
 
 std::string joined_types(const protocol::Watch& watch) { return fmt::format("{}", fmt::join(watch.types, "\n")); }
 
@@ -125,14 +127,18 @@ void PostgresSessionStore::drain() {
 }
 
 Status PostgresSessionStore::write(const std::vector<Entry>& batch) {
-  std::string removed;
+  std::string removed;  // rows to go
+  std::string ended;    // those of them that do not come back
   std::string rows;
   std::uint64_t highest = 0;
   std::set<SessionId> seen;
   for (auto entry = batch.rbegin(); entry != batch.rend(); ++entry) {  // the last word on a session counts
     if (!seen.insert(entry->session.id).second) continue;
     removed += fmt::format("{}{}", removed.empty() ? "{" : ",", entry->session.id.value);
-    if (entry->removes) continue;
+    if (entry->removes) {
+      ended += fmt::format("{}{}", ended.empty() ? "{" : ",", entry->session.id.value);
+      continue;
+    }
     append_row(rows, entry->session);
     highest = std::max(highest, entry->session.id.value);
   }
@@ -142,6 +148,14 @@ Status PostgresSessionStore::write(const std::vector<Entry>& batch) {
   auto& connection = **lease;
   auto transaction = connection.begin();
   if (!transaction) return pass(transaction);
+  if (!ended.empty()) {
+    auto kept = connection.query(
+        "WITH old AS (DELETE FROM node.past_session WHERE ended < now() - $2::interval)"
+        " INSERT INTO node.past_session (id, user_name, workstation) SELECT id, user_name, workstation FROM node.session"
+        " WHERE id = ANY($1) ON CONFLICT (id) DO NOTHING",
+        {ended + "}", kPastSessionsKept});
+    if (!kept) return pass(kept, "keep ended sessions");
+  }
   // A session that is saved again (resumed under another watch) replaces its row.
   if (auto rows_gone = connection.query("DELETE FROM node.session WHERE id = ANY($1)", {removed}); !rows_gone) {
     return pass(rows_gone, "store sessions");

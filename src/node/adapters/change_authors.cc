@@ -1,0 +1,69 @@
+#include "node/adapters/change_authors.h"
+
+namespace verbund::node {
+namespace {
+
+constexpr seconds kDatabaseWait{10};
+
+using history::Author;
+
+}  // namespace
+
+void ChangeAuthors::note(const feed::TransactionEvent& event, const cluster::Service& service) {
+  if (event.by) return;  // the journal itself says who it was
+  Holders holders;
+  const auto look = [&](const RecordKey& key) {
+    const auto held = service.author(key, event.commit_time);
+    if (held.how != protocol::ChangeAuthor::How::kLock) return;
+    holders.emplace_back(key, Author{Author::How::kLock, held.session, held.workstation, held.user});
+  };
+  for (const auto& record : event.records) {
+    look(record.key);
+    if (record.was) look(*record.was);
+  }
+  if (holders.empty()) return;
+  const std::scoped_lock lock(mutex_);
+  noted_pairs_ += holders.size();
+  noted_.emplace(event.cursor.csn, std::move(holders));
+  while (noted_pairs_ > kMostNoted) {
+    noted_pairs_ -= noted_.begin()->second.size();
+    noted_.erase(noted_.begin());
+  }
+}
+
+Result<Author> ChangeAuthors::author(Csn transaction, SessionId by, WallTime, const RecordKey& record) {
+  if (by) return by_session(by);
+  const std::scoped_lock lock(mutex_);
+  const auto found = noted_.find(transaction);
+  if (found == noted_.end()) return Author{};
+  const auto holder = std::ranges::find(found->second, record, &Holders::value_type::first);
+  return holder == found->second.end() ? Author{} : holder->second;
+}
+
+Result<Author> ChangeAuthors::by_session(SessionId session) {
+  if (const auto known = sessions_.find(session); known != sessions_.end()) return known->second;
+  auto lease = mid_tier_.acquire(Deadline::in(clock_, kDatabaseWait));
+  if (!lease) return pass(lease);
+  auto rows = (*lease)->query(
+      "SELECT workstation, user_name FROM node.session WHERE id = $1::bigint"
+      " UNION ALL SELECT workstation, user_name FROM node.past_session WHERE id = $1::bigint LIMIT 1",
+      {std::to_string(session.value)});
+  if (!rows) return pass(rows, "session of a change");
+  Author author{Author::How::kMessage, session, {}, {}};
+  if (rows->size() == 1) {
+    author.workstation = std::string(rows->text(0, 0));
+    author.user = std::string(rows->text(0, 1));
+  }
+  if (sessions_.size() >= kMostSessions) sessions_.clear();
+  sessions_.emplace(session, author);
+  return author;
+}
+
+void ChangeAuthors::stored(Csn upto) {
+  const std::scoped_lock lock(mutex_);
+  const auto end = noted_.upper_bound(upto);
+  for (auto at = noted_.begin(); at != end; ++at) noted_pairs_ -= at->second.size();
+  noted_.erase(noted_.begin(), end);
+}
+
+}  // namespace verbund::node
