@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -45,6 +46,9 @@ std::string_view take_word(std::string_view& rest) {
   return word;
 }
 
+/// to_line writes none.
+bool control_character(char c) { return static_cast<unsigned char>(c) < ' '; }
+
 std::unexpected<Error> bad(std::string_view what) {
   return fail(ErrorCode::kBadJournal, fmt::format("agent's journal: {}", what));
 }
@@ -69,15 +73,14 @@ std::string_view to_string(Phase phase) { return name_of(kPhases, phase); }
 std::string to_line(const JournalEntry& entry) {
   std::string text = fmt::format("{} {} {} {} {}", entry.sequence, entry.time, to_string(entry.step),
                                  to_string(entry.phase), std::string_view(entry.detail).substr(0, kMaxDetailBytes));
-  for (char& c : text) {
-    if (static_cast<unsigned char>(c) < ' ') c = ' ';
-  }
+  std::ranges::replace_if(text, control_character, ' ');
   return with_crc(text);
 }
 
 Result<JournalEntry> parse_line(std::string_view line) {
   const auto text = without_crc(line);
   if (!text) return bad("wrong CRC");
+  if (std::ranges::any_of(*text, control_character)) return bad("a control character");
   std::string_view rest = *text;
   JournalEntry entry;
   const auto sequence = parse_u64(take_word(rest));

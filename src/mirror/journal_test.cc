@@ -86,6 +86,13 @@ TEST_F(JournalTest, RefusesDamageBeforeTheLastLine) {
   EXPECT_EQ(Journal::open(path_, clock_).error().code, ErrorCode::kBadJournal);  // a line is missing
 }
 
+TEST_F(JournalTest, RefusesALineThatItCouldNotWriteAgain) {
+  for (const char c : {'\t', '\x1f', '\0'}) {
+    const std::string line = with_crc(std::string("1 2026-11-22T03:00") + c + "00Z start begin x");
+    EXPECT_EQ(parse_line(line).error().message, "agent's journal: a control character");
+  }
+}
+
 TEST_F(JournalTest, LongJournalIsCutDownWhenOpened) {
   std::string long_text;
   for (std::uint64_t i = 1; i <= 12'000; ++i) long_text += to_line({i, "2026-11-22T03:00:00Z", Step::kStart, Phase::kBegin, {}}) + '\n';

@@ -49,6 +49,33 @@ TEST(TomlView, RefusesWhatItCannotFlatten) {
   EXPECT_EQ(refusal(ConfigFile::parse_toml("a = '" + std::string(20000, 'x') + "'", "v")).code, ErrorCode::kBadConfig);
 }
 
+TEST(TomlView, RefusesATableWhoseNameBeginsBadly) {
+  for (const char* line : {"[[[record]]]", "[=]", "[.a]", "[a.=]", "[[=", "[\xc3\xa4]", "[\xff"}) {
+    const auto error = refusal(ConfigFile::parse_toml(std::string("x = 1\n") + line + "\nb = 1\n", "v"));
+    EXPECT_EQ(error.code, ErrorCode::kBadConfig) << line;
+    EXPECT_TRUE(error.message.starts_with("v:2: ")) << line << ": " << error.message;
+  }
+}
+
+TEST(TomlView, RefusesForeignLettersOutsideOfQuotes) {
+  for (const char* line : {"x = ä", "x = [1, 1\xd0\xa5\x30]", "Größe = 1", "x = 'ö' Ж"}) {
+    EXPECT_TRUE(refusal(ConfigFile::parse_toml(line, "v")).message.starts_with("v:1: ")) << line;
+  }
+  auto file = ConfigFile::parse_toml("x = \"\"\"\\\n  Öl\"\"\"  # Ж\n'ü' = 'ß'\n", "v");
+  ASSERT_TRUE(file) << file.error().message;
+  EXPECT_EQ(*file->text("x", ""), "Öl");
+  EXPECT_EQ(*file->text("ü", ""), "ß");
+}
+
+TEST(TomlView, RefusesControlCharactersWhereverTheyStand) {
+  for (const char c : {'\0', '\1', '\x1f', '\x7f'}) {
+    for (const char* before : {"[", "[a", "[[a.", "", "a", "a = ", "a = '", "# "}) {
+      const std::string text = std::string("x = 1\n") + before + c + "b]]\n";
+      EXPECT_EQ(refusal(ConfigFile::parse_toml(text, "v")).message, "v:2: control character") << before;
+    }
+  }
+}
+
 TEST(ConfigFile, ProposesTheNearestKnownSetting) {
   auto file = ConfigFile::parse_toml("[feed]\nretentoin = 7\n", "v.toml");
   ASSERT_TRUE(file);
