@@ -63,6 +63,10 @@ void print_tables(const Globals& globals, const node::AdoptionPlan& plan, std::F
   if (captured.size() > kShownTables) line += ", …";
   if (!line.empty()) fmt::print(to, "  {}\n", line);
   const auto& excluded = plan.preflight.excluded;
+  if (!plan.of_no_record.empty()) {
+    say("{} more tables belong to no record type and are not captured; {} of them have no primary key and could not be",
+        plan.of_no_record.size(), plan.keyless);
+  }
   if (excluded.empty()) return;
   say("Not captured:");
   for (std::size_t i = 0; i < std::min(excluded.size(), kShownTables); ++i) {
@@ -122,7 +126,7 @@ Result<node::AdoptionPlan> plan_of(const Globals& globals, const std::string& co
 
 void print_plan(const Globals& globals, const node::AdoptionPlan& plan, std::FILE* to) {
   const auto say = [&](const char* msgid, const auto&... args) { fmt::print(to, "{}\n", translated(globals.language, msgid, args...)); };
-  say("PostgreSQL {} at {}, as role {}", plan.preflight.server_version, plan.server, plan.preflight.role);
+  say("PostgreSQL {} at {}", plan.preflight.server_version, plan.server);
   if (has(plan, feed::Severity::kMissing)) {
     say("Missing (run as superuser):");
     print_findings(globals, plan, feed::Severity::kMissing, to);
@@ -138,7 +142,8 @@ void print_plan(const Globals& globals, const node::AdoptionPlan& plan, std::FIL
 }
 
 std::string plan_json(const node::AdoptionPlan& plan) {
-  json::array missing, advice, excluded, captured, databases;
+  json::array missing, advice, excluded, captured, databases, rest;
+  for (const auto& table : plan.of_no_record) rest.emplace_back(table);
   for (const auto& finding : plan.preflight.findings) {
     auto& list = finding.severity == feed::Severity::kMissing ? missing : advice;
     list.push_back(json::object{{"name", finding.name}, {"what", finding.what.english()}, {"statement", finding.statement},
@@ -151,6 +156,7 @@ std::string plan_json(const node::AdoptionPlan& plan) {
   return json::serialize(json::object{
       {"server", plan.server}, {"version", found.server_version}, {"role", found.role}, {"ready", found.ready()},
       {"missing", missing}, {"advice", advice}, {"record_types", plan.record_types}, {"captured", captured}, {"excluded", excluded},
+      {"of_no_record", rest}, {"without_key", plan.keyless},
       {"creates", json::object{{"publication", found.publication_exists ? json::value(nullptr) : json::value(plan.names.publication)},
                                {"slot", found.slot_exists ? json::value(nullptr) : json::value(plan.names.slot)},
                                {"databases", databases}}}});

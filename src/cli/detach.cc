@@ -74,7 +74,7 @@ int detach(const Globals& globals, const Options& options) {
 
 // What node::Removed names.
 [[maybe_unused]] constexpr const char* kKinds[] = {msgid("replication slot"), msgid("publication"), msgid("trigger"), msgid("schema"),
-                                                   msgid("database")};
+                                                   msgid("function"),                                                   msgid("database")};
 
 }  // namespace
 

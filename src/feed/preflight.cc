@@ -69,7 +69,8 @@ class Examiner {
     if (server->size() != 1) return fail(ErrorCode::kDatabase, "settings of the source server: the role is not in the catalog");
     found_.database = server->text(0, kDatabaseName);
     found_.role = server->text(0, kRoleName);
-    found_.server_version = server->text(0, kVersion);
+    const auto version = server->text(0, kVersion);  // "15.20 (Debian 15.20-0+deb12u1)"
+    found_.server_version = version.substr(0, version.find(' '));
     nature(*server);
     if (auto asked = slot(); !asked) return pass(asked);
     if (auto asked = publication(); !asked) return pass(asked);

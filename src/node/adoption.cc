@@ -1,9 +1,12 @@
 #include "node/adoption.h"
 
+#include <set>
+
 #include <boost/json.hpp>
 
 #include "node/feed_tables.h"
 #include "platform/os/file.h"
+#include "records/catalog_snapshot.h"
 #include "records/record_types.h"
 
 namespace verbund::node {
@@ -36,7 +39,17 @@ Result<AdoptionPlan> plan_adoption(const postgres::ConnectionSettings& settings,
   question.adopted = adopted;
   auto preflight = feed::preflight(*connection, question);
   if (!preflight) return pass(preflight);
-  return AdoptionPlan{settings.shown(), names, std::move(*preflight), types->all().size()};
+  AdoptionPlan plan{settings.shown(), names, std::move(*preflight), types->all().size(), {}, 0};
+  std::set<std::pair<std::string, std::string>> named;
+  for (const auto& table : question.tables) named.emplace(table.schema, table.table);
+  auto catalog = records::read_catalog(*connection);
+  if (!catalog) return pass(catalog);
+  for (const auto& table : catalog->tables) {
+    if (named.contains({table.schema, table.table})) continue;
+    plan.of_no_record.push_back(table.schema + "." + table.table);
+    if (table.key.empty()) ++plan.keyless;
+  }
+  return plan;
 }
 
 Result<AdoptionPlan> plan_adoption(Installation& installation) {

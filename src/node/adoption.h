@@ -25,6 +25,8 @@ struct AdoptionPlan {
   AdoptedNames names;
   feed::Preflight preflight;
   std::size_t record_types = 0;
+  std::vector<std::string> of_no_record;  ///< tables that no record type names: not captured
+  std::size_t keyless = 0;                ///< of these, without primary key
 };
 
 /// Looks at the server of `connection` with the record types of `config`; changes nothing.
@@ -44,7 +46,7 @@ Status forget_adoption(const Installation& installation);
 Status refuse_unready(const AdoptionPlan& plan);
 
 struct Removed {
-  std::string kind;  ///< msgid: "replication slot", "publication", "trigger", "schema", "database"
+  std::string kind;  ///< msgid: "replication slot", "publication", "trigger", "function", "schema", "database"
   std::string name;
 };
 /// Removes every trace from the server; what is not there is no error. `with_databases`: the mid-tier and the versions

@@ -8,8 +8,6 @@ namespace {
 
 using postgres::Connection;
 
-/// The schemas that the guard makes in a source database.
-constexpr const char* kGuardSchemas = "'verbund_guard', 'verbund'";
 /// How long a reader of the slot (a killed node's WAL sender) may take to end.
 constexpr const char* kTerminateWithin = "5000";
 
@@ -48,6 +46,10 @@ class Detach {
         done.error().code = ErrorCode::kServerSetting;
         done.error().hint = fmt::format("as superuser: {};", sql);
       }
+      if (source_.last_sqlstate() == "55P03") {
+        done.error().code = ErrorCode::kTimedOut;
+        done.error().hint = "Somebody's transaction is open there; nothing is half done, repeat the command.";
+      }
       return pass(done, fmt::format("remove {} {}", kind, shown));
     }
     removed_.push_back({kind, std::move(shown)});
@@ -55,12 +57,11 @@ class Detach {
   }
 
   Status triggers() {
-    auto rows = source_.query(fmt::format(
+    auto rows = source_.query(
         "SELECT t.tgname, n.nspname, c.relname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid"
         " JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_namespace f ON f.oid = p.pronamespace"
         // A partition's trigger goes with its parent's.
-        " WHERE NOT t.tgisinternal AND t.tgparentid = 0 AND f.nspname IN ({}) ORDER BY 2, 3, 1",
-        kGuardSchemas));
+        " WHERE NOT t.tgisinternal AND t.tgparentid = 0 AND f.nspname = 'verbund_guard' ORDER BY 2, 3, 1");
     if (!rows) return pass(rows, "triggers of the guard");
     for (int row = 0; row < rows->size(); ++row) {
       const auto name = Connection::quote_identifier(rows->text(row, 0));
@@ -72,15 +73,17 @@ class Detach {
   }
 
   Status guard_schemas() {
-    auto rows = source_.query(fmt::format("SELECT nspname FROM pg_namespace WHERE nspname IN ({})"
-                                          " AND obj_description(oid, 'pg_namespace') LIKE 'Verbund%' ORDER BY 1",
-                                          kGuardSchemas));
+    auto rows = source_.query("SELECT to_regnamespace('verbund_guard') IS NOT NULL, to_regprocedure('verbund.use_lock(bigint[])') IS NOT NULL,"
+                              " NOT EXISTS (SELECT FROM pg_depend WHERE refclassid = 'pg_namespace'::regclass AND refobjid = to_regnamespace('verbund')"
+                              "   AND (classid, objid) IS DISTINCT FROM ('pg_proc'::regclass, to_regprocedure('verbund.use_lock(bigint[])')::oid))");
     if (!rows) return pass(rows, "schemas of the guard");
-    for (int row = 0; row < rows->size(); ++row) {
-      const std::string name(rows->text(row, 0));
-      if (auto done = drop("schema", name, "DROP SCHEMA {} CASCADE", Connection::quote_identifier(name)); !done) return done;
+    if (rows->text(0, 0) == "t") {
+      if (auto done = drop("schema", "verbund_guard", "DROP SCHEMA verbund_guard CASCADE"); !done) return done;
     }
-    return {};
+    if (rows->text(0, 1) != "t") return {};
+    if (auto done = drop("function", "verbund.use_lock", "DROP FUNCTION verbund.use_lock(bigint[])"); !done) return done;
+    // The office may keep something of its own there.
+    return rows->text(0, 2) == "t" ? drop("schema", "verbund", "DROP SCHEMA verbund") : Status{};
   }
 
   Status slots() {
@@ -132,6 +135,8 @@ class Detach {
 Result<std::vector<Removed>> detach(const postgres::ConnectionSettings& settings, const AdoptedNames& names, bool with_databases) {
   auto source = Connection::open(settings);
   if (!source) return pass(source);
+  // Who waits for a busy table holds up everybody behind.
+  if (auto bounded = source->execute("SET lock_timeout = '5s'"); !bounded) return pass(bounded);
   Detach detach(*source, names);
   auto removed = detach.run();
   if (!removed || !with_databases) return removed;

@@ -1,5 +1,8 @@
 """An existing PostgreSQL server instead of an owned one (S13, B1): used as it is, each missing setting named, left without a trace."""
 import json
+import os
+import pty
+import subprocess
 import unittest
 
 from office import Office, Program, BINARY, wait_for
@@ -13,6 +16,14 @@ table = "public.akte"
 label_sql = "betreff"
 group_sql = "'Akten'"
 search = ["betreff"]
+"""
+
+# As `verbund guard enable` leaves it, in short.
+GUARD = """
+CREATE SCHEMA verbund_guard;
+CREATE FUNCTION verbund_guard.akte() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+CREATE TRIGGER verbund BEFORE INSERT ON akte FOR EACH ROW EXECUTE FUNCTION verbund_guard.akte();
+CREATE FUNCTION verbund.use_lock(VARIADIC tokens bigint[]) RETURNS void LANGUAGE sql AS '';
 """
 
 
@@ -128,6 +139,33 @@ class ExistingServer(unittest.TestCase):
             office.close()
             server.close()
 
+    def test_a_person_is_asked_at_the_terminal(self):
+        server = SomebodyElsesServer()
+        office = office_on(server)
+        try:
+            for answer, agreed in (("n", False), ("j", True)):
+                terminal, end = pty.openpty()
+                node = subprocess.Popen([BINARY, "--dir", str(office.data), "up", "--listen", "127.0.0.1:0"], stdin=end, stdout=subprocess.PIPE,
+                                        stderr=subprocess.STDOUT, text=True, env={**os.environ, "LC_ALL": "de_DE.UTF-8"})
+                os.close(end)
+                os.write(terminal, answer.encode() + b"\n")
+                said = ""
+                for line in node.stdout:
+                    said += line
+                    if "Verbund läuft" in line:
+                        node.terminate()
+                self.assertEqual(node.wait(60), 0 if agreed else 4, said)
+                self.assertIn("Das anlegen? [j/N]", said)
+                self.assertEqual("Verbund läuft" in said, agreed)
+                self.assertEqual((office.data / "adoption.json").exists(), agreed)
+                node.stdout.close()
+                os.close(terminal)
+            consent = json.loads((office.data / "adoption.json").read_text())
+            self.assertEqual((consent["slot"], consent["databases"]), ("verbund_feed", ["verbund_mid", "SIQVersions"]))
+        finally:
+            office.close()
+            server.close()
+
     def test_detach_leaves_the_server_as_it_was(self):
         server = SomebodyElsesServer(schema="CREATE TABLE akte (nummer int PRIMARY KEY, betreff text); INSERT INTO akte VALUES (1, 'x');"
                                             "CREATE SCHEMA verbund; CREATE TABLE verbund.mitglied (name text PRIMARY KEY)")
@@ -135,13 +173,15 @@ class ExistingServer(unittest.TestCase):
         try:
             before = server.catalog()
             office.start()
+            server.sql(GUARD)
             running = office.run("detach", "--databases", "--yes")
             self.assertEqual(running.code, 4, "a running node is not cut off")
             office.kill()
             self.assertEqual(office.run("detach").code, 4, "without a terminal nobody agrees")
             removed = office.run("--json", "detach", "--yes").check().json()["removed"]
             self.assertEqual([(item["kind"], item["name"]) for item in removed],
-                             [("replication slot", "verbund_feed"), ("publication", "verbund")])
+                             [("trigger", "verbund (public.akte)"), ("schema", "verbund_guard"), ("function", "verbund.use_lock"),
+                              ("replication slot", "verbund_feed"), ("publication", "verbund")])
             self.assertIn("database|verbund_mid", server.catalog())
             self.assertEqual([item["name"] for item in office.run("--json", "detach", "--databases", "--yes").check().json()["removed"]],
                              ["verbund_mid", "SIQVersions"])
