@@ -203,6 +203,38 @@ TEST_F(CsvImportTest, ChecksTheMappingAgainstTheCatalogFirst) {
   EXPECT_THAT(error("Kartei", "id"), HasSubstr("the database fills it by itself"));
 }
 
+TEST_F(CsvImportTest, LooksKeysUpInOtherTables) {
+  sql("CREATE TABLE nummer (kartei bigint NOT NULL, system text, wert int); INSERT INTO \"Kartei\" (name) VALUES ('a'), ('b'); "
+      "INSERT INTO nummer SELECT id, 'eigene', CASE name WHEN 'a' THEN 11 ELSE 12 END FROM \"Kartei\"; "
+      "INSERT INTO nummer SELECT id, 'fremde', 11 FROM \"Kartei\"; INSERT INTO nummer SELECT id, 'eigene', 13 FROM \"Kartei\"; "
+      "CREATE TABLE wert (kartei bigint NOT NULL, text text)");
+  auto parsed = parse_mapping(R"toml(
+[target]
+table = "wert"
+[[column]]
+field = "kartei"
+from = "Nr"
+lookup.table = "nummer"
+lookup.by = "wert"
+lookup.take = "kartei"
+lookup.where = ["system = eigene"]
+[[column]]
+field = "text"
+from = "Text"
+)toml", "m.toml");
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  write("a.csv", "Nr;Text\n12;für b\n99;niemand\n11;für a\n13;zwei\nx;keine Nummer\n;leer\n12;noch einer\n");
+  const auto report = import(*parsed);
+  EXPECT_EQ(report.types.at("public.wert").imported, 3U) << report.to_text(Language::kEnglish);
+  EXPECT_EQ(one("SELECT string_agg(k.name || ':' || w.text, ',' ORDER BY w.text) FROM wert w JOIN \"Kartei\" k ON k.id = w.kartei"),
+            "a:für a,b:für b,b:noch einer");
+  std::string causes;
+  for (const auto& problem : report.file_problems) causes += fmt::format("{} {}\n", problem.file.substr(problem.file.rfind(' ') + 1), problem.cause);
+  EXPECT_THAT(causes, HasSubstr("3 kartei: public.nummer has no row for it"));
+  EXPECT_THAT(causes, HasSubstr("5 kartei: public.nummer has several rows for it"));
+  EXPECT_EQ(report.file_problem_count, 4U) << causes;
+}
+
 TEST_F(CsvImportTest, NamesARowThatATriggerLeavesOut) {
   sql("CREATE FUNCTION picky() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN CASE WHEN NEW.name = 'Schulz' THEN NULL ELSE NEW END; END $$; "
       "CREATE TRIGGER picky BEFORE INSERT ON \"Kartei\" FOR EACH ROW EXECUTE FUNCTION picky()");

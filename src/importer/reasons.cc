@@ -42,7 +42,8 @@ std::string_view msgid(Tolerated tolerated) {
     case Tolerated::kBlankLine: return verbund::msgid("an empty line");
     case Tolerated::kNoRecordLength: return verbund::msgid("a record without its length (field 8100)");
     case Tolerated::kRecordLength: return verbund::msgid("the length of a record (field 8100) is wrong");
-    case Tolerated::kOrder: return verbund::msgid("field 8100 is not the second of its record");
+    case Tolerated::kOrder: return verbund::msgid("a field does not stand where its record must have it");
+    case Tolerated::kMissingField: return verbund::msgid("a field that its record must have is missing");
     case Tolerated::kCharset: return verbund::msgid("an unknown character set; CP437 was taken");
     case Tolerated::kCharacter: return verbund::msgid("a character that the character set does not have; it was replaced");
     case Tolerated::kByteOrderMark: return verbund::msgid("a byte order mark; the file was read as UTF-8");

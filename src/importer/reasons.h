@@ -44,7 +44,8 @@ enum class Tolerated {
   kBlankLine,
   kNoRecordLength,  ///< no field 8100
   kRecordLength,    ///< field 8100 is wrong
-  kOrder,           ///< field 8100 is not the second
+  kOrder,           ///< field 8100 is not the second, or a result stands before its test
+  kMissingField,    ///< a field that its record must have
   kCharset,         ///< unknown; CP437 was taken
   kCharacter,       ///< not in the character set; replaced
   kByteOrderMark,   ///< read as UTF-8

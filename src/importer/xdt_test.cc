@@ -165,6 +165,12 @@ TEST(XdtReader, RefusesARecordWithoutItsMandatoryFields) {
               HasSubstr("line 5: field 8420 stands before the test"));
 }
 
+TEST(XdtReader, CountsMissingAndMisplacedFieldsLeniently) {
+  const auto found = read_leniently(record({"80006310", "30001", "8420142", "8410SYSMXTG"}));
+  EXPECT_EQ(found.error, "");
+  EXPECT_THAT(found.tolerated, ElementsAre(Tolerated::kMissingField, Tolerated::kOrder));
+}
+
 TEST(XdtReader, RefusesWhatIsNoGdtEvenLeniently) {
   EXPECT_THAT(read_leniently("hello world\r\n").error, HasSubstr("line 1: does not begin with a length"));
   EXPECT_THAT(read_leniently("0143101Jan\r\n").error, HasSubstr("stands before the first record"));

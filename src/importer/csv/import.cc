@@ -2,6 +2,7 @@
 
 #include "base/messages.h"
 #include "importer/byte_source.h"
+#include "importer/csv/lookup.h"
 #include "importer/csv/row.h"
 #include "importer/csv/writer.h"
 
@@ -46,7 +47,8 @@ class FileImport {
  public:
   FileImport(postgres::Connection& connection, const Mapping& mapping, const Target& target, const CsvOptions& options, const InputFile& file)
       : options_(options), mapping_(mapping), target_(target), file_(file), unit_(connection, mapping, options.dry_run),
-        converter_(mapping, target), writer_(connection, target, mapping.on_duplicate,
+        converter_(mapping, target),
+        lookup_(connection, target, [this](const PendingRow& row, const Error& why) { refuse(row.line, why); }), writer_(connection, target, mapping.on_duplicate,
                                              [this](const PendingRow& row, Outcome outcome, const Error& why) { settle(row, outcome, why); }) {}
 
   /// `between` is called after each batch; its error ends the import.
@@ -112,7 +114,9 @@ class FileImport {
   Status flush() {
     if (pending_.empty()) return {};
     if (auto begun = unit_.begin(); !begun) return pass(begun, "import");
-    if (auto done = writer_.write(pending_); !done) return pass(done, "import");
+    auto rows = lookup_.resolve(std::move(pending_));
+    if (!rows) return pass(rows, "import");
+    if (auto done = writer_.write(*rows); !done) return pass(done, "import");
     pending_.clear();
     pending_bytes_ = 0;
     if (!options_.strict) {
@@ -159,6 +163,7 @@ class FileImport {
   const InputFile& file_;
   Unit unit_;
   RowConverter converter_;
+  RowLookup lookup_;
   RowWriter writer_;
   const std::function<Status(std::uint64_t)>* between_ = nullptr;
   ImportReport report_;

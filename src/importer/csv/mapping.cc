@@ -110,6 +110,7 @@ class MappingFile {
     if (!required) return pass(required);
     column.required = *required;
     if (auto done = read_values(prefix, column); !done) return done;
+    if (auto done = read_lookup(prefix + "lookup.", column); !done) return done;
     if (column.field.empty()) return refuse(phrase("{}: without a field", prefix.substr(0, prefix.size() - 1)));
     if (column.from.empty() == !column.value.has_value()) {
       return refuse(phrase("column {}: needs either \"from\" (a column of the CSV file) or \"value\" (the same for all rows)", column.field));
@@ -126,16 +127,40 @@ class MappingFile {
     return {};
   }
 
-  Status read_values(const std::string& prefix, MappedColumn& column) {
-    auto values = file_.list(prefix + "values", {});
-    if (!values) return pass(values);
-    for (const auto& value : *values) {
-      const auto equals = value.find('=');
+  /// A list of "this = that".
+  Result<std::vector<std::pair<std::string, std::string>>> pairs(const std::string& key, const MappedColumn& column) {
+    auto texts = file_.list(key, {});
+    if (!texts) return pass(texts);
+    std::vector<std::pair<std::string, std::string>> out;
+    for (const auto& text : *texts) {
+      const auto equals = text.find('=');
       if (equals == std::string::npos) {
-        return refuse(phrase("column {}: values: \"{}\" has no =", column.field, value), phrase("for example [\"m = male\", \"w = female\"]"));
+        return refuse(phrase("column {}: \"{}\" has no =", column.field, text), phrase("for example [\"m = male\", \"w = female\"]"));
       }
-      column.values[std::string(trimmed(value.substr(0, equals)))] = std::string(trimmed(value.substr(equals + 1)));
+      out.emplace_back(trimmed(std::string_view(text).substr(0, equals)), trimmed(std::string_view(text).substr(equals + 1)));
     }
+    return out;
+  }
+
+  Status read_lookup(const std::string& prefix, MappedColumn& column) {
+    Lookup lookup;
+    if (auto done = take(file_.text(prefix + "table", ""), lookup.table); !done) return done;
+    if (auto done = take(file_.text(prefix + "by", ""), lookup.by); !done) return done;
+    if (auto done = take(file_.text(prefix + "take", ""), lookup.take); !done) return done;
+    auto where = pairs(prefix + "where", column);
+    if (!where) return pass(where);
+    lookup.where = std::move(*where);
+    const int given = (lookup.table.empty() ? 0 : 1) + (lookup.by.empty() ? 0 : 1) + (lookup.take.empty() ? 0 : 1);
+    if (given == 0 && lookup.where.empty()) return {};
+    if (given < 3) return refuse(phrase("column {}: lookup needs table, by and take", column.field));
+    column.lookup = std::move(lookup);
+    return {};
+  }
+
+  Status read_values(const std::string& prefix, MappedColumn& column) {
+    auto values = pairs(prefix + "values", column);
+    if (!values) return pass(values);
+    for (auto& [from, to] : *values) column.values[from] = to;
     auto other = file_.choice(prefix + "other", "refuse", {"refuse", "keep", "empty"});
     if (!other) return pass(other);
     if (*other == "keep") column.other = OtherValue::kKeep;

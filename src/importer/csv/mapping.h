@@ -15,6 +15,12 @@ namespace verbund::importer::csv {
 enum class OtherValue { kRefuse, kKeep, kEmpty };
 enum class OnDuplicate { kUpdate, kSkip, kRefuse };
 
+/// A key that another table has for what the file says: a patient's id for its number.
+struct Lookup {
+  std::string table, by, take;                              ///< take the column `take` of the row whose `by` is the text
+  std::vector<std::pair<std::string, std::string>> where;   ///< further columns and their values
+};
+
 struct MappedColumn {
   std::string field;                  ///< of the table
   std::string from;                   ///< header of the CSV column, or its number from 1 when there is no header; empty: a constant
@@ -25,7 +31,7 @@ struct MappedColumn {
   std::optional<char> decimal;        ///< the text is a number, written with this sign
   std::map<std::string, std::string> values;
   OtherValue other = OtherValue::kRefuse;
-  int line = 0;
+  std::optional<Lookup> lookup;
 };
 
 struct Mapping {

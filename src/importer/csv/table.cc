@@ -13,11 +13,11 @@ struct TableRow {
   std::string oid, schema, name;
 };
 
-Result<TableRow> find_table(Connection& connection, const Mapping& mapping) {
+Result<TableRow> find_table(Connection& connection, const Mapping& mapping, const std::string& wanted) {
   auto rows = connection.query(
       "SELECT c.oid::text, n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
       "WHERE c.relkind IN ('r', 'p') AND (n.nspname || '.' || c.relname = $1 OR (c.relname = $1 AND pg_table_is_visible(c.oid)))",
-      {mapping.table});
+      {wanted});
   if (!rows) return pass(rows, "find the table");
   if (rows->size() > 0) return TableRow{std::string(rows->text(0, 0)), std::string(rows->text(0, 1)), std::string(rows->text(0, 2))};
   auto tables = connection.query(
@@ -25,7 +25,7 @@ Result<TableRow> find_table(Connection& connection, const Mapping& mapping) {
       "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p') AND n.nspname NOT LIKE 'pg\\_%' "
       "AND n.nspname <> 'information_schema' ORDER BY 1 LIMIT 30) AS tables");
   if (!tables) return pass(tables, "find the table");
-  auto error = fail(ErrorCode::kNotFound, phrase("table {}: there is no such table", mapping.table), phrase("tables: {}", tables->text(0, 0)));
+  auto error = fail(ErrorCode::kNotFound, phrase("table {}: there is no such table", wanted), phrase("tables: {}", tables->text(0, 0)));
   return std::unexpected(std::move(error.error()).in(mapping.name));
 }
 
@@ -52,15 +52,22 @@ Result<std::vector<CatalogColumn>> read_columns(Connection& connection, const st
   return out;
 }
 
-Status choose_columns(const std::vector<CatalogColumn>& known, const Mapping& mapping, Target& target) {
+Result<const CatalogColumn*> find_column(const std::vector<CatalogColumn>& known, const std::string& wanted, const Mapping& mapping,
+                                         const std::string& table) {
   std::string names;
-  for (const auto& [column, ignored] : known) names += (names.empty() ? "" : ", ") + column.name;
+  for (const auto& column : known) {
+    if (column.column.name == wanted) return &column;
+    names += (names.empty() ? "" : ", ") + column.column.name;
+  }
+  auto error = fail(ErrorCode::kNotFound, phrase("column {}: table {} has no such column", wanted, table), phrase("columns: {}", names));
+  return std::unexpected(std::move(error.error()).in(mapping.name));
+}
+
+Status choose_columns(const std::vector<CatalogColumn>& known, const Mapping& mapping, Target& target) {
   for (const auto& wanted : mapping.columns) {
-    const auto found = std::find_if(known.begin(), known.end(), [&](const auto& column) { return column.column.name == wanted.field; });
-    if (found == known.end()) {
-      auto error = fail(ErrorCode::kNotFound, phrase("column {}: table {} has no such column", wanted.field, target.shown), phrase("columns: {}", names));
-      return std::unexpected(std::move(error.error()).in(mapping.name));
-    }
+    const auto searched = find_column(known, wanted.field, mapping, target.shown);
+    if (!searched) return std::unexpected(searched.error());
+    const auto* found = *searched;
     if (found->written_by_database) {
       auto error = fail(ErrorCode::kBadConfig, phrase("column {}: the database fills it by itself", wanted.field));
       return std::unexpected(std::move(error.error()).in(mapping.name));
@@ -68,6 +75,30 @@ Status choose_columns(const std::vector<CatalogColumn>& known, const Mapping& ma
     target.columns.push_back(found->column);
     target.matched.push_back(std::find(mapping.match.begin(), mapping.match.end(), wanted.field) != mapping.match.end());
   }
+  return {};
+}
+
+Status add_lookup(Connection& connection, const Mapping& mapping, const Lookup& lookup, TargetColumn& column) {
+  auto table = find_table(connection, mapping, lookup.table);
+  if (!table) return pass(table);
+  auto known = read_columns(connection, table->oid);
+  if (!known) return pass(known);
+  const auto shown = fmt::format("{}.{}", table->schema, table->name);
+  const auto by = find_column(*known, lookup.by, mapping, shown);
+  if (!by) return std::unexpected(by.error());
+  if (auto taken = find_column(*known, lookup.take, mapping, shown); !taken) return std::unexpected(taken.error());
+  auto condition = fmt::format("l.{} = u.v::{}", Connection::quote_identifier(lookup.by), (*by)->column.type);
+  for (const auto& [name, value] : lookup.where) {
+    const auto further = find_column(*known, name, mapping, shown);
+    if (!further) return std::unexpected(further.error());
+    condition += fmt::format(" AND l.{} = {}::{}", Connection::quote_identifier(name), Connection::quote_literal(value), (*further)->column.type);
+  }
+  column.looked_up_in = shown;
+  column.lookup_sql = fmt::format(
+      "SELECT u.ord, (SELECT count(*) FROM (SELECT DISTINCT l.{0} FROM {1}.{2} AS l WHERE {3} LIMIT 2) AS keys), "
+      "(SELECT l.{0}::text FROM {1}.{2} AS l WHERE {3} LIMIT 1) FROM unnest($1::text[]) WITH ORDINALITY AS u(v, ord) ORDER BY u.ord",
+      Connection::quote_identifier(lookup.take), Connection::quote_identifier(table->schema), Connection::quote_identifier(table->name), condition);
+  if (auto probed = connection.query(column.lookup_sql, {"{}"}); !probed) return std::unexpected(std::move(probed.error()).in(mapping.name));
   return {};
 }
 
@@ -122,7 +153,7 @@ Status probe(Connection& connection, const Mapping& mapping, const Target& targe
 }  // namespace
 
 Result<Target> find_target(Connection& connection, const Mapping& mapping) {
-  auto table = find_table(connection, mapping);
+  auto table = find_table(connection, mapping, mapping.table);
   if (!table) return pass(table);
   auto known = read_columns(connection, table->oid);
   if (!known) return pass(known);
@@ -130,6 +161,10 @@ Result<Target> find_target(Connection& connection, const Mapping& mapping) {
   target.shown = fmt::format("{}.{}", table->schema, table->name);
   target.quoted = fmt::format("{}.{}", Connection::quote_identifier(table->schema), Connection::quote_identifier(table->name));
   if (auto chosen = choose_columns(*known, mapping, target); !chosen) return pass(chosen);
+  for (std::size_t at = 0; at < target.columns.size(); ++at) {
+    if (!mapping.columns[at].lookup) continue;
+    if (auto added = add_lookup(connection, mapping, *mapping.columns[at].lookup, target.columns[at]); !added) return pass(added);
+  }
   write_statements(target);
   if (auto probed = probe(connection, mapping, target); !probed) return pass(probed);
   return target;

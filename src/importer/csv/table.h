@@ -12,6 +12,9 @@ struct TargetColumn {
   bool is_date = false;
   bool is_number = false;
   bool by_text = false;      ///< the type has no equality (json)
+  /// $1: texts as text[]. (ord, how many keys the other table has for it: 0, 1, or 2 for more, one of them); empty: no lookup.
+  std::string lookup_sql = {};
+  std::string looked_up_in = {};  ///< for messages
 };
 
 struct Target {

@@ -42,12 +42,18 @@ const PendingRow& pointed_at(const PendingRow* row) { return *row; }
 
 }  // namespace
 
-bool RowWriter::is_fault_of_a_row(const Error& error) const {
+bool is_fault_of_a_row(const postgres::Connection& connection, const Error& error) {
   if (error.code == ErrorCode::kDatabaseDown) return false;
   if (error.code == ErrorCode::kConstraint) return true;
   // 22 data, 23 constraint, 44 check option, P0 raised by a trigger.
-  const auto state = connection_.last_sqlstate().substr(0, 2);
+  const auto state = connection.last_sqlstate().substr(0, 2);
   return state == "22" || state == "23" || state == "44" || state == "P0";
+}
+
+std::string array_of(std::span<const postgres::Parameter> values) {
+  std::string array = "{";
+  for (const auto& value : values) append_element(array, value);
+  return array + "}";
 }
 
 Status RowWriter::write(std::span<const PendingRow> rows) {
@@ -55,7 +61,7 @@ Status RowWriter::write(std::span<const PendingRow> rows) {
   if (auto marked = connection_.execute("SAVEPOINT rows"); !marked) return marked;
   Sorted sorted;
   if (auto written = write_once(rows, sorted); !written) {
-    if (!is_fault_of_a_row(written.error())) return written;
+    if (!is_fault_of_a_row(connection_, written.error())) return written;
     if (auto back = connection_.execute("ROLLBACK TO rows; RELEASE rows"); !back) return back;
     if (rows.size() == 1) {
       settled_(rows.front(), Outcome::kRefused, written.error());

@@ -13,6 +13,11 @@ struct PendingRow {
 
 enum class Outcome { kImported, kUpdated, kUnchanged, kDuplicate, kRefused };
 
+/// True when `error` of the last statement is about its values: the row's fault, not the import's.
+bool is_fault_of_a_row(const postgres::Connection& connection, const Error& error);
+/// '{"a",NULL}'
+std::string array_of(std::span<const postgres::Parameter> values);
+
 class RowWriter {
  public:
   /// `settled` hears of every row once; why is set for kRefused.
@@ -34,7 +39,6 @@ class RowWriter {
   Status write_sorted(Sorted& sorted);
   Status update(Sorted& sorted);
   Status write_once(std::span<const PendingRow> rows, Sorted& sorted);
-  [[nodiscard]] bool is_fault_of_a_row(const Error& error) const;
 
   postgres::Connection& connection_;
   const Target& target_;

@@ -170,9 +170,8 @@ Status XdtReader::finish_record() {
   if (!record_) return {};
   if (auto checked = check_record_length(); !checked) return checked;
   if (auto decoded = decode_record(); !decoded) return decoded;
-  if (options_.strictness == Strictness::kStrict) {
-    if (auto checked = check_mandatory(); !checked) return checked;
-  }
+  if (auto checked = check_mandatory(); !checked) return checked;
+  if (auto checked = check_order(); !checked) return checked;
   ended_ = !record_sink_(*record_);
   record_.reset();
   return {};
@@ -231,23 +230,30 @@ Status XdtReader::decode_record() {
 }
 
 Status XdtReader::check_mandatory() {
-  const auto missing = [&](int id) {
-    return fail(ErrorCode::kBadInput, phrase("line {}: the record {} has no field {}", record_->line, record_->type, id),
-                phrase("import it with --lenient if the device is known to write so"));
+  const auto need = [&](int id, bool given) {
+    if (given) return Status{};
+    return deviate(Tolerated::kMissingField, record_->line,
+                   phrase("line {}: the record {} has no field {}", record_->line, record_->type, id));
   };
   for (const auto& [type, fields] : mandatory_fields()) {
     if (type != record_->type) continue;
     for (const int id : fields) {
-      if (record_->text(id).empty()) return missing(id);
+      if (auto done = need(id, !record_->text(id).empty()); !done) return done;
     }
   }
-  if (record_->is_gdt() && record_->find(kVersion) == nullptr && record_->find(kDescription35) == nullptr) return missing(kVersion);
+  if (!record_->is_gdt()) return {};
+  const bool version = record_->find(kVersion) != nullptr || record_->find(kDescription35) != nullptr;
+  return need(kVersion, version);
+}
+
+/// 6310: what belongs to a test stands behind its 8410.
+Status XdtReader::check_order() {
+  if (record_->type != "6310") return {};
   for (const auto& field : record_->fields) {
     if (field.id == kTest) break;
-    if (of_a_test(field.id) && record_->type == "6310") {
-      return fail(ErrorCode::kBadInput, phrase("line {}: field {} stands before the test (field 8410) it belongs to", field.line, field.id),
-                  phrase("import it with --lenient if the device is known to write so"));
-    }
+    if (!of_a_test(field.id)) continue;
+    return deviate(Tolerated::kOrder, field.line,
+                   phrase("line {}: field {} stands before the test (field 8410) it belongs to", field.line, field.id));
   }
   return {};
 }

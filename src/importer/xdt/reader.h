@@ -70,6 +70,7 @@ class XdtReader {
   Status decode_record();
   Result<Charset> charset_of_record();
   Status check_mandatory();
+  Status check_order();
   Status deviate(Tolerated what, std::uint64_t line, Phrase said);
 
   XdtOptions options_;
