@@ -107,6 +107,8 @@ Status Applier::apply_stretch(BatchWriter& mid_tier, std::span<Step> steps, Jour
       by_ = author->session;
     } else if (const auto* record = std::get_if<Announced>(&step)) {
       announced(*record, part);
+    } else if (const auto* table = std::get_if<Reshaped>(&step)) {
+      reshaped(*table, part);
     } else {
       committed(part);
     }
@@ -291,6 +293,12 @@ Status Applier::truncated(BatchWriter& mid_tier, const Truncated& step, JournalP
     part.changes.push_back({next_csn(), RowOp::kTruncate, table.id, {}, std::nullopt, "{}"});
   }
   return {};
+}
+
+void Applier::reshaped(const Reshaped& step, JournalPart& part) {
+  const CapturedTable& table = tables_.all[step.table];
+  for (const Mapping& mapping : table.mappings) records_.counted(mapping.record_type, std::max<std::uint64_t>(step.rows, 1));
+  part.changes.push_back({next_csn(), RowOp::kReshaped, table.id, {}, std::nullopt, "{}"});
 }
 
 void Applier::committed(JournalPart& part) {

@@ -38,6 +38,7 @@ class Applier {
   void note_root(const Mapping& mapping, const RowChange& change, const std::string& table, std::vector<RecordKey>& touched);
   void announced(const Announced& step, JournalPart& part);
   Status truncated(BatchWriter& mid_tier, const Truncated& step, JournalPart& part);
+  void reshaped(const Reshaped& step, JournalPart& part);
   void committed(JournalPart& part);
 
   const Tables& tables_;

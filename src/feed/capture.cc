@@ -19,44 +19,53 @@ constexpr std::size_t kChunkBytes = 32 * 1024 * 1024;
 constexpr std::string_view kAuthorPrefix = "verbund.by";
 constexpr std::string_view kChangedPrefix = "verbund.changed";
 
-Status check_columns(const CapturedTable& table, const pgoutput::Tuple& tuple) {
-  if (tuple.size() == table.columns.size()) return {};
-  return fail(ErrorCode::kBadStream, fmt::format("pgoutput: a row of {} has {} columns, its relation {}", table.shown,
-                                                 tuple.size(), table.columns.size()));
+/// A value of the key, from the new row or, where it is unchanged and out of line, from the old one.
+std::string_view key_value(std::size_t place, const pgoutput::Tuple& row, const pgoutput::Tuple* old) {
+  const bool elsewhere = row[place].kind == pgoutput::Value::Kind::kUnchanged && old != nullptr && !old->empty();
+  return elsewhere ? (*old)[place].text : row[place].text;
 }
 
-/// The key's values, from the new row or, where they are unchanged and out of line, from the old one.
-std::string key_of(const CapturedTable& table, const pgoutput::Tuple& row, const pgoutput::Tuple* old) {
+}  // namespace
+
+// What the log calls a row becomes a row of the shadow.
+
+Status Capture::Incoming::check(const pgoutput::Tuple& tuple) const {
+  if (tuple.size() == columns) return {};
+  return fail(ErrorCode::kBadStream, fmt::format("pgoutput: a row has {} columns, its relation {}", tuple.size(), columns));
+}
+
+std::string Capture::Incoming::key_of(const CapturedTable& captured, const pgoutput::Tuple& row, const pgoutput::Tuple* old) const {
   std::vector<std::string_view> parts;
-  for (const std::size_t column : table.key) {
-    const bool elsewhere = row[column].kind == pgoutput::Value::Kind::kUnchanged && old != nullptr && !old->empty();
-    parts.push_back(elsewhere ? (*old)[column].text : row[column].text);
-  }
+  for (const std::size_t column : captured.key) parts.push_back(key_value(static_cast<std::size_t>(places[column]), row, old));
   return join_key(parts);
 }
 
-/// Copies the values out of the stream's buffer; returns their size.
-std::size_t copy_row(const pgoutput::Tuple& tuple, const pgoutput::Tuple* old, const CapturedTable& table, RowChange& change) {
+std::size_t Capture::Incoming::copy_row(const CapturedTable& captured, const pgoutput::Tuple& tuple, const pgoutput::Tuple* old,
+                                        RowChange& change) const {
+  using Kind = pgoutput::Value::Kind;
   std::size_t bytes = 0;
-  change.row.resize(tuple.size());
-  for (std::size_t i = 0; i < tuple.size(); ++i) {
-    using Kind = pgoutput::Value::Kind;
-    if (tuple[i].kind == Kind::kText) {
-      change.row[i] = std::string(tuple[i].text);
-      bytes += tuple[i].text.size();
-    } else if (tuple[i].kind == Kind::kUnchanged) {
-      const bool in_key = std::ranges::find(table.key, i) != table.key.end();
-      if (in_key && old != nullptr && !old->empty() && (*old)[i].kind == Kind::kText) {
-        change.row[i] = std::string((*old)[i].text);
+  change.row.resize(captured.columns.size());
+  for (std::size_t i = 0; i < change.row.size(); ++i) {
+    if (places[i] < 0) {
+      change.row[i] = captured.columns[i].missing;
+      continue;
+    }
+    const auto place = static_cast<std::size_t>(places[i]);
+    const pgoutput::Value& value = tuple[place];
+    if (value.kind == Kind::kText) {
+      change.row[i] = std::string(value.text);
+      bytes += value.text.size();
+    } else if (value.kind == Kind::kUnchanged) {
+      const bool in_key = std::ranges::find(captured.key, i) != captured.key.end();
+      if (in_key && old != nullptr && !old->empty() && (*old)[place].kind == Kind::kText) {
+        change.row[i] = std::string((*old)[place].text);
       } else {
         change.unchanged.push_back(static_cast<std::uint16_t>(i));
       }
     }
   }
-  return bytes + tuple.size() * sizeof(Row::value_type);
+  return bytes + change.row.size() * sizeof(Row::value_type);
 }
-
-}  // namespace
 
 Error Capture::run() {
   auto started = prepared_.stream.start(settings_.slot, stored_, settings_.publication);
@@ -128,26 +137,53 @@ Status Capture::take(const pgoutput::Commit& commit) {
 }
 
 Status Capture::take(const pgoutput::Relation& relation) {
-  const std::string_view schema = relation.schema.empty() ? "pg_catalog" : relation.schema;
-  const auto index = prepared_.tables.find(schema, relation.table);
-  relations_[relation.id] = index;
-  if (!index) return {};
-  const CapturedTable& table = prepared_.tables.all[*index];
-  const auto same = [](const pgoutput::RelationColumn& left, const Column& right) {
-    return left.name == right.name && left.type == right.type && left.modifier == right.modifier;
-  };
-  if (std::ranges::equal(relation.columns, table.columns, same)) return {};
-  // A column's default for old rows, or a rewrite, is not in the log: only a new copy is right.
-  return fail(ErrorCode::kSnapshotNeeded, fmt::format("columns of {} changed", table.shown));
+  const auto index = prepared_.tables.find(relation.id);
+  relations_[relation.id] = index ? std::optional(understand(relation, *index)) : std::nullopt;
+  return {};
 }
 
-Result<std::optional<std::size_t>> Capture::table_of(std::uint32_t relation) const {
+/// The log speaks of the columns as they were at its time; the table's are those of the catalog when capture began. They
+/// differ by columns that are newer, and by those that have been dropped or renamed since the shadow was last like them.
+Capture::Incoming Capture::understand(const pgoutput::Relation& relation, std::size_t index) const {
+  const CapturedTable& table = prepared_.tables.all[index];
+  Incoming incoming{index, relation.columns.size(), std::vector<std::int32_t>(table.columns.size(), -1), {}};
+  for (std::size_t i = 0; i < relation.columns.size(); ++i) {
+    const pgoutput::RelationColumn& column = relation.columns[i];
+    const auto same = std::ranges::find(table.columns, column.name, &Column::name);
+    std::optional<std::size_t> place;
+    if (same != table.columns.end()) {
+      place = static_cast<std::size_t>(same - table.columns.begin());
+    } else if (const auto former = table.former.find(column.name); former != table.former.end()) {
+      place = former->second;
+      if (!place) continue;  // dropped meanwhile
+    }
+    if (!place || table.columns[*place].type != column.type) {
+      incoming.strange = fmt::format("columns of {} changed", table.shown);
+      return incoming;
+    }
+    incoming.places[*place] = static_cast<std::int32_t>(i);
+  }
+  for (const std::size_t column : table.key) {
+    const auto place = incoming.places[column];
+    if (place < 0 || !relation.columns[static_cast<std::size_t>(place)].identity) {
+      incoming.strange = fmt::format("the primary key or replica identity of {} changed", table.shown);
+    }
+  }
+  return incoming;
+}
+
+Result<const Capture::Incoming*> Capture::table_of(std::uint32_t relation) {
   if (!in_transaction_) return fail(ErrorCode::kBadStream, "pgoutput: a change outside a transaction");
   const auto found = relations_.find(relation);
   if (found == relations_.end()) return fail(ErrorCode::kBadStream, fmt::format("pgoutput: relation {} was not described", relation));
-  if (skipping_ || !found->second) return std::nullopt;
-  if (transaction_lsn_ < prepared_.tables.all[*found->second].since) return std::nullopt;
-  return found->second;
+  if (skipping_ || !found->second) return nullptr;
+  const Incoming& incoming = *found->second;
+  if (transaction_lsn_ < prepared_.tables.all[incoming.table].since) return nullptr;
+  if (!incoming.strange.empty()) {
+    strange_ = relation;
+    return fail(ErrorCode::kUnsupported, incoming.strange);
+  }
+  return &incoming;
 }
 
 Status Capture::add(RowChange change, std::size_t bytes) {
@@ -159,51 +195,56 @@ Status Capture::add(RowChange change, std::size_t bytes) {
 }
 
 Status Capture::take(const pgoutput::Insert& insert) {
-  auto index = table_of(insert.relation);
-  if (!index) return pass(index);
-  if (!*index) return {};
-  const CapturedTable& table = prepared_.tables.all[**index];
-  if (auto checked = check_columns(table, insert.row); !checked) return checked;
-  RowChange change{RowOp::kInsert, **index, key_of(table, insert.row, nullptr), {}, {}, {}};
-  const std::size_t bytes = copy_row(insert.row, nullptr, table, change);
+  auto found = table_of(insert.relation);
+  if (!found) return pass(found);
+  if (*found == nullptr) return {};
+  const Incoming& incoming = **found;
+  const CapturedTable& table = prepared_.tables.all[incoming.table];
+  if (auto checked = incoming.check(insert.row); !checked) return checked;
+  RowChange change{RowOp::kInsert, incoming.table, incoming.key_of(table, insert.row, nullptr), {}, {}, {}};
+  const std::size_t bytes = incoming.copy_row(table, insert.row, nullptr, change);
   if (!change.unchanged.empty()) return fail(ErrorCode::kBadStream, "pgoutput: an inserted row with an unchanged value");
   return add(std::move(change), bytes);
 }
 
 Status Capture::take(const pgoutput::Update& update) {
-  auto index = table_of(update.relation);
-  if (!index) return pass(index);
-  if (!*index) return {};
-  const CapturedTable& table = prepared_.tables.all[**index];
-  if (auto checked = check_columns(table, update.row); !checked) return checked;
+  auto found = table_of(update.relation);
+  if (!found) return pass(found);
+  if (*found == nullptr) return {};
+  const Incoming& incoming = **found;
+  const CapturedTable& table = prepared_.tables.all[incoming.table];
+  if (auto checked = incoming.check(update.row); !checked) return checked;
   const bool has_old = update.old_kind != pgoutput::OldTuple::kNone;
   if (has_old) {
-    if (auto checked = check_columns(table, update.old); !checked) return checked;
+    if (auto checked = incoming.check(update.old); !checked) return checked;
   }
   const pgoutput::Tuple* old = has_old ? &update.old : nullptr;
-  RowChange change{RowOp::kUpdate, **index, key_of(table, update.row, old), {}, {}, {}};
+  RowChange change{RowOp::kUpdate, incoming.table, incoming.key_of(table, update.row, old), {}, {}, {}};
   if (has_old) {
-    if (std::string was = key_of(table, update.old, nullptr); was != change.key) change.was_key = std::move(was);
+    if (std::string was = incoming.key_of(table, update.old, nullptr); was != change.key) change.was_key = std::move(was);
   }
-  const std::size_t bytes = copy_row(update.row, old, table, change);
+  const std::size_t bytes = incoming.copy_row(table, update.row, old, change);
   return add(std::move(change), bytes);
 }
 
 Status Capture::take(const pgoutput::Delete& gone) {
-  auto index = table_of(gone.relation);
-  if (!index) return pass(index);
-  if (!*index) return {};
-  const CapturedTable& table = prepared_.tables.all[**index];
-  if (auto checked = check_columns(table, gone.old); !checked) return checked;
-  return add({RowOp::kDelete, **index, key_of(table, gone.old, nullptr), {}, {}, {}}, 0);
+  auto found = table_of(gone.relation);
+  if (!found) return pass(found);
+  if (*found == nullptr) return {};
+  const Incoming& incoming = **found;
+  if (auto checked = incoming.check(gone.old); !checked) return checked;
+  const CapturedTable& table = prepared_.tables.all[incoming.table];
+  return add({RowOp::kDelete, incoming.table, incoming.key_of(table, gone.old, nullptr), {}, {}, {}}, 0);
 }
 
 Status Capture::take(const pgoutput::Truncate& truncate) {
   Truncated step;
   for (const std::uint32_t relation : truncate.relations) {
-    auto index = table_of(relation);
-    if (!index) return pass(index);
-    if (*index) step.tables.push_back(**index);
+    auto found = table_of(relation);
+    if (!found) return pass(found);
+    if (*found == nullptr) continue;
+    step.tables.push_back((*found)->table);
+    events_.on_truncated(relation);
   }
   if (step.tables.empty()) return {};
   anything_ = true;

@@ -16,6 +16,7 @@ struct CaptureEvents {
   std::function<void()> on_message;                ///< something came from the server
   std::function<void(std::uint64_t changes)> on_changes;
   std::function<void(WallTime commit_time)> on_commit;  ///< the commit of a transaction has been read
+  std::function<void(std::uint32_t relation)> on_truncated;
   std::function<void(nanoseconds took)> on_written;     ///< a batch with changes was written and committed
 };
 
@@ -28,10 +29,25 @@ class Capture {
 
   /// Until the stream is interrupted (kCancelled) or something fails.
   Error run();
+  /// The relation whose columns were not those of the shadow, when `run` ended for this.
+  [[nodiscard]] std::optional<std::uint32_t> strange_relation() const { return strange_; }
   /// Ends `run` after what has come whole. From any thread.
   void interrupt() { reader_.interrupt(); }
 
  private:
+  /// A relation as the log describes it now.
+  struct Incoming {
+    std::size_t table = 0;
+    std::size_t columns = 0;           // of a row in the log
+    std::vector<std::int32_t> places;  // of the table's columns in it; -1: older than the column
+    std::string strange;               // why its rows can't be understood; empty: they can
+
+    [[nodiscard]] Status check(const pgoutput::Tuple& tuple) const;
+    [[nodiscard]] std::string key_of(const CapturedTable& captured, const pgoutput::Tuple& row, const pgoutput::Tuple* old) const;
+    /// Copies the values out of the stream's buffer; returns their size.
+    std::size_t copy_row(const CapturedTable& captured, const pgoutput::Tuple& tuple, const pgoutput::Tuple* old, RowChange& change) const;
+  };
+
   Status step();
   Status take(std::string_view data);
   Status take(const pgoutput::Begin& begin);
@@ -44,8 +60,9 @@ class Capture {
   Status take(const pgoutput::Delete& gone);
   Status take(const pgoutput::Truncate& truncate);
   Status take(const pgoutput::LogicalMessage& message);
-  /// The captured table that a change is for; nullopt: not ours, or in the shadow already.
-  Result<std::optional<std::size_t>> table_of(std::uint32_t relation) const;
+  Incoming understand(const pgoutput::Relation& relation, std::size_t table) const;
+  /// The captured table that a change is for; nullptr: not ours, or in the shadow already.
+  Result<const Incoming*> table_of(std::uint32_t relation);
   Status add(RowChange change, std::size_t bytes);
   Status flush_chunk();
   Status commit_batch();
@@ -61,7 +78,8 @@ class Capture {
   Applier applier_;
   StreamReader reader_;
 
-  std::unordered_map<std::uint32_t, std::optional<std::size_t>> relations_;
+  std::unordered_map<std::uint32_t, std::optional<Incoming>> relations_;
+  std::optional<std::uint32_t> strange_;
   std::optional<BatchWriter> batch_;
   std::vector<Step> steps_;
   std::size_t step_rows_ = 0;     // rows in steps_

@@ -2,7 +2,7 @@
 /// The ordered change log: captures the source database's WAL through one logical slot, writes the journal and the
 /// shadow tables in the mid-tier database, hands each committed transaction on in commit order.
 ///
-/// Threads: one capture thread of its own; callbacks come from it. `replay`, `announce`, `status` from any thread.
+/// Threads: one capture thread of its own; callbacks come from it. All methods but start and stop from any thread.
 /// Exactly once: journal rows, shadow changes and the position commit in one mid-tier transaction; the slot is
 /// confirmed only after it; csns are assigned in commit order, so what is decoded again gets the same csn or is skipped.
 #include <functional>
@@ -42,17 +42,23 @@ struct FeedSettings {
   std::string slot = "verbund_feed";
   std::string publication = "verbund";
   std::vector<TrackedTable> tables;
+  /// Further tables, captured though of no record, as soon as they exist: "public.*", "!public.log_*" (see catalog.h).
+  std::vector<std::string> capture;
   Term term;
   std::size_t batch_changes = 20'000;          ///< rows held in memory at most, whatever the transaction's size
   milliseconds rest_per_transaction{2};        ///< a commit here rests so long for each transaction it held: see feed/rest.h
   milliseconds longest_rest{20};               ///< but at most; 0: commits as fast as they come
   std::size_t listed_changes_per_event = 1'000;  ///< more records in one transaction become a count per type
   std::uint64_t journal_rows_kept = 5'000'000;
+  /// An alarm is told when the source keeps more log than this because of the slot. PostgreSQL drops the slot's claim at
+  /// max_slot_wal_keep_size; then everything is compared once.
+  std::uint64_t lag_warn_bytes = 1'073'741'824;
+  milliseconds upkeep_every{5'000};  ///< journal, catalog and slot are looked after
   /// Readers of images (row_versions.h): what they have not read is not pruned. Who is not named any more is forgotten.
   std::vector<std::string> consumers;
 };
 
-enum class RowOp : char { kInsert = 'I', kUpdate = 'U', kDelete = 'D', kTruncate = 'T', kAnnounced = 'A' };
+enum class RowOp : char { kInsert = 'I', kUpdate = 'U', kDelete = 'D', kTruncate = 'T', kAnnounced = 'A', kReshaped = 'S' };
 
 /// What happened to one record in one transaction.
 struct RecordEvent {
@@ -78,6 +84,21 @@ struct RowLayout;
 
 enum class FeedState { kStarting, kRunning, kWaiting /* for the database */, kStopped };
 
+enum class TableState { kCaptured, kPaused /* its shadow stands still */, kExcluded };
+struct TableStatus {
+  std::string schema, table;
+  TableState state = TableState::kExcluded;
+  std::string reason;                     ///< of kPaused, kExcluded; of kCaptured: what is not right all the same
+  std::vector<std::string> record_types;  ///< that its rows belong to
+};
+
+struct ReconcileReport {
+  std::uint64_t tables = 0;
+  std::uint64_t rows_compared = 0;  ///< rows of the source
+  std::uint64_t inserted = 0, updated = 0, deleted = 0;
+  milliseconds took{0};
+};
+
 struct FeedStatus {
   FeedState state = FeedState::kStarting;
   std::string reason;      ///< of kWaiting, kStopped
@@ -85,6 +106,8 @@ struct FeedStatus {
   Lsn passed;              ///< handed on up to here
   Lsn server_end;          ///< end of WAL at the last message
   std::uint64_t lag_bytes = 0;
+  std::uint64_t kept_bytes = 0;  ///< of log that the source keeps for the slot
+  std::string alarm;             ///< why the source's disk or the slot is in danger; empty: it is not
   milliseconds last_message_age{0};
   std::uint64_t changes_total = 0, transactions_total = 0;
   std::vector<std::pair<std::string, std::string>> excluded;  ///< table → why it is not captured
@@ -126,6 +149,15 @@ class Feed {
 
   /// Emits a transactional logical message on the source, which comes back as kAnnounced through the log. Blocking.
   Status announce(std::span<const RecordEvent> records, SessionId by);
+
+  /// All configured tables, by schema and name, as of the last look at the catalog. Does not block.
+  Result<std::vector<TableStatus>> tables() const;
+  /// Compares the table with its shadow, tells what differs, and takes a paused one in again. Blocking; capture rests
+  /// meanwhile. Returns the rows that differed. Errors: kNotFound (not configured, or it can't be captured: says why),
+  /// kTimedOut (open transactions or a lock on the table are in the way), kDatabaseDown, kFeedStopped, kCancelled.
+  Result<std::uint64_t> continue_table(std::string schema, std::string table);
+  /// The same of all tables. Goes on from a lost position, too, also where the feed waits for a person to say so.
+  Result<ReconcileReport> reconcile();
   /// pg_current_wal_insert_lsn() of the source. Blocking.
   Result<Lsn> current_lsn();
 

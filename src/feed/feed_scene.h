@@ -55,9 +55,11 @@ class Scene {
 
   /// What differs between source and shadow tables; empty: nothing.
   std::string differences();
+  std::string difference(std::string_view schema, std::string_view table);
+  /// As `feed tables` shows it: "captured", "paused: why"; empty: not configured.
+  std::string state_of(std::string_view table);
 
  private:
-  std::string difference(std::string_view schema, std::string_view table);
 
   FeedSettings settings_;
   std::unique_ptr<postgres::Connection> source_;

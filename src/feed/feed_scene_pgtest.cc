@@ -42,6 +42,7 @@ Scene::Scene() {
   settings_.mid_tier = server.database("mitte");
   settings_.slot = "slot_" + settings_.source.database;
   settings_.term = Term{1};
+  settings_.upkeep_every = milliseconds{100};
   settings_.tables = {
       {"public", "patient", "patient", {}},
       {"public", "encounter", "patient", {hop("patient_id", "patient", "id")}},
@@ -149,20 +150,32 @@ std::string Scene::difference(std::string_view schema, std::string_view table) {
   if (shadow.empty()) return fmt::format("{} has no shadow\n", table);
   const std::string columns = value(fmt::format(
       "SELECT string_agg(format('%I::text', attname), ', ' ORDER BY attnum) FROM pg_attribute"
-      " WHERE attrelid = '{}'::regclass AND attnum > 0 AND NOT attisdropped", table));
+      " WHERE attrelid = '{}'::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = ''", quoted(schema, table)));
   const auto rows_of = [&](postgres::Connection& connection, const std::string& from) {
     std::multiset<std::string> rows;
     auto status = connection.copy_out(fmt::format("COPY (SELECT {} FROM {}) TO STDOUT", columns, from), [&](std::string_view row) {
       rows.emplace(row);
       return true;
     });
-    if (!status) throw std::runtime_error(status.error().message);
+    // The shadow may not have the source's columns yet.
+    if (!status) rows = {"", status.error().message};
     return rows;
   };
   const auto theirs = rows_of(*source_, quoted(schema, table));
   const auto ours = rows_of(*mid_tier_, quoted("feed", shadow));
   if (theirs == ours) return {};
   return fmt::format("{}: {} rows in the source, {} in the shadow, not equal\n", table, theirs.size(), ours.size());
+}
+
+std::string Scene::state_of(std::string_view table) {
+  auto tables = feed_->tables();
+  if (!tables) throw std::runtime_error(tables.error().message);
+  for (const TableStatus& each : *tables) {
+    if (each.table != table) continue;
+    const std::string state = each.state == TableState::kCaptured ? "captured" : each.state == TableState::kPaused ? "paused" : "excluded";
+    return each.reason.empty() ? state : state + ": " + each.reason;
+  }
+  return {};
 }
 
 std::string shown(const TransactionEvent& event) {

@@ -118,15 +118,17 @@ Result<TransactionEvent> read_event(const postgres::Rows& rows, int row, const H
 }  // namespace
 
 Result<std::optional<Position>> read_position(Connection& mid_tier) {
-  auto rows = mid_tier.query("SELECT system_id, timeline, slot, lsn, history_id, csn FROM feed.position");
+  auto rows = mid_tier.query("SELECT system_id, timeline, slot, lsn, history_id, csn, lost, forks FROM feed.position");
   if (!rows) return pass(rows, "position of the feed");
   if (rows->size() == 0) return std::nullopt;
   const auto timeline = parse_u64(rows->text(0, 1));
   const auto lsn = parse_lsn(rows->text(0, 3));
   const auto csn = parse_u64(rows->text(0, 5));
   if (!timeline || !lsn || !csn) return fail(ErrorCode::kInternal, "feed.position holds what it never should");
-  return Position{std::string(rows->text(0, 0)), static_cast<std::uint32_t>(*timeline), std::string(rows->text(0, 2)), *lsn,
-                  {{std::string(rows->text(0, 4))}, {*csn}}};
+  Position position{std::string(rows->text(0, 0)), static_cast<std::uint32_t>(*timeline), std::string(rows->text(0, 2)), *lsn,
+                    {{std::string(rows->text(0, 4))}, {*csn}}, {}};
+  if (!rows->null(0, 6)) position.loss = Loss{std::string(rows->text(0, 6)), rows->text(0, 7) == "t", false};
+  return position;
 }
 
 Status begin_history(Connection& mid_tier, const Position& position) {
@@ -147,7 +149,7 @@ Status begin_history(Connection& mid_tier, const Position& position) {
       "INSERT INTO feed.position (system_id, timeline, slot, lsn, history_id, csn)"
       " VALUES ($1, $2::bigint, $3, $4::pg_lsn, $5, $6::bigint)"
       " ON CONFLICT (only_one) DO UPDATE SET system_id = excluded.system_id, timeline = excluded.timeline,"
-      "   slot = excluded.slot, lsn = excluded.lsn, history_id = excluded.history_id, csn = excluded.csn",
+      "   slot = excluded.slot, lsn = excluded.lsn, history_id = excluded.history_id, csn = excluded.csn, lost = NULL, forks = false",
       {position.system_id, std::to_string(position.timeline), position.slot, to_string(position.lsn),
        position.head.history.value, text_of(position.head.csn)});
   if (!written) return pass(written, "position of the feed");
@@ -157,6 +159,20 @@ Status begin_history(Connection& mid_tier, const Position& position) {
 Status move_position(Connection& mid_tier, Lsn lsn, Csn csn) {
   auto moved = mid_tier.query("UPDATE feed.position SET lsn = $1::pg_lsn, csn = $2::bigint", {to_string(lsn), text_of(csn)});
   if (!moved) return pass(moved, "position of the feed");
+  return {};
+}
+
+Status note_loss(Connection& mid_tier, const Loss& loss) {
+  auto noted = mid_tier.query("UPDATE feed.position SET lost = $1, forks = $2", {loss.reason, loss.forks ? "t" : "f"});
+  if (!noted) return pass(noted, "position of the feed");
+  return {};
+}
+
+Status settle_position(Connection& mid_tier, const Position& position) {
+  auto settled = mid_tier.query(
+      "UPDATE feed.position SET system_id = $1, timeline = $2::bigint, slot = $3, lsn = $4::pg_lsn, csn = $5::bigint, lost = NULL, forks = false",
+      {position.system_id, std::to_string(position.timeline), position.slot, to_string(position.lsn), text_of(position.head.csn)});
+  if (!settled) return pass(settled, "position of the feed");
   return {};
 }
 

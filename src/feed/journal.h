@@ -7,18 +7,29 @@
 
 namespace verbund::feed {
 
+/// The stored position does not continue what the server has.
+struct Loss {
+  std::string reason;
+  bool forks = false;         ///< clients may have been told what the source never had, or has no more: cursors end
+  bool needs_person = false;  ///< it may be the wrong server
+};
 struct Position {
   std::string system_id;
   std::uint32_t timeline = 0;
   std::string slot;
   Lsn lsn;  ///< every transaction whose commit record starts before it is in the journal
   Cursor head;
+  std::optional<Loss> loss;  ///< found, and not yet made good
 };
 /// nullopt: this mid-tier database has never captured.
 Result<std::optional<Position>> read_position(postgres::Connection& mid_tier);
 /// Begins a history: writes the position; forgets the journal, except what a consumer has not read yet.
 Status begin_history(postgres::Connection& mid_tier, const Position& position);
 Status move_position(postgres::Connection& mid_tier, Lsn lsn, Csn csn);
+/// Before anything is done about it: a comparison that is interrupted begins again.
+Status note_loss(postgres::Connection& mid_tier, const Loss& loss);
+/// The same history goes on from another place of the log; the loss is made good.
+Status settle_position(postgres::Connection& mid_tier, const Position& position);
 
 /// One row of feed.change.
 struct JournalChange {

@@ -11,10 +11,12 @@ std::set<std::string> wanted_tables(const Tables& tables) {
   return names;
 }
 
+/// Those with all rows and columns.
 Result<std::set<std::string>> published_tables(Connection& source, const std::string& name) {
   auto rows = source.query(
       "SELECT n.nspname, c.relname FROM pg_publication p JOIN pg_publication_rel r ON r.prpubid = p.oid"
-      "  JOIN pg_class c ON c.oid = r.prrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE p.pubname = $1",
+      "  JOIN pg_class c ON c.oid = r.prrelid JOIN pg_namespace n ON n.oid = c.relnamespace"
+      " WHERE p.pubname = $1 AND r.prqual IS NULL AND r.prattrs IS NULL",
       {name});
   if (!rows) return pass(rows, "publication " + name);
   std::set<std::string> names;
@@ -22,6 +24,26 @@ Result<std::set<std::string>> published_tables(Connection& source, const std::st
   return names;
 }
 
+struct Publication {
+  bool exists = false;
+  bool all_tables = false;
+  bool whole = false;    ///< nobody has taken operations away
+  bool by_root = false;
+  std::int64_t members = 0;
+};
+Result<Publication> read_publication(Connection& source, const std::string& name) {
+  auto rows = source.query(
+      "SELECT puballtables, pubinsert AND pubupdate AND pubdelete AND pubtruncate, pubviaroot,"
+      "       (SELECT count(*) FROM pg_publication_rel r WHERE r.prpubid = p.oid)"
+      "     + (SELECT count(*) FROM pg_publication_namespace s WHERE s.pnpubid = p.oid) FROM pg_publication p WHERE pubname = $1",
+      {name});
+  if (!rows) return pass(rows, "publication " + name);
+  if (rows->size() == 0) return Publication{};
+  const auto is = [&](int column) { return rows->text(0, column) == "t"; };
+  return Publication{true, is(0), is(1), is(2), std::atoll(std::string(rows->text(0, 3)).c_str())};
+}
+
+/// ONLY: children by inheritance are tables of their own. A partitioned table's partitions come with it all the same.
 std::string only_list(const std::set<std::string>& names) {
   std::string list;
   for (const std::string& name : names) list += (list.empty() ? "ONLY " : ", ONLY ") + name;
@@ -45,29 +67,31 @@ Status check_server(Connection& source) {
   return {};
 }
 
-Status keep_publication(Connection& source, const std::string& name, const Tables& tables, Log& log) {
+Result<std::set<std::string>> keep_publication(Connection& source, const std::string& name, const Tables& tables, Log& log) {
   const std::string shown = Connection::quote_identifier(name);
-  auto exists = source.query("SELECT puballtables FROM pg_publication WHERE pubname = $1", {name});
-  if (!exists) return pass(exists, "publication " + name);
+  auto now = read_publication(source, name);
+  if (!now) return pass(now);
+  if (now->all_tables) {
+    return fail(ErrorCode::kServerSetting, fmt::format("publication {} is FOR ALL TABLES", name),
+                fmt::format("DROP PUBLICATION {}; the feed creates its own, of the configured tables alone.", shown));
+  }
   const auto wanted = wanted_tables(tables);
-  const std::string create =
-      fmt::format("CREATE PUBLICATION {}{}{}", shown, wanted.empty() ? "" : " FOR TABLE ", only_list(wanted));
-  std::string change;
-  if (exists->size() == 0) {
-    change = create;
-  } else {
-    if (exists->text(0, 0) == "t") {
-      return fail(ErrorCode::kServerSetting, fmt::format("publication {} is FOR ALL TABLES", name),
-                  fmt::format("DROP PUBLICATION {}; the feed creates its own, of the configured tables alone.", shown));
-    }
-    auto published = published_tables(source, name);
-    if (!published) return pass(published);
-    if (*published == wanted) return {};
+  auto published = published_tables(source, name);
+  if (!published) return pass(published);
+  const bool as_wanted = now->exists && now->whole && *published == wanted && now->members == std::ssize(wanted);
+  if (as_wanted && now->by_root) return std::set<std::string>{};
+  const std::string create = fmt::format("CREATE PUBLICATION {}{}{} WITH (publish_via_partition_root = true)", shown,
+                                         wanted.empty() ? "" : " FOR TABLE ", only_list(wanted));
+  std::string change = create;
+  if (now->exists && (wanted.empty() || !now->whole || now->members != std::ssize(*published))) {
     // One transaction: a reader of the log never meets a time without the publication.
-    change = wanted.empty() ? fmt::format("BEGIN; DROP PUBLICATION {}; {}; COMMIT", shown, create)
-                            : fmt::format("ALTER PUBLICATION {} SET TABLE {}", shown, only_list(wanted));
+    change = fmt::format("BEGIN; DROP PUBLICATION {}; {}; COMMIT", shown, create);
+  } else if (now->exists) {
+    change = fmt::format("BEGIN; ALTER PUBLICATION {0} SET TABLE {1}; ALTER PUBLICATION {0} SET (publish_via_partition_root = true); COMMIT",
+                         shown, only_list(wanted));
   }
   if (auto done = source.execute(change); !done) {
+    if (source.in_transaction()) static_cast<void>(source.execute("ROLLBACK"));
     if (done.error().code == ErrorCode::kForbidden) {
       done.error().code = ErrorCode::kServerSetting;
       done.error().hint = "The role must own the captured tables and have CREATE on the database, or be a superuser.";
@@ -75,7 +99,10 @@ Status keep_publication(Connection& source, const std::string& name, const Table
     return pass(done, "publication " + name);
   }
   log.info("feed.published", {{"publication", name}, {"tables", wanted.size()}});
-  return {};
+  if (!now->whole) return wanted;
+  std::set<std::string> added;
+  std::ranges::set_difference(wanted, *published, std::inserter(added, added.end()));
+  return added;
 }
 
 }  // namespace verbund::feed

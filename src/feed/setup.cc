@@ -2,64 +2,19 @@
 
 #include <random>
 
+#include "base/messages.h"
+#include "feed/catalog.h"
 #include "feed/publication.h"
+#include "feed/retake.h"
 #include "feed/shadow.h"
+#include "feed/slot.h"
+#include "feed/table_states.h"
 
 namespace verbund::feed {
 namespace {
 
 using postgres::Connection;
 using postgres::ReplicationStream;
-
-struct Slot {
-  Lsn confirmed;
-  bool lost = false;
-  bool foreign = false;  ///< of another database or plugin
-};
-
-/// Text forms must not depend on the server's or the role's settings: COPY and pgoutput have to write the same, always.
-postgres::ConnectionSettings with_exact_text(postgres::ConnectionSettings settings) {
-  settings.options +=
-      " options='-c datestyle=ISO,YMD -c intervalstyle=postgres -c extra_float_digits=3 -c timezone=UTC -c bytea_output=hex"
-      " -c search_path=pg_catalog -c statement_timeout=0 -c idle_in_transaction_session_timeout=0'";
-  return settings;
-}
-
-Result<std::optional<Slot>> read_slot(Connection& source, const std::string& name) {
-  auto rows = source.query(
-      "SELECT coalesce(confirmed_flush_lsn, '0/0'), coalesce(wal_status, 'lost') = 'lost',"
-      "       plugin IS DISTINCT FROM 'pgoutput' OR database IS DISTINCT FROM current_database()"
-      "  FROM pg_replication_slots WHERE slot_name = $1",
-      {name});
-  if (!rows) return pass(rows, "replication slot " + name);
-  if (rows->size() == 0) return std::nullopt;
-  const auto confirmed = parse_lsn(rows->text(0, 0));
-  if (!confirmed) return std::unexpected(confirmed.error());
-  return Slot{*confirmed, rows->text(0, 1) == "t", rows->text(0, 2) == "t"};
-}
-
-/// Why the stored position does not continue what the server has; empty: it does.
-std::string break_in_history(const Position& position, const postgres::SystemIdentity& server, const std::optional<Slot>& slot,
-                             const std::string& slot_name) {
-  if (position.system_id != server.system_id) return "the source is another PostgreSQL system than before";
-  if (position.timeline != server.timeline) return "the source is on another timeline than before";
-  if (position.slot != slot_name) return "the slot has another name than before";
-  if (!slot) return "the replication slot is gone";
-  if (slot->lost) return "the server has removed WAL that the slot needed";
-  // PostgreSQL would go on from there without a word, and what lies between would be missing for ever.
-  if (slot->confirmed > position.lsn) return "somebody else has moved the slot on";
-  return {};
-}
-
-std::string changed_layout(const Tables& tables, const std::vector<KnownTable>& known) {
-  for (const KnownTable& before : known) {
-    const auto index = tables.find(before.schema, before.table);
-    if (index && tables.all[*index].layout() != before.layout) {
-      return fmt::format("columns or primary key of {} changed", tables.all[*index].shown);
-    }
-  }
-  return {};
-}
 
 HistoryId new_history() {
   std::random_device device;
@@ -68,138 +23,342 @@ HistoryId new_history() {
   return {digits};
 }
 
-Status drop_slot(Connection& source, const std::string& name) {
-  auto dropped = source.query("SELECT pg_drop_replication_slot($1)", {name});
-  if (dropped) return {};
-  if (source.last_sqlstate() == "55006") dropped.error().code = ErrorCode::kInUse;
-  return pass(dropped, "drop replication slot " + name);
+/// The error says something about one table, not about the database.
+bool is_of_table(const Error& error) {
+  using enum ErrorCode;
+  return error.code == kForbidden || error.code == kDatabase || error.code == kTimedOut || error.code == kConstraint || error.code == kNotFound;
 }
 
 class Setup {
  public:
-  Setup(const FeedSettings& settings, Log& log, Prepared& to) : settings_(settings), log_(log), to_(to) {}
+  Setup(const FeedSettings& settings, Orders& orders, const Clock& clock, Log& log, Prepared& to)
+      : settings_(settings), orders_(orders), clock_(clock), log_(log), to_(to) {}
 
-  Status run(const std::string& rebuild) {
-    if (auto published = keep_publication(to_.source, settings_.publication, to_.tables, log_); !published) return published;
+  Status run() {
     auto server = to_.stream.identify();
     if (!server) return pass(server);
+    auto position = read_position(to_.mid_tier);
+    if (!position) return pass(position);
+    auto known = known_tables(to_.mid_tier);
+    if (!known) return pass(known);
+    known_ = std::move(*known);
     auto slot = read_slot(to_.source, settings_.slot);
     if (!slot) return pass(slot);
     if (*slot && (*slot)->foreign) {
       return fail(ErrorCode::kInUse, fmt::format("replication slot {} belongs to another database or plugin", settings_.slot),
                   "Choose another slot name for the feed.");
     }
-    auto position = read_position(to_.mid_tier);
-    if (!position) return pass(position);
-    auto known = known_tables(to_.mid_tier);
-    if (!known) return pass(known);
-    if (!*position) return begin(*server, slot->has_value(), *known, Csn::of(settings_.term, 0));
-    to_.forked = rebuild.empty() ? break_in_history(**position, *server, *slot, settings_.slot) : rebuild;
-    if (to_.forked.empty()) to_.forked = changed_layout(to_.tables, *known);
-    if (!to_.forked.empty()) return begin(*server, slot->has_value(), *known, (*position)->head.csn);
-    to_.position = **position;
-    return go_on(*known);
+    slot_exists_ = slot->has_value();
+    if (*position) {
+      if (auto known_loss = find_loss(**position, *server, *slot); !known_loss) return known_loss;
+    }
+    if (auto loaded = load_tables(); !loaded) return loaded;
+    auto published = keep_publication(to_.source, settings_.publication, to_.tables, log_);
+    if (!published) return pass(published);
+    published_ = std::move(*published);
+    auto mark = publication_mark(to_.source, settings_.publication);
+    if (!mark) return pass(mark);
+    to_.catalog_mark += *mark;
+    to_.seen = server->flushed;
+    to_.position = {server->system_id, server->timeline, settings_.slot, {}, {new_history(), Csn::of(settings_.term, 0)}, {}};
+    if (!*position) return begin();
+    to_.position.head.csn = (*position)->head.csn;
+    to_.position.lsn = (*position)->lsn;
+    if (!loss_ || !loss_->forks) to_.position.head.history = (*position)->head.history;
+    return go_on((*position)->slot);
   }
 
  private:
+  Status find_loss(const Position& position, const postgres::SystemIdentity& server, const std::optional<Slot>& slot) {
+    loss_ = loss_of(position, server, slot, settings_.slot);
+    if (!loss_ && orders_.new_slot) loss_ = Loss{orders_.rebuild, false, false};
+    if (!loss_) return {};
+    if (loss_->needs_person && !orders_.reconcile) {
+      return fail(ErrorCode::kFeedStopped, phrase("feed: {}", loss_->reason),
+                  phrase("If this is the right server: verbund feed reconcile"));
+    }
+    if (orders_.on_loss) orders_.on_loss(loss_->reason);
+    if (loss_->forks) to_.forked = loss_->reason;
+    to_.made_good = loss_->reason;
+    return {};
+  }
+
+  Status load_tables() {
+    FormerTables former;
+    for (const KnownTable& table : known_) {
+      Former& before = former[{table.schema, table.table}];
+      before.relation = table.relation;
+      before.layout = parse_layout(table.layout);
+      const bool again = table.retried || orders_.reconcile || orders_.continued.contains({table.schema, table.table});
+      if (!again) before.paused = table.paused;
+    }
+    for (const auto& [name, error] : orders_.refused) former[name].paused = error.message;
+    std::vector<TrackedTable> wanted = settings_.tables;
+    // One snapshot for the tables and the mark: what changes later shows in the next mark.
+    auto snapshot = to_.source.begin("ISOLATION LEVEL REPEATABLE READ READ ONLY");
+    if (!snapshot) return pass(snapshot);
+    auto further = tables_like(to_.source, settings_.capture);
+    if (!further) return pass(further);
+    for (TableName& name : *further) wanted.push_back({name.first, name.second, {}, {}, false});
+    auto tables = Tables::load(to_.source, wanted, former);
+    if (!tables) return pass(tables);
+    to_.tables = std::move(*tables);
+    if (auto marked = note_mark(wanted); !marked) return marked;
+    return snapshot->commit();
+  }
+
+  Status note_mark(const std::vector<TrackedTable>& wanted) {
+    CatalogQuestion& question = to_.catalog;
+    question.publication = settings_.publication;
+    question.every_table = !settings_.capture.empty();
+    for (const CapturedTable& table : to_.tables.all) question.relations.push_back(table.relation);
+    for (const TrackedTable& table : wanted) question.names.emplace_back(table.schema, table.table);
+    auto mark = table_mark(to_.source, question);
+    if (!mark) return pass(mark);
+    to_.catalog_mark = *mark + '|';
+    return {};
+  }
+
   /// A new slot, and everything as its snapshot has it.
-  Status begin(const postgres::SystemIdentity& server, bool drop_first, const std::vector<KnownTable>& known, Csn head) {
-    if (drop_first) {
+  Status begin() {
+    if (slot_exists_) {
       if (auto dropped = drop_slot(to_.source, settings_.slot); !dropped) return dropped;
     }
     auto slot = to_.stream.create_slot(settings_.slot);
     if (!slot) return pass(slot);
-    to_.position = {server.system_id, server.timeline, settings_.slot, slot->consistent_point, {new_history(), head}};
-    auto transaction = to_.mid_tier.begin();
-    if (!transaction) return pass(transaction);
-    for (const KnownTable& table : known) {
-      if (auto dropped = drop_shadow(to_.mid_tier, table); !dropped) return pass(dropped, "shadow tables");
-    }
-    std::vector<CapturedTable*> all;
-    for (CapturedTable& table : to_.tables.all) all.push_back(&table);
-    if (auto copied = copy(all, *slot); !copied) return copied;
-    if (auto indexed = index_lookups(to_.mid_tier, to_.tables); !indexed) return indexed;
-    if (auto begun = begin_history(to_.mid_tier, to_.position); !begun) return begun;
-    return transaction->commit();
+    to_.position.lsn = slot->consistent_point;
+    std::vector<Intake> intakes;
+    for (std::size_t i = 0; i < to_.tables.all.size(); ++i) intakes.push_back({.table = i, .fresh = true, .silent = true});
+    std::vector<Dropped> stale;
+    for (const KnownTable& table : known_) stale.push_back({table, {}, {}, false, false});
+    begins_ = true;
+    return take_in(intakes, stale, slot->snapshot, slot->consistent_point);
   }
 
-  Status go_on(const std::vector<KnownTable>& known) {
-    auto transaction = to_.mid_tier.begin();
-    if (!transaction) return pass(transaction);
-    for (const KnownTable& before : known) {
-      const auto index = to_.tables.find(before.schema, before.table);
-      if (!index) {
-        if (auto dropped = drop_shadow(to_.mid_tier, before); !dropped) return pass(dropped, "shadow tables");
+  Status go_on(const std::string& former_slot) {
+    match_known();
+    std::vector<Intake> intakes;
+    for (std::size_t i = 0; i < to_.tables.all.size(); ++i) {
+      auto intake = plan(i);
+      if (!intake) return pass(intake);
+      if (*intake) intakes.push_back(std::move(**intake));
+    }
+    auto dropped = forsaken();
+    if (!dropped) return pass(dropped);
+    auto done = loss_ ? renew_slot(intakes, *dropped) : retake_some(intakes, *dropped);
+    if (done && loss_ && former_slot != settings_.slot) drop_former_slot(former_slot);
+    return done;
+  }
+
+  void match_known() {
+    matched_.assign(to_.tables.all.size(), nullptr);
+    std::set<const KnownTable*> taken;
+    const auto match = [&](auto fits) {
+      for (std::size_t i = 0; i < matched_.size(); ++i) {
+        if (matched_[i] != nullptr) continue;
+        const auto found = std::ranges::find_if(known_, [&](const KnownTable& known) { return !taken.contains(&known) && fits(to_.tables.all[i], known); });
+        if (found == known_.end()) continue;
+        matched_[i] = &*found;
+        taken.insert(&*found);
+      }
+    };
+    match([](const CapturedTable& table, const KnownTable& known) { return table.configured == TableName(known.schema, known.table); });
+    match([](const CapturedTable& table, const KnownTable& known) { return table.relation == known.relation; });
+  }
+
+  /// nullopt: the table is as it was.
+  Result<std::optional<Intake>> plan(std::size_t index) {
+    CapturedTable& table = to_.tables.all[index];
+    const KnownTable* known = matched_[index];
+    if (known == nullptr) return Intake{.table = index, .fresh = true, .silent = !orders_.running};
+    table.id = known->id;
+    table.shadow = known->shadow;
+    table.since = known->since;
+    auto layout = parse_layout(known->layout);
+    if (!layout) {
+      auto read = shadow_layout(to_.mid_tier, known->shadow);
+      if (!read) return pass(read);
+      // Nobody knows of which columns the key was made; it is compared value by value.
+      for (const std::size_t column : table.key) {
+        const auto same = std::ranges::find(read->columns, table.columns[column].name, &Layout::Column::name);
+        read->key.push_back(same == read->columns.end() ? -1 : 0);
+      }
+      layout = std::move(*read);
+    }
+    Intake intake{.table = index};
+    const bool same_relation = known->relation == table.relation;
+    intake.change = reshape(*layout, table, {same_relation, known->files == table.files});
+    using enum Reshaping::Kind;
+    const bool same_columns = reshape(*layout, table, {same_relation, true}).kind == kNone;
+    // Where the catalog explains what the log said, there is no doubt.
+    const bool doubtful = same_columns && orders_.doubtful.contains(table.relation);
+    intake.compare = doubtful || must_compare(table, *known);
+    const bool renamed = TableName(known->schema, known->table) != TableName(table.schema, table.table);
+    if (!intake.compare && !renamed && same_columns) {
+      if (intake.change.kind == kNone || await_truncation(table)) return std::nullopt;
+      intake.compare = !orders_.truncated.contains(table.relation);
+      intake.change.kind = kNone;
+      return intake;
+    }
+    for (const auto& [was, now] : intake.change.renamed) table.former[was] = place_of(table, now);
+    for (const std::string& was : intake.change.dropped) table.former.try_emplace(was, std::nullopt);
+    intake.compare = intake.compare || intake.change.kind == kReread || intake.change.kind == kRekey;
+    return intake;
+  }
+
+  /// Only its files are others: if it was truncated, the log will tell; if it was rewritten, it never will.
+  bool await_truncation(const CapturedTable& table) {
+    if (orders_.truncated.contains(table.relation) || orders_.settled.contains(table.relation)) return false;
+    to_.unconfirmed.insert(table.relation);
+    return true;
+  }
+
+  [[nodiscard]] bool must_compare(const CapturedTable& table, const KnownTable& known) const {
+    return loss_ || orders_.reconcile || !orders_.rebuild.empty() || !known.paused.empty() || orders_.continued.contains(table.configured) ||
+           published_.contains(quoted(table.schema, table.table));
+  }
+
+  static std::optional<std::size_t> place_of(const CapturedTable& table, const std::string& name) {
+    const auto found = std::ranges::find(table.columns, name, &Column::name);
+    return found == table.columns.end() ? std::nullopt : std::optional(static_cast<std::size_t>(found - table.columns.begin()));
+  }
+
+  /// Known tables that are not captured now: paused where something is in the way, gone otherwise.
+  Result<std::vector<Dropped>> forsaken() {
+    std::vector<Dropped> dropped;
+    for (const KnownTable& known : known_) {
+      if (std::ranges::find(matched_, &known) != matched_.end()) continue;
+      const TableName name(known.schema, known.table);
+      const auto out = std::ranges::find(to_.tables.left_out, name, &LeftOut::name);
+      if (out != to_.tables.left_out.end() && out->paused) {
+        if (!known.paused.empty() && !known.retried) continue;
+        if (known.paused != out->reason) log_.warning("feed.paused", {{"table", shown_name(known.schema, known.table)}, {"reason", out->reason}});
+        if (auto paused = pause_table(to_.mid_tier, known.id, out->reason, true); !paused) return pass(paused);
         continue;
       }
-      CapturedTable& table = to_.tables.all[*index];
-      table.id = before.id;
-      table.shadow = before.shadow;
-      table.since = before.since;
+      Dropped gone{known, {}, {}, false, false};
+      for (const TrackedTable& table : settings_.tables) {
+        if (name != TableName(table.schema, table.table)) continue;
+        gone.told = true;
+        gone.images |= table.images;
+        if (!table.record_type.empty()) (table.path.empty() ? gone.root_of : gone.child_of).push_back(table.record_type);
+      }
+      dropped.push_back(std::move(gone));
     }
-    std::vector<CapturedTable*> added;
-    for (CapturedTable& table : to_.tables.all) {
-      if (table.id == 0) added.push_back(&table);
-    }
-    if (!added.empty()) {
-      if (auto copied = copy_added(added); !copied) return copied;
-    }
-    if (auto indexed = index_lookups(to_.mid_tier, to_.tables); !indexed) return indexed;
-    return transaction->commit();
+    return dropped;
   }
 
-  /// Tables new in the configuration: their rows as of a snapshot whose position in the log is known, from a slot of its
-  /// own that goes at once. The stream's changes of these tables count from there on (CapturedTable::since).
-  Status copy_added(const std::vector<CapturedTable*>& added) {
+  /// From here on no change can be missed; what was missed is found by comparing. What is interrupted begins again: the loss
+  /// is noted before the slot goes.
+  Status renew_slot(const std::vector<Intake>& intakes, const std::vector<Dropped>& dropped) {
+    if (auto noted = note_loss(to_.mid_tier, *loss_); !noted) return noted;
+    if (slot_exists_) {
+      if (auto gone = drop_slot(to_.source, settings_.slot); !gone) return gone;
+    }
+    auto slot = to_.stream.create_slot(settings_.slot);
+    if (!slot) return pass(slot);
+    to_.position.lsn = slot->consistent_point;
+    return take_in(intakes, dropped, slot->snapshot, slot->consistent_point);
+  }
+
+  /// Some tables as of a snapshot whose position in the log is known, from a slot of its own that goes at once. The stream's
+  /// changes of these tables count from there on (CapturedTable::since).
+  Status retake_some(const std::vector<Intake>& intakes, const std::vector<Dropped>& dropped) {
+    if (std::ranges::none_of(intakes, &Intake::reads_source)) return take_in(intakes, dropped, {}, {});
     const std::string name = settings_.slot + "_copy";
     auto stale = read_slot(to_.source, name);
     if (!stale) return pass(stale);
     if (*stale) {
-      if (auto dropped = drop_slot(to_.source, name); !dropped) return dropped;
+      if (auto gone = drop_slot(to_.source, name); !gone) return gone;
     }
     auto stream = ReplicationStream::open(with_exact_text(settings_.source));
     if (!stream) return pass(stream);
     auto slot = stream->create_slot(name);
+    if (!slot && slot.error().code == ErrorCode::kTimedOut) return put_off(intakes, std::move(slot.error()));
     if (!slot) return pass(slot);
-    if (auto copied = copy(added, *slot); !copied) return copied;
-    return stream->drop_slot(name);
+    auto done = take_in(intakes, dropped, slot->snapshot, slot->consistent_point);
+    auto gone = stream->drop_slot(name);
+    return done ? gone : done;
   }
 
-  Status copy(const std::vector<CapturedTable*>& tables, const postgres::NewSlot& slot) {
-    auto snapshot = to_.source.begin("ISOLATION LEVEL REPEATABLE READ READ ONLY");
-    if (!snapshot) return pass(snapshot);
-    auto taken = to_.source.execute("SET TRANSACTION SNAPSHOT " + Connection::quote_literal(slot.snapshot));
-    if (!taken) return pass(taken, "snapshot of the new slot");
-    for (CapturedTable* table : tables) {
-      if (auto created = create_shadow(to_.mid_tier, *table, slot.consistent_point); !created) return created;
-      auto rows = fill_shadow(to_.source, to_.mid_tier, *table, to_.position.head.csn);
-      if (!rows) return pass(rows);
-      if (auto known = to_.mid_tier.execute("ANALYZE " + quoted("feed", table->shadow)); !known) return known;
-      log_.info("feed.copied", {{"table", table->shown}, {"rows", *rows}, {"lsn", to_string(slot.consistent_point)}});
+  Status take_in(const std::vector<Intake>& intakes, const std::vector<Dropped>& dropped, const std::string& snapshot, Lsn point) {
+    if (intakes.empty() && dropped.empty() && !loss_ && !begins_) return {};
+    Retake retake(settings_, to_, clock_, log_);
+    auto done = retake.run(intakes, dropped, snapshot, point, begins_ || (loss_ && loss_->forks));
+    if (done || !retake.failed() || !is_of_table(done.error())) return done;
+    return refuse(*retake.failed(), std::move(done.error()));
+  }
+
+  /// Transactions that stay open keep a snapshot from being made: the tables that need one have to wait, not the others.
+  Status put_off(const std::vector<Intake>& intakes, Error why) {
+    for (const Intake& intake : intakes) {
+      if (!intake.reads_source()) continue;
+      const CapturedTable& table = to_.tables.all[intake.table];
+      // Asked for by a person, who is told; otherwise the shadow is not right until then.
+      const bool asked = orders_.reconcile || orders_.continued.contains(table.configured);
+      if (asked) return std::unexpected(std::move(why));
     }
-    return snapshot->commit();
+    for (const Intake& intake : intakes) {
+      if (!intake.reads_source()) continue;
+      if (auto refused = refuse(intake.table, why); refused.error().code != ErrorCode::kInUse) return refused;
+    }
+    return fail(ErrorCode::kInUse, "feed: tables have to wait until open transactions have ended");
+  }
+
+  /// The table stays out; the preparation is to be begun again without it.
+  Status refuse(std::size_t index, Error error) {
+    const CapturedTable& table = to_.tables.all[index];
+    log_.warning("feed.paused", {{"table", table.shown}, {"reason", error.message}});
+    const KnownTable* known = begins_ ? nullptr : matched_[index];
+    if (known != nullptr) {
+      if (auto paused = pause_table(to_.mid_tier, known->id, error.message, error.code == ErrorCode::kTimedOut); !paused) return paused;
+    }
+    orders_.continued.erase(table.configured);
+    orders_.refused.insert_or_assign(table.configured, std::move(error));
+    return fail(ErrorCode::kInUse, fmt::format("feed: table {} can't be taken in", table.shown));
+  }
+
+  void drop_former_slot(const std::string& name) {
+    auto slot = read_slot(to_.source, name);
+    if (!slot || !*slot || (*slot)->foreign) return;
+    auto dropped = drop_slot(to_.source, name);
+    log_.info("feed.former_slot", {{"slot", name}, {"dropped", dropped ? "yes" : dropped.error().message}});
   }
 
   const FeedSettings& settings_;
+  Orders& orders_;
+  const Clock& clock_;
   Log& log_;
   Prepared& to_;
+  std::vector<KnownTable> known_;
+  std::vector<const KnownTable*> matched_;  // by table; nullptr: new
+  std::set<std::string> published_;         // not until now
+  std::optional<Loss> loss_;
+  bool slot_exists_ = false;
+  bool begins_ = false;
 };
 
 }  // namespace
 
-Result<Prepared> prepare(const FeedSettings& settings, const std::string& rebuild, Log& log) {
+postgres::ConnectionSettings with_exact_text(postgres::ConnectionSettings settings) {
+  settings.options +=
+      " options='-c datestyle=ISO,YMD -c intervalstyle=postgres -c extra_float_digits=3 -c timezone=UTC -c bytea_output=hex"
+      " -c search_path=pg_catalog -c statement_timeout=0 -c lock_timeout=10s -c idle_in_transaction_session_timeout=0'";
+  return settings;
+}
+
+Result<Prepared> prepare(const FeedSettings& settings, Orders& orders, const Clock& clock, Log& log) {
   const auto exact = with_exact_text(settings.source);
   auto source = Connection::open(exact);
   if (!source) return pass(source, "source database");
   if (auto checked = check_server(*source); !checked) return pass(checked);
   auto mid_tier = Connection::open(settings.mid_tier);
   if (!mid_tier) return pass(mid_tier, "mid-tier database");
-  auto tables = Tables::load(*source, settings.tables);
-  if (!tables) return pass(tables);
   auto stream = ReplicationStream::open(exact);
   if (!stream) return pass(stream);
-  Prepared prepared{std::move(*source), std::move(*mid_tier), std::move(*stream), std::move(*tables), {}, {}};
-  if (auto done = Setup(settings, log, prepared).run(rebuild); !done) return pass(done);
+  Prepared prepared{std::move(*source), std::move(*mid_tier), std::move(*stream), {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}};
+  if (auto done = Setup(settings, orders, clock, log, prepared).run(); !done) return pass(done);
+  prepared.states = table_states(prepared.tables);
   return prepared;
 }
 

@@ -13,17 +13,6 @@ constexpr std::size_t kQueuedRows = 64;
 constexpr std::size_t kUpdatePiece = 2'000;
 /// COPY data is handed to libpq in pieces of this size.
 constexpr std::size_t kCopyPiece = 1 << 20;
-constexpr std::size_t kShownNameBytes = 40;
-
-/// shadow_17_observation: readable, unique by the id, below PostgreSQL's 63 bytes, no quoting needed.
-std::string shadow_name(int id, std::string_view table) {
-  std::string name = fmt::format("shadow_{}_", id);
-  for (const char c : table.substr(0, kShownNameBytes)) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-    name.push_back(plain ? c : '_');
-  }
-  return name;
-}
 
 std::string shadow_columns(const CapturedTable& table) {
   std::string list = "verbund_key, verbund_csn";
@@ -213,66 +202,6 @@ Status write_many(Connection& mid_tier, const CapturedTable& table, const World:
 
 }  // namespace
 
-Result<std::vector<KnownTable>> known_tables(Connection& mid_tier) {
-  auto rows = mid_tier.query("SELECT id, schema_name, table_name, shadow, layout, since FROM feed.source_table ORDER BY id");
-  if (!rows) return pass(rows, "tables of the feed");
-  std::vector<KnownTable> known;
-  for (int row = 0; row < rows->size(); ++row) {
-    const auto id = parse_u64(rows->text(row, 0));
-    const auto since = parse_lsn(rows->text(row, 5));
-    if (!id || !since) return fail(ErrorCode::kInternal, "feed.source_table holds what it never should");
-    known.push_back({static_cast<int>(*id), std::string(rows->text(row, 1)), std::string(rows->text(row, 2)),
-                     std::string(rows->text(row, 3)), std::string(rows->text(row, 4)), *since});
-  }
-  return known;
-}
-
-Status create_shadow(Connection& mid_tier, CapturedTable& table, Lsn since) {
-  auto made = mid_tier.query(
-      "INSERT INTO feed.source_table (schema_name, table_name, shadow, layout, since)"
-      " VALUES ($1, $2, 'new ' || gen_random_uuid(), $3, $4::pg_lsn) RETURNING id",
-      {table.schema, table.table, table.layout(), to_string(since)});
-  if (!made) return pass(made, "register " + table.shown);
-  table.id = static_cast<int>(parse_u64(made->text(0, 0)).value_or(0));
-  table.shadow = shadow_name(table.id, table.table);
-  table.since = since;
-  auto named = mid_tier.query("UPDATE feed.source_table SET shadow = $1 WHERE id = $2::integer",
-                              {table.shadow, std::to_string(table.id)});
-  if (!named) return pass(named, "register " + table.shown);
-  std::string columns = R"(verbund_key text COLLATE "C" PRIMARY KEY, verbund_csn bigint NOT NULL)";
-  for (const Column& column : table.columns) {
-    columns += fmt::format(R"(, {} text COLLATE "C")", Connection::quote_identifier(column.name));
-  }
-  if (auto created = mid_tier.execute(fmt::format("CREATE TABLE {} ({}) WITH (fillfactor = 90)", quoted("feed", table.shadow), columns)); !created) {
-    return pass(created, "shadow of " + table.shown);
-  }
-  return mid_tier.execute(fmt::format("COMMENT ON TABLE {} IS {}", quoted("feed", table.shadow),
-                                      Connection::quote_literal("Copy of " + quoted(table.schema, table.table))));
-}
-
-Status drop_shadow(Connection& mid_tier, const KnownTable& table) {
-  if (auto dropped = mid_tier.execute(fmt::format("DROP TABLE IF EXISTS {}", quoted("feed", table.shadow))); !dropped) {
-    return dropped;
-  }
-  auto forgotten = mid_tier.query("DELETE FROM feed.source_table WHERE id = $1::integer", {std::to_string(table.id)});
-  if (!forgotten) return pass(forgotten);
-  return {};
-}
-
-Status index_lookups(Connection& mid_tier, const Tables& tables) {
-  for (std::size_t i = 0; i < tables.lookups.size(); ++i) {
-    const Lookup& lookup = tables.lookups[i];
-    if (lookup.by_key) continue;
-    const CapturedTable& table = tables.all[lookup.table];
-    std::string name = table.shadow.substr(0, table.shadow.find('_', table.shadow.find('_') + 1)) + "_by";
-    for (const std::size_t column : lookup.columns) name += fmt::format("_{}", column);
-    auto made = mid_tier.execute(fmt::format("CREATE INDEX IF NOT EXISTS {} ON {} ({})", Connection::quote_identifier(name),
-                                             quoted("feed", table.shadow), lookup_expression(table, lookup.columns)));
-    if (!made) return pass(made, "index of the shadow of " + table.shown);
-  }
-  return {};
-}
-
 Result<std::uint64_t> fill_shadow(Connection& source, Connection& mid_tier, const CapturedTable& table, Csn version) {
   std::string columns;
   for (const Column& column : table.columns) {
@@ -283,7 +212,7 @@ Result<std::uint64_t> fill_shadow(Connection& source, Connection& mid_tier, cons
   std::string data;
   Status written;
   auto read = source.copy_out(
-      fmt::format("COPY (SELECT {} FROM ONLY {}) TO STDOUT", columns, quoted(table.schema, table.table)),
+      fmt::format("COPY (SELECT {} FROM {}{}) TO STDOUT", columns, table.partitioned ? "" : "ONLY ", quoted(table.schema, table.table)),
       [&](std::string_view line) {
         append_copied_row(data, table, line, csn);
         if (data.size() < kCopyPiece) return true;

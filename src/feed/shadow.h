@@ -12,11 +12,24 @@ struct KnownTable {
   int id = 0;
   std::string schema, table, shadow, layout;
   Lsn since;
+  std::uint32_t relation = 0;
+  std::string files;
+  std::string paused;    ///< why; empty: it is captured
+  bool retried = false;  ///< paused only until it can go on
 };
 Result<std::vector<KnownTable>> known_tables(postgres::Connection& mid_tier);
 
 /// Registers the table and creates its empty shadow; fills id, shadow and since of `table`.
 Status create_shadow(postgres::Connection& mid_tier, CapturedTable& table, Lsn since);
+/// Writes what is known of the table anew: names, columns, since; it is captured from now on.
+Status register_table(postgres::Connection& mid_tier, const CapturedTable& table);
+/// The shadow stays as it is. `retried`: it goes on by itself as soon as it can.
+Status pause_table(postgres::Connection& mid_tier, int id, const std::string& reason, bool retried);
+/// Makes the shadow's columns those of the table; indexes that are not of the key go.
+Status reshape_shadow(postgres::Connection& mid_tier, const CapturedTable& table, const Reshaping& change);
+/// The shadow's columns as a layout whose numbers and types say nothing: what is left when the stored one can't be read.
+Result<Layout> shadow_layout(postgres::Connection& mid_tier, const std::string& shadow);
+
 Status drop_shadow(postgres::Connection& mid_tier, const KnownTable& table);
 /// Indexes for lookups that are not by the primary key.
 Status index_lookups(postgres::Connection& mid_tier, const Tables& tables);

@@ -31,7 +31,12 @@ struct Begun {
 struct Truncated {
   std::vector<std::size_t> tables;
 };
+/// The table's columns changed and its rows with them, none of which is told by itself.
+struct Reshaped {
+  std::size_t table = 0;
+  std::uint64_t rows = 0;
+};
 struct Committed {};
-using Step = std::variant<Begun, Author, RowChange, Announced, Truncated, Committed>;
+using Step = std::variant<Begun, Author, RowChange, Announced, Truncated, Reshaped, Committed>;
 
 }  // namespace verbund::feed

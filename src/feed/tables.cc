@@ -1,124 +1,121 @@
 #include "feed/tables.h"
 
+#include "feed/catalog.h"
+
 namespace verbund::feed {
 namespace {
 
 using postgres::Connection;
 
-std::string shown_name(std::string_view schema, std::string_view table) {
-  return schema == "public" ? std::string(table) : fmt::format("{}.{}", schema, table);
-}
-
-/// Why a table can't be captured; empty: it can. Columns: relkind, relpersistence, relreplident, has a primary key,
-/// the identity index is the primary key.
-std::string reason_against(const postgres::Rows& rows) {
-  if (rows.size() == 0) return "there is no such table";
-  const auto is = [&](int column, std::string_view value) { return rows.text(0, column) == value; };
-  if (!is(0, "r")) return is(0, "p") ? "it is partitioned; name its partitions instead" : "it is no table";
-  if (!is(1, "p")) return "it is unlogged or temporary: its changes are not in the log";
-  if (!is(3, "t")) return "it has no primary key: publishing it would make the application's UPDATE and DELETE fail";
-  if (is(2, "n")) return "its replica identity is NOTHING: publishing it would make the application's UPDATE fail";
-  if (is(2, "i") && !is(4, "t")) return "its replica identity is another index than the primary key";
-  return {};
-}
-
-Status load_columns(Connection& source, CapturedTable& table) {
-  // pgoutput leaves out generated columns.
-  auto rows = source.query(
-      "SELECT a.attname, a.atttypid, a.atttypmod, "
-      // Behind indnkeyatts stand the columns of INCLUDE, which are not of the key. Places count from 0.
-      "       coalesce(CASE WHEN array_position(i.indkey::int2[], a.attnum) < i.indnkeyatts"
-      "                     THEN array_position(i.indkey::int2[], a.attnum) END, -1)"
-      "  FROM pg_attribute a JOIN pg_index i ON i.indrelid = a.attrelid AND i.indisprimary"
-      " WHERE a.attrelid = (SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-      "                      WHERE n.nspname = $1 AND c.relname = $2)"
-      "   AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' ORDER BY a.attnum",
-      {table.schema, table.table});
-  if (!rows) return pass(rows, "columns of " + table.shown);
-  std::map<int, std::size_t> key;
-  for (int row = 0; row < rows->size(); ++row) {
-    const auto type = parse_u64(rows->text(row, 1));
-    if (!type) return std::unexpected(type.error());
-    table.columns.push_back({std::string(rows->text(row, 0)), static_cast<std::uint32_t>(*type),
-                             std::atoi(std::string(rows->text(row, 2)).c_str())});
-    const int place = std::atoi(std::string(rows->text(row, 3)).c_str());
-    if (place >= 0) key[place] = table.columns.size() - 1;
-  }
-  for (const auto& [place, column] : key) table.key.push_back(column);
-  return {};
-}
-
 class Loader {
  public:
-  Loader(Connection& source, Tables& tables) : source_(source), tables_(tables) {}
-
-  /// Index of the table, loaded when it wasn't; nullopt when it is excluded.
-  Result<std::optional<std::size_t>> table(const std::string& schema, const std::string& name) {
-    if (const auto known = tables_.find(schema, name)) return known;
-    const std::string shown = shown_name(schema, name);
-    const auto named = [&](const auto& item) { return item.first == shown; };
-    if (std::ranges::any_of(tables_.excluded, named)) return std::nullopt;
-    auto rows = source_.query(
-        "SELECT c.relkind, c.relpersistence, c.relreplident,"
-        "       EXISTS (SELECT FROM pg_index WHERE indrelid = c.oid AND indisprimary),"
-        "       EXISTS (SELECT FROM pg_index WHERE indrelid = c.oid AND indisprimary AND indisreplident)"
-        "  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2",
-        {schema, name});
-    if (!rows) return pass(rows, "table " + shown);
-    if (std::string reason = reason_against(*rows); !reason.empty()) {
-      tables_.excluded.emplace_back(shown, std::move(reason));
-      return std::nullopt;
-    }
-    CapturedTable table;
-    table.schema = schema;
-    table.table = name;
-    table.shown = shown;
-    if (auto loaded = load_columns(source_, table); !loaded) return pass(loaded);
-    tables_.all.push_back(std::move(table));
-    return tables_.all.size() - 1;
+  Loader(Connection& source, Tables& tables, const std::vector<TrackedTable>& wanted, const FormerTables& former)
+      : source_(source), tables_(tables), former_(former) {
+    for (const TrackedTable& table : wanted) wanted_.emplace(table.schema, table.table);
   }
 
-  Status add(const TrackedTable& wanted) {
+  /// Index of the table, loaded when it wasn't; nullopt when it is left out.
+  Result<std::optional<std::size_t>> table(const std::string& schema, const std::string& name) {
+    const TableName wanted(schema, name);
+    if (const auto known = indexes_.find(wanted); known != indexes_.end()) return known->second;
+    const auto before = former_.find(wanted);
+    auto found = find_table(source_, wanted, before == former_.end() ? 0 : before->second.relation);
+    if (!found) return pass(found, "table " + shown_name(schema, name));
+    std::string reason = found->reason;
+    if (found->root && wanted_.contains(*found->root)) {
+      reason = fmt::format("it is a partition of {}, which is captured", shown_name(found->root->first, found->root->second));
+    }
+    const bool was_captured = before != former_.end();
+    if (reason.empty() && was_captured) reason = before->second.paused;
+    if (!reason.empty()) {
+      tables_.excluded.emplace_back(shown_name(schema, name), reason);
+      tables_.left_out.push_back({wanted, std::move(reason), was_captured && found->table.relation != 0});
+      return indexes_[wanted] = std::nullopt;
+    }
+    if (const auto same = tables_.find(found->table.relation)) return indexes_[wanted] = same;
+    tables_.all.push_back(std::move(found->table));
+    return indexes_[wanted] = tables_.all.size() - 1;
+  }
+
+  Status add(TrackedTable wanted) {
     auto index = table(wanted.schema, wanted.table);
     if (!index) return pass(index);
-    if (!*index) return {};
-    tables_.all[**index].images |= wanted.images;
-    if (wanted.record_type.empty()) return {};
-    Mapping mapping{wanted.record_type, {}};
-    std::size_t at = **index;
-    for (const Hop& hop : wanted.path) {
-      auto parent = table(hop.parent_schema, hop.parent_table);
-      if (!parent) return pass(parent);
-      if (!*parent) {
-        tables_.excluded.emplace_back(
-            fmt::format("{} → {}", tables_.all[**index].shown, wanted.record_type),
-            fmt::format("its way leads through {}, which is not captured", shown_name(hop.parent_schema, hop.parent_table)));
-        return {};
+    if (*index) {
+      const CapturedTable& child = tables_.all[**index];
+      std::tie(wanted.schema, wanted.table) = std::tie(child.schema, child.table);
+      tables_.all[**index].images |= wanted.images;
+      if (!wanted.record_type.empty()) {
+        auto mapping = way(wanted, **index);
+        if (!mapping) return pass(mapping);
+        if (*mapping) {
+          tables_.all[**index].has_parents |= !(*mapping)->hops.empty();
+          tables_.all[**index].mappings.push_back(std::move(**mapping));
+        }
       }
-      auto resolved = resolve(tables_.all[at], hop, **parent);
-      if (!resolved) return pass(resolved);
-      mapping.hops.push_back(std::move(*resolved));
-      at = **parent;
     }
-    tables_.all[**index].has_parents |= !mapping.hops.empty();
-    tables_.all[**index].mappings.push_back(std::move(mapping));
+    tables_.tracked.push_back(std::move(wanted));
     return {};
   }
 
  private:
-  static Result<std::vector<std::size_t>> positions(const CapturedTable& table, const std::vector<std::string>& names) {
+  /// The way from a table to its record; puts the present names into `wanted`. nullopt: there is none for now.
+  Result<std::optional<Mapping>> way(TrackedTable& wanted, std::size_t child) {
+    Mapping mapping{wanted.record_type, {}};
+    std::size_t at = child;
+    for (Hop& hop : wanted.path) {
+      auto parent = table(hop.parent_schema, hop.parent_table);
+      if (!parent) return pass(parent);
+      if (!*parent) {
+        tables_.excluded.emplace_back(
+            fmt::format("{} → {}", tables_.all[child].shown, wanted.record_type),
+            fmt::format("its way leads through {}, which is not captured", shown_name(hop.parent_schema, hop.parent_table)));
+        tables_.all[child].complaints.push_back(
+            fmt::format("its way to {} leads through {}, which is not captured", wanted.record_type, shown_name(hop.parent_schema, hop.parent_table)));
+        return std::nullopt;
+      }
+      auto resolved = resolve(tables_.all[at], hop, **parent);
+      if (!resolved && was_resolved(child, at, **parent)) {
+        tables_.all[child].complaints.push_back(fmt::format("no way to {} any more: {}", wanted.record_type, resolved.error().message));
+        return std::nullopt;
+      }
+      if (!resolved) return pass(resolved);
+      mapping.hops.push_back(std::move(*resolved));
+      std::tie(hop.parent_schema, hop.parent_table) = std::tie(tables_.all[**parent].schema, tables_.all[**parent].table);
+      at = **parent;
+    }
+    return mapping;
+  }
+
+  /// They have been captured already: the configuration was right once.
+  bool was_resolved(std::size_t child, std::size_t from, std::size_t to) const {
+    return std::ranges::all_of(std::array{child, from, to}, [&](std::size_t at) { return former_.contains(tables_.all[at].configured); });
+  }
+
+  /// The column's place; under its present name when it was renamed.
+  [[nodiscard]] std::optional<std::size_t> position(const CapturedTable& table, const std::string& name) const {
+    const auto place = [&](const auto& column) { return static_cast<std::size_t>(column - table.columns.begin()); };
+    const auto column = std::ranges::find(table.columns, name, &Column::name);
+    if (column != table.columns.end()) return place(column);
+    const auto before = former_.find(table.configured);
+    if (before == former_.end() || !before->second.layout || before->second.relation != table.relation) return std::nullopt;
+    const Layout::Column* was = before->second.layout->named(name);
+    if (was == nullptr) return std::nullopt;
+    const auto renamed = std::ranges::find(table.columns, was->number, &Column::number);
+    return renamed == table.columns.end() ? std::nullopt : std::optional(place(renamed));
+  }
+
+  Result<std::vector<std::size_t>> positions(const CapturedTable& table, const std::vector<std::string>& names) const {
     std::vector<std::size_t> found;
     for (const std::string& name : names) {
-      const auto column = std::ranges::find(table.columns, name, &Column::name);
-      if (column == table.columns.end()) {
-        return fail(ErrorCode::kBadConfig, fmt::format("feed, table {}: there is no column {}", table.shown, name));
-      }
-      found.push_back(static_cast<std::size_t>(column - table.columns.begin()));
+      const auto column = position(table, name);
+      if (!column) return fail(ErrorCode::kBadConfig, fmt::format("feed, table {}: there is no column {}", table.shown, name));
+      found.push_back(*column);
     }
     return found;
   }
 
-  Result<ResolvedHop> resolve(const CapturedTable& child, const Hop& hop, std::size_t parent) {
+  /// Puts the columns' present names into `hop`.
+  Result<ResolvedHop> resolve(const CapturedTable& child, Hop& hop, std::size_t parent) {
     const CapturedTable& target = tables_.all[parent];
     auto own = positions(child, hop.columns);
     auto referenced = positions(target, hop.parent_columns);
@@ -126,6 +123,10 @@ class Loader {
     if (!referenced) return pass(referenced);
     if (own->size() != referenced->size() || own->empty()) {
       return fail(ErrorCode::kBadConfig, fmt::format("feed, {} → {}: the numbers of columns differ", child.shown, target.shown));
+    }
+    for (std::size_t i = 0; i < own->size(); ++i) {
+      hop.columns[i] = child.columns[(*own)[i]].name;
+      hop.parent_columns[i] = target.columns[(*referenced)[i]].name;
     }
     Lookup lookup{parent, *referenced, std::ranges::is_permutation(*referenced, target.key)};
     ResolvedHop resolved{*own, 0};
@@ -151,6 +152,9 @@ class Loader {
 
   Connection& source_;
   Tables& tables_;
+  const FormerTables& former_;
+  std::set<TableName> wanted_;
+  std::map<TableName, std::optional<std::size_t>> indexes_;
 };
 
 void note_path_columns(Tables& tables) {
@@ -182,14 +186,6 @@ void append_escaped(std::string& out, std::string_view part) {
 
 }  // namespace
 
-std::string CapturedTable::layout() const {
-  std::string text;
-  for (const Column& column : columns) text += fmt::format("{}:{}:{}\n", column.name, column.type, column.modifier);
-  text += "key";
-  for (const std::size_t column : key) text += fmt::format(" {}", column);
-  return text;
-}
-
 std::string CapturedTable::key_of(const Row& row) const {
   std::vector<std::string_view> parts;
   for (const std::size_t column : key) parts.push_back(row[column] ? *row[column] : std::string_view{});
@@ -203,9 +199,14 @@ std::optional<std::size_t> Tables::find(std::string_view schema, std::string_vie
   return std::nullopt;
 }
 
-Result<Tables> Tables::load(Connection& source, const std::vector<TrackedTable>& wanted) {
+std::optional<std::size_t> Tables::find(std::uint32_t relation) const {
+  const auto found = std::ranges::find(all, relation, &CapturedTable::relation);
+  return found == all.end() ? std::nullopt : std::optional(static_cast<std::size_t>(found - all.begin()));
+}
+
+Result<Tables> Tables::load(Connection& source, const std::vector<TrackedTable>& wanted, const FormerTables& former) {
   Tables tables;
-  Loader loader(source, tables);
+  Loader loader(source, tables, wanted, former);
   for (const TrackedTable& table : wanted) {
     if (auto added = loader.add(table); !added) return pass(added);
   }

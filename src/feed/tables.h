@@ -1,12 +1,14 @@
 #pragma once
 /// The captured tables as the source's catalog has them, and the ways from their rows to records.
 /// Immutable once loaded; any thread. Positions of columns count from 0 in the order of `columns`.
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "base/result.h"
 #include "feed/feed.h"
+#include "feed/layout.h"
 #include "platform/postgres/connection.h"
 
 namespace verbund::feed {
@@ -18,6 +20,8 @@ struct Column {
   std::string name;
   std::uint32_t type = 0;
   std::int32_t modifier = -1;
+  int number = 0;                      ///< attnum: stays whatever the column is called
+  std::optional<std::string> missing;  ///< value in rows that are older than the column
 };
 
 /// Finding a row of a table by columns that another table references.
@@ -48,24 +52,62 @@ struct CapturedTable {
   std::vector<std::size_t> lookups;       ///< that read its rows on the way to a record
   bool has_parents = false;               ///< some mapping has hops
   bool images = false;                    ///< TrackedTable::images
+  std::uint32_t relation = 0;             ///< its oid: stays whatever the table is called
+  std::string files;                      ///< which files hold its rows: others after they were rewritten
+  bool partitioned = false;
+  std::pair<std::string, std::string> configured;  ///< schema and name that it is looked for by; it may have been renamed
+  /// Columns under names of before, which the log may still use; nullopt: dropped.
+  std::map<std::string, std::optional<std::size_t>, std::less<>> former;
+  std::vector<std::string> complaints;    ///< ways to records that can't be gone
   int id = 0;                             ///< feed.source_table.id
   std::string shadow;                     ///< its shadow's name within schema feed
   Lsn since;                              ///< the shadow holds what committed before; later commits are applied
 
   /// Columns as one text, to see whether they changed.
-  [[nodiscard]] std::string layout() const;
+  [[nodiscard]] std::string layout() const { return layout_text(layout_of(*this)); }
   [[nodiscard]] std::string key_of(const Row& row) const;
+};
+
+/// Schema and name.
+using TableName = std::pair<std::string, std::string>;
+
+/// What is known of a table from before.
+struct Former {
+  std::uint32_t relation = 0;  ///< 0: not known
+  std::optional<Layout> layout;
+  std::string paused;          ///< why it is not to be captured now; empty: it is
+};
+using FormerTables = std::map<TableName, Former>;
+
+/// A table that is wanted and not captured.
+struct LeftOut {
+  TableName name;
+  std::string reason;
+  bool paused = false;  ///< was captured before
+};
+
+/// Whose changes matter to what is captured.
+struct CatalogQuestion {
+  std::string publication;
+  std::vector<std::uint32_t> relations;
+  std::vector<TableName> names;  ///< that are wanted
+  bool every_table = false;      ///< any new one may be wanted
 };
 
 struct Tables {
   std::vector<CapturedTable> all;
   std::vector<Lookup> lookups;
-  std::vector<std::pair<std::string, std::string>> excluded;  ///< table → why
+  std::vector<std::pair<std::string, std::string>> excluded;  ///< table, or way to a record → why
+  std::vector<LeftOut> left_out;
+  std::vector<TrackedTable> tracked;  ///< what was wanted, under the names that it has now
 
   [[nodiscard]] std::optional<std::size_t> find(std::string_view schema, std::string_view table) const;
+  [[nodiscard]] std::optional<std::size_t> find(std::uint32_t relation) const;
 
   /// Reads the catalog. Tables that lead from a child to its root are captured too, as belonging to no record.
-  static Result<Tables> load(postgres::Connection& source, const std::vector<TrackedTable>& wanted);
+  /// Tables and columns of `former` are found again under new names; a way to a record that leads through a column which
+  /// is gone leaves the table captured, with a complaint.
+  static Result<Tables> load(postgres::Connection& source, const std::vector<TrackedTable>& wanted, const FormerTables& former = {});
 };
 
 /// Record id of key values (base/ids.h): one value as it is, several joined by ',' with ',' and '\' escaped.

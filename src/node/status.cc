@@ -28,6 +28,8 @@ json::object feed_json(const feed::FeedStatus& feed) {
           {"cursor", fmt::format("{}:{}", feed.head.history.value, feed.head.csn.value)},
           {"passed", to_string(feed.passed)},
           {"lag_bytes", feed.lag_bytes},
+          {"kept_bytes", feed.kept_bytes},
+          {"alarm", feed.alarm},
           {"last_message_age_ms", feed.last_message_age.count()},
           {"changes", feed.changes_total},
           {"transactions", feed.transactions_total},

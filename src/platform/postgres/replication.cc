@@ -47,6 +47,7 @@ Error slot_error(PGconn* connection, const PGresult* result, const std::string& 
   if (state == "42710") error.code = ErrorCode::kAlreadyExists;
   if (state == "42704") error.code = ErrorCode::kNotFound;
   if (state == "55006") error.code = ErrorCode::kInUse;
+  if (state == "55P03") error.code = ErrorCode::kTimedOut;  // lock_timeout: a new slot waits for open transactions
   if (changes_gone(state, error.message)) {
     error.code = ErrorCode::kSnapshotNeeded;
   } else if (state == "55000") {

@@ -37,7 +37,7 @@ class ReplicationStream {
 
   Result<SystemIdentity> identify();
   /// CREATE_REPLICATION_SLOT name LOGICAL pgoutput (SNAPSHOT 'export'). Errors: kAlreadyExists, kServerSetting
-  /// (wal_level, no free slot, right to replicate).
+  /// (wal_level, no free slot, right to replicate), kTimedOut (transactions stayed open for longer than lock_timeout).
   Result<NewSlot> create_slot(std::string_view name);
   /// Errors: kNotFound, kInUse (a walsender still holds it: it may need a moment to notice that its client has gone).
   Status drop_slot(std::string_view name);

@@ -1,0 +1,96 @@
+#pragma once
+// Feed's inside: the capture thread's loop is in feed_run.cc, what looks after journal and catalog in feed_upkeep.cc.
+#include <atomic>
+#include <condition_variable>
+#include <future>
+#include <mutex>
+#include <thread>
+
+#include "feed/capture.h"
+#include "feed/feed.h"
+#include "feed/setup.h"
+
+namespace verbund::feed {
+
+inline constexpr seconds kAcquireConnection{10};
+
+/// A person waits for the answer.
+struct Request {
+  std::optional<TableName> table;  ///< none: all
+  TimePoint asked;
+  bool taken = false;  ///< into a preparation; should this have failed, refusals are its outcome
+  std::promise<Result<ReconcileReport>> answer;  ///< of a table: the differences stand in `updated`
+};
+
+struct Feed::Impl {
+  Impl(FeedSettings feed_settings, FeedEvents feed_events, const Clock& boot_clock, Log& to_log, Counters& counters);
+
+  // Capture thread, feed_run.cc
+  Result<Prepared> prepare_once();
+  void run(std::optional<Prepared> first);
+  bool go_on_after(const Error& ended);
+  void learn_from(const Error& ended, const Capture& captured);
+  static Result<ReconcileReport> outcome_of(const Prepared& prepared, const TableName& name);
+  static std::string shown(const Error& error);
+  Error capture(Prepared& prepared);
+  Status take_over(Prepared& prepared);
+  void hand_on(TransactionEvent event);
+  CaptureEvents capture_events();
+  void gather_orders(std::vector<Request>& asked);
+  void answer(std::vector<Request> asked, const Result<Prepared>& prepared);
+  void adopt(Prepared& prepared);
+
+  // feed_upkeep.cc
+  void look_after();
+  void prune();
+  void look_at_catalog();
+  void look_at_slot();
+
+  /// Ends the capture thread's present stream, so that it prepares anew.
+  void interrupt();
+  void set_state(FeedState state, const std::string& reason);
+  /// Until `span` is over, the feed stops, or somebody asks for something.
+  void rest(nanoseconds span);
+  Result<ReconcileReport> ask(std::optional<TableName> table);
+  Cursor head();
+  Result<Cursor> stored_head();
+
+  FeedSettings settings;
+  FeedEvents events;
+  const Clock& clock;
+  Log& log;
+  Counter& changes;
+  Counter& transactions;
+  Counter& rebuilds;
+  Gauge& lag;
+  Gauge& kept;
+  Histogram& batch_age;
+  Histogram& read_age;
+  Histogram& write_time;
+  postgres::Pool source;
+  postgres::Pool mid_tier;
+
+  Orders orders;            // of the next preparation; capture thread only
+  bool progressed = false;  // since the last interruption; capture thread only
+  std::optional<Lsn> noticed_at;  // where the log stood when the catalog was seen changed; upkeep thread only
+  std::atomic<bool> stopping{false};
+  std::mutex mutex;         // what follows
+  std::condition_variable wake;
+  FeedStatus status;
+  std::vector<TableStatus> tables;
+  std::optional<TimePoint> last_message;
+  Capture* running = nullptr;
+  std::vector<Request> requests;
+  bool ended = true;        // the capture thread does not run
+  bool look_again = false;  // the catalog has changed
+  bool try_again = false;   // what was refused for the time being
+  CatalogQuestion catalog;  // what is to be looked at, as of the last preparation
+  std::string catalog_mark; // and what it was then
+  std::set<std::uint32_t> truncated;    // since the last preparation
+  std::set<std::uint32_t> unconfirmed;  // Prepared::unconfirmed
+  Lsn seen;
+  std::thread capturing;
+  std::thread upkeep;
+};
+
+}  // namespace verbund::feed
