@@ -68,6 +68,14 @@ TEST(CsvReader, BoundsARowSoThatAnOpenQuoteCannotTakeTheWholeFile) {
   EXPECT_THAT(read(std::string(100, ';'), {}, 10, {1000, 10}).error, HasSubstr("10 columns"));
 }
 
+TEST(CsvReader, CountsTheLastColumnAtTheEndOfTheFileToo) {
+  for (const std::string end : {"", "\n"}) {
+    EXPECT_EQ(read("1;2;3" + end, {}, 2, {1000, 3}).error, "");
+    EXPECT_THAT(read("1;2;3;4" + end, {}, 2, {1000, 3}).error, HasSubstr("3 columns"));
+    EXPECT_THAT(read("1;2;3;" + end, {}, 2, {1000, 3}).error, HasSubstr("3 columns"));
+  }
+}
+
 TEST(CsvFormats, ReadsDates) {
   EXPECT_THAT(convert_date("31.12.1974", "DD.MM.YYYY"), Optional(std::string("1974-12-31")));
   EXPECT_THAT(convert_date("31.12.1974", "TT.MM.JJJJ"), Optional(std::string("1974-12-31")));

@@ -22,8 +22,17 @@ Status CsvReader::finish() {
   if (state_ == State::kQuoted) {
     return fail(ErrorCode::kBadInput, phrase("line {}: a quote is opened that is never closed", row_.line));
   }
-  if (any_) end_row('\n');
+  if (!any_) return {};
+  if (auto checked = check_limits(); !checked) return checked;
+  end_row('\n');
   return {};
+}
+
+Status CsvReader::check_limits() const {
+  if (row_bytes_ <= limits_.max_row_bytes && row_.fields.size() < limits_.max_columns) return {};
+  return fail(ErrorCode::kBadInput,
+              phrase("line {}: the row has more than {} bytes or {} columns", row_.line, limits_.max_row_bytes, limits_.max_columns),
+              phrase("a quote that is never closed looks like this; what stands before the row was read"));
 }
 
 Status CsvReader::take(char c) {
@@ -31,11 +40,8 @@ Status CsvReader::take(char c) {
     state_ = State::kFieldBegin;
     if (c == '\n') return {};  // counted with the CR
   }
-  if (++row_bytes_ > limits_.max_row_bytes || row_.fields.size() >= limits_.max_columns) {
-    return fail(ErrorCode::kBadInput,
-                phrase("line {}: the row has more than {} bytes or {} columns", row_.line, limits_.max_row_bytes, limits_.max_columns),
-                phrase("a quote that is never closed looks like this; what stands before the row was read"));
-  }
+  ++row_bytes_;
+  if (auto checked = check_limits(); !checked) return checked;
   switch (state_) {
     case State::kFieldBegin: take_begin(c); break;
     case State::kPlain: take_plain(c); break;

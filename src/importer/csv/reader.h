@@ -43,6 +43,8 @@ class CsvReader {
   enum class State { kFieldBegin, kPlain, kQuoted, kQuoteInQuoted, kAfterCarriageReturn };
 
   Status take(char c);
+  /// The row is not larger than allowed, counting the field that is being read.
+  [[nodiscard]] Status check_limits() const;
   void take_begin(char c);
   void take_plain(char c);
   void take_quote_in_quoted(char c);
