@@ -28,6 +28,7 @@ enum class Right {
   kManageUsers,
   kReadAudit,
   kImport,
+  kManageFeed,    ///< continue paused tables, compare with the source
 };
 bool has_right(Role role, Right right);
 

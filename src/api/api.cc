@@ -82,6 +82,7 @@ Api::Api(Surroundings surroundings) : surroundings_(std::move(surroundings)) {
   add_login_routes(routes_, surroundings_);
   add_record_routes(routes_, surroundings_);
   add_user_routes(routes_, surroundings_);
+  add_feed_routes(routes_, surroundings_);
   add_audit_routes(routes_, surroundings_);
 }
 

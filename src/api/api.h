@@ -14,6 +14,7 @@
 #include "access/accounts.h"
 #include "base/log.h"
 #include "base/time.h"
+#include "feed/feed.h"
 #include "platform/net/server.h"
 #include "platform/os/worker_pool.h"
 #include "platform/postgres/connection.h"
@@ -29,6 +30,7 @@ struct Surroundings {
   postgres::Pool& mid_tier;
   postgres::Pool& source;
   const records::RecordTypes& types;
+  feed::Feed& feed;
   const Clock& clock;
   Log& log;
   std::function<std::string()> status_json;   ///< on the loop
@@ -78,6 +80,7 @@ net::HttpResponse json_response(std::string body, int status = 200);
 void add_login_routes(std::vector<Route>& routes, const Surroundings& surroundings);
 void add_record_routes(std::vector<Route>& routes, const Surroundings& surroundings);
 void add_user_routes(std::vector<Route>& routes, const Surroundings& surroundings);
+void add_feed_routes(std::vector<Route>& routes, const Surroundings& surroundings);
 void add_audit_routes(std::vector<Route>& routes, const Surroundings& surroundings);
 
 }  // namespace verbund::api

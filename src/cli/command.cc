@@ -119,7 +119,7 @@ Result<RestTarget> rest_target(const Globals& globals) {
 }
 
 Result<std::string> rest_call(const Globals& globals, const std::string& method, const std::string& path,
-                              const std::string& body, const std::map<std::string, std::string>& query) {
+                              const std::string& body, const std::map<std::string, std::string>& query, seconds patience) {
   auto target = rest_target(globals);
   if (!target) return pass(target);
   net::HttpRequest request;
@@ -128,7 +128,7 @@ Result<std::string> rest_call(const Globals& globals, const std::string& method,
   request.query = query;
   request.body = body;
   request.headers["authorization"] = "Bearer " + target->token;
-  auto response = net::http_request(target->endpoint, request, seconds{30});
+  auto response = net::http_request(target->endpoint, request, patience);
   if (!response) return pass(response);
   if (response->status < 400) return std::move(response->body);
   boost::system::error_code parse_error;

@@ -40,7 +40,8 @@ struct RestTarget {
 Result<RestTarget> rest_target(const Globals& globals);
 /// One REST call; `path` and `query` unencoded; an error body becomes its Error. Returns the body.
 Result<std::string> rest_call(const Globals& globals, const std::string& method, const std::string& path,
-                              const std::string& body = {}, const std::map<std::string, std::string>& query = {});
+                              const std::string& body = {}, const std::map<std::string, std::string>& query = {},
+                              seconds patience = seconds{30});
 
 /// Prints "verbund: MESSAGE" and the hint on a line of its own; returns the exit code.
 int report(const Globals& globals, const Error& error);
@@ -93,6 +94,7 @@ void add_unlock(CLI::App& app, Globals& globals, const Runner& run);
 void add_watch(CLI::App& app, Globals& globals, const Runner& run);
 void add_tell(CLI::App& app, Globals& globals, const Runner& run);
 void add_feed(CLI::App& app, Globals& globals, const Runner& run);
+void add_feed_state(CLI::App& feed, Globals& globals, const Runner& run);  ///< subcommands of `feed`
 void add_detach(CLI::App& app, Globals& globals, const Runner& run);
 void add_import(CLI::App& app, Globals& globals, const Runner& run);
 

@@ -53,6 +53,7 @@ void add_feed(CLI::App& app, Globals& globals, const Runner& run) {
   const auto text = [&](const char* msgid) { return std::string(translate(globals.language, msgid)); };
   auto* command = app.add_subcommand("feed", text("the feed of changes from the database"));
   command->require_subcommand(1);
+  add_feed_state(*command, globals, run);
   auto options = std::make_shared<Options>();
   auto* preflight = command->add_subcommand("preflight", text("look at an existing server and say what is missing; changes nothing"));
   auto* suggesting = command->add_subcommand("suggest", text("propose [[record]] blocks for config/verbund.toml from the catalog"));

@@ -242,7 +242,7 @@ Status Node::Impl::start_history() {
 
 Status Node::Impl::listen() {
   api = std::make_unique<api::Api>(api::Surroundings{
-      .loop = loop, .workers = *workers, .accounts = *accounts, .mid_tier = *mid_tier, .source = *source, .types = *types,
+      .loop = loop, .workers = *workers, .accounts = *accounts, .mid_tier = *mid_tier, .source = *source, .types = *types, .feed = *feed,
       .clock = clock, .log = *log, .status_json = [this] { return status_json(); },
       .metrics_text = [this] { return counters.text(); },
       .healthy = [this] { return agent->state() == mirror::ServerState::kRunning && !stopping; },

@@ -134,3 +134,34 @@ def shadow_differences(server):
     ours = rows_of(server, [f"SELECT {columns[schema, table][1]} FROM {ident('feed', shadow)}" for schema, table, shadow in tables], "verbund_mid")
     return [f"{schema}.{table}: {len(set(a) - set(b))} rows are missing, {len(set(b) - set(a))} are wrong"
             for (schema, table, _), a, b in zip(tables, theirs, ours) if a != b]
+
+
+def replayed_history(server):
+    """(schema, table) → {key: values}: what comes of doing all versions of all records once more, in order."""
+    tables = {}
+    for line in lines(server, """SELECT json_build_array(op, schema_name, table_name, row_key, coalesce(was_key, row_key), unchanged, after) FROM
+             (SELECT DISTINCT ON (v.stream, v.csn, l.schema_name, l.table_name, v.row_key) v.*, l.schema_name, l.table_name
+                FROM history.version v JOIN history.layout l ON l.id = v.layout
+               ORDER BY v.stream, v.csn, l.schema_name, l.table_name, v.row_key) AS each_change ORDER BY stream, csn""", "SIQVersions"):
+        op, schema, table, key, was, unchanged, after = json.loads(line)
+        rows = tables.setdefault((schema, table), {})
+        old = None if op == "I" else rows.pop(was)
+        if op != "D":
+            for column in unchanged or []:
+                after[column] = old[column]
+            rows[key] = after
+    return tables
+
+
+def shadow_rows(server):
+    """The same from the shadow tables."""
+    tables = {}
+    for line in lines(server, "SELECT json_build_array(schema_name, table_name, shadow) FROM feed.source_table", "verbund_mid"):
+        schema, table, shadow = json.loads(line)
+        rows = {}
+        for row in lines(server, f'SELECT row_to_json(r) FROM feed."{shadow}" r', "verbund_mid"):
+            values = list(json.loads(row).values())
+            rows[values[0]] = values[2:]
+        if rows:
+            tables[schema, table] = rows
+    return tables

@@ -1,0 +1,76 @@
+/// GET /api/feed/tables; POST /api/feed/continue, /api/feed/reconcile
+#include "feed/feed.h"
+
+#include "access/audit.h"
+#include "api/api.h"
+#include "api/json.h"
+
+namespace verbund::api {
+namespace {
+
+namespace json = boost::json;
+
+std::string_view to_wire(feed::TableState state) {
+  switch (state) {
+    case feed::TableState::kCaptured: return "captured";
+    case feed::TableState::kPaused: return "paused";
+    case feed::TableState::kExcluded: return "excluded";
+  }
+  return "excluded";
+}
+
+net::HttpResponse tables(const Surroundings& surroundings) {
+  auto known = surroundings.feed.tables();
+  if (!known) return error_response(known.error());
+  json::array rows;
+  for (const auto& table : *known) {
+    json::array types;
+    for (const auto& type : table.record_types) types.emplace_back(type);
+    rows.push_back(json::object{{"schema", table.schema}, {"table", table.table}, {"state", to_wire(table.state)},
+                                {"reason", table.reason}, {"record_types", types}});
+  }
+  return json_response(json::serialize(json::object{{"tables", rows}}));
+}
+
+/// The entry is written first, so that nothing changes without one.
+Status audit(const Surroundings& surroundings, const Call& call, const char* action, const std::string& object) {
+  return access::record_audit(surroundings.mid_tier, surroundings.clock,
+                              {0, surroundings.clock.wall(), call.account->user, action, object, ""});
+}
+
+net::HttpResponse continue_table(const Surroundings& surroundings, const Call& call) {
+  auto body = read_object(call.request.body);
+  if (!body) return error_response(body.error());
+  const auto schema = string_member(*body, "schema");
+  const auto table = string_member(*body, "table");
+  for (const auto* field : {&schema, &table}) {
+    if (!*field) return error_response(field->error());
+  }
+  if (auto written = audit(surroundings, call, "feed.continue", *schema + "." + *table); !written) return error_response(written.error());
+  auto rows = surroundings.feed.continue_table(*schema, *table);
+  if (!rows) return error_response(rows.error());
+  return json_response(json::serialize(json::object{{"rows", std::to_string(*rows)}}));
+}
+
+net::HttpResponse reconcile(const Surroundings& surroundings, const Call& call) {
+  if (auto written = audit(surroundings, call, "feed.reconcile", ""); !written) return error_response(written.error());
+  auto done = surroundings.feed.reconcile();
+  if (!done) return error_response(done.error());
+  return json_response(json::serialize(json::object{{"tables", std::to_string(done->tables)},
+                                                    {"rows_compared", std::to_string(done->rows_compared)},
+                                                    {"inserted", std::to_string(done->inserted)},
+                                                    {"updated", std::to_string(done->updated)},
+                                                    {"deleted", std::to_string(done->deleted)},
+                                                    {"took_ms", done->took.count()}}));
+}
+
+}  // namespace
+
+void add_feed_routes(std::vector<Route>& routes, const Surroundings& surroundings) {
+  using access::Right;
+  routes.push_back({"GET", "/api/feed/tables", Right::kReadRecords, [&](const Call&) { return tables(surroundings); }});
+  routes.push_back({"POST", "/api/feed/continue", Right::kManageFeed, [&](const Call& call) { return continue_table(surroundings, call); }});
+  routes.push_back({"POST", "/api/feed/reconcile", Right::kManageFeed, [&](const Call& call) { return reconcile(surroundings, call); }});
+}
+
+}  // namespace verbund::api

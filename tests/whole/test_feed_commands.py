@@ -1,0 +1,82 @@
+"""verbund feed status, tables, continue, reconcile against a running node."""
+import unittest
+
+from office import Office, wait_for
+
+
+class FeedCommands(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.office = Office().start()
+        cls.office.psql("CREATE TABLE notiz (patient_id uuid REFERENCES patient, text text)")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.office.close()
+
+    def as_staff(self, *words):
+        password = self.office.directory / "password"
+        password.write_text("einfach-und-lang\n")
+        self.office.run("--password-file", str(password), "user", "add", "anna", "--role", "staff")
+        token = self.office.run("user", "token", "anna").check().output.strip()
+        settings = self.office.directory / "staff.toml"
+        settings.write_text((self.office.data / "client.toml").read_text().replace(self.office.token, token)
+                            .replace('ca = "tls/ca.crt"', f'ca = "{self.office.data}/tls/ca.crt"'))
+        settings.chmod(0o600)
+        return self.office.run("--config", str(settings), *words)
+
+    def test_status_is_the_feed_s_own(self):
+        status = self.office.run("--json", "feed", "status").check().json()
+        self.assertEqual(status["state"], "running")
+        said = self.office.run("feed", "status", LC_ALL="de_DE.UTF-8").check().output
+        self.assertIn("Stelle im Log", said)
+
+    def test_tables_have_state_reason_and_record_types(self):
+        tables = {(t["schema"], t["table"]): t for t in self.office.run("--json", "feed", "tables").check().json()["tables"]}
+        self.assertEqual(tables["public", "observation"]["state"], "captured")
+        self.assertEqual(tables["public", "observation"]["record_types"], ["patient"])
+        said = self.office.run("feed", "tables", LC_ALL="de_DE.UTF-8").check().output
+        self.assertIn("erfasst", said)
+        self.assertEqual(self.as_staff("feed", "tables").code, 0, "whoever may read records may know it")
+
+    def test_a_reconcile_finds_what_the_shadow_lost_and_is_audited(self):
+        patient = self.office.a_patient()
+        shadow = self.office.psql("SELECT shadow FROM feed.source_table WHERE table_name = 'patient'", "verbund_mid")
+        station = self.office.workstation("Labor").keep_alive()
+        self.office.psql(f"DELETE FROM feed.{shadow} WHERE verbund_key = '{patient}'", "verbund_mid")
+        report = self.office.run("--json", "feed", "reconcile").check().json()
+        self.assertEqual((report["inserted"], report["updated"], report["deleted"]), ("1", "0", "0"))
+        self.assertGreater(int(report["rows_compared"]), 1000)
+        station.event("changes", lambda event: any(c["key"] == f"patient/{patient}" for c in event["changes"]))
+        self.assertEqual(self.office.run("--json", "feed", "reconcile").check().json()["inserted"], "0")
+        self.assertEqual(self.office.run("--json", "feed", "continue", "encounter").check().json(), {"rows": "0"})
+        entries = self.office.run("--json", "audit", "--action", "feed.").check().json()["entries"]
+        self.assertEqual([(e["action"], e["object"]) for e in entries],
+                         [("feed.continue", "public.encounter"), ("feed.reconcile", ""), ("feed.reconcile", "")])
+        self.assertEqual(self.office.psql(f"SELECT count(*) FROM feed.{shadow} WHERE verbund_key = '{patient}'", "verbund_mid"), "1")
+
+    def test_only_administrators_reconcile(self):
+        self.assertEqual(self.as_staff("feed", "reconcile").code, 4)
+        self.assertEqual(self.as_staff("feed", "continue", "patient").code, 4)
+
+    def test_a_wrong_table_is_named(self):
+        outcome = self.office.run("feed", "continue", "labor.keine")
+        self.assertEqual(outcome.code, 4)
+        self.assertIn("labor.keine", outcome.errors)
+        self.assertEqual(self.office.run("feed", "continue", "a.b.c").code, 2)
+
+    def test_a_changed_column_pauses_or_is_followed_and_can_be_continued(self):
+        self.office.psql("ALTER TABLE medication ADD COLUMN menge int DEFAULT 1")
+        medication = self.office.psql("SELECT id FROM medication LIMIT 1")
+        station = self.office.workstation("Labor").keep_alive()
+        self.office.psql(f"UPDATE medication SET menge = 2 WHERE id = '{medication}'" if medication else
+                         f"INSERT INTO medication (patient_id, kind, display) VALUES ('{self.office.a_patient()}', 'request', 'x')")
+        self.office.run("feed", "continue", "medication").check()
+        state = wait_for(lambda: next((t["state"] for t in self.office.run("--json", "feed", "tables").check().json()["tables"]
+                                       if t["table"] == "medication"), None), "the table is known")
+        self.assertEqual(state, "captured")
+        station.close()
+
+
+if __name__ == "__main__":
+    unittest.main()
