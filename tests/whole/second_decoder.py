@@ -108,6 +108,16 @@ def journal(server):
     return found, csns
 
 
+def without_truncated_rows(events):
+    """The journal lists the rows that a TRUNCATE removed before it; the log does not have them."""
+    kept = []
+    for event in events:
+        while event[0] == "T" and kept and kept[-1][:3] == ("D", *event[1:3]):
+            kept.pop()
+        kept.append(event)
+    return kept
+
+
 def rows_of(server, statements, database=None):
     """Rows of several COPY statements, sorted, each as one list."""
     script = "\n".join(f"COPY ({statement}) TO STDOUT;\n\\echo --end-of-rows--" for statement in statements)

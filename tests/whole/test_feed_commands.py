@@ -51,7 +51,7 @@ class FeedCommands(unittest.TestCase):
         self.assertEqual(self.office.run("--json", "feed", "reconcile").check().json()["inserted"], "0")
         self.assertEqual(self.office.run("--json", "feed", "continue", "encounter").check().json(), {"rows": "0"})
         entries = self.office.run("--json", "audit", "--action", "feed.").check().json()["entries"]
-        self.assertEqual([(e["action"], e["object"]) for e in entries],
+        self.assertEqual([(e["action"], e["object"]) for e in entries[:3]],
                          [("feed.continue", "public.encounter"), ("feed.reconcile", ""), ("feed.reconcile", "")])
         self.assertEqual(self.office.psql(f"SELECT count(*) FROM feed.{shadow} WHERE verbund_key = '{patient}'", "verbund_mid"), "1")
 
