@@ -1,5 +1,7 @@
 #include "feed/applier.h"
 
+#include "feed/journal_parts.h"
+
 namespace verbund::feed {
 namespace {
 
@@ -59,6 +61,15 @@ Status Applier::apply(BatchWriter& mid_tier, std::vector<Step> steps, std::optio
 }
 
 Status Applier::flush(BatchWriter& mid_tier, JournalPart& part, std::optional<Lsn> position) {
+  const Csn last = std::max(part.changes.empty() ? Csn{} : part.changes.back().csn,
+                            part.transactions.empty() ? Csn{} : part.transactions.back().event.cursor.csn);
+  if (last >= room_ && last.value != 0) {
+    auto connection = mid_tier.writing();
+    if (!connection) return pass(connection, "journal");
+    auto room = extend_journal(**connection, last, spare_);
+    if (!room) return pass(room);
+    room_ = *room;
+  }
   auto moved = position ? std::optional(std::pair(*position, head_.csn)) : std::nullopt;
   if (auto written = write_journal(mid_tier, part, moved); !written) return written;
   for (JournalTransaction& transaction : part.transactions) events_.push_back(std::move(transaction.event));

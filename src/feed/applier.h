@@ -10,8 +10,9 @@ namespace verbund::feed {
 
 class Applier {
  public:
-  Applier(const Tables& tables, Cursor head, Term term, std::size_t listed)
-      : tables_(tables), head_(std::move(head)), term_(term), records_(listed), layouts_(tables.all.size()),
+  /// `spare`: for so many changes more than there are the journal is made room.
+  Applier(const Tables& tables, Cursor head, Term term, std::size_t listed, std::uint64_t spare)
+      : tables_(tables), head_(std::move(head)), term_(term), records_(listed), spare_(spare), layouts_(tables.all.size()),
         old_row_bytes_(tables.all.size(), kAssumedRowBytes) {}
 
   /// Applies a chunk. With `position` (only between transactions) this is the last of the mid-tier transaction.
@@ -51,6 +52,8 @@ class Applier {
   RecordSet records_;
   Gone gone_;
   std::vector<TransactionEvent> events_;
+  std::uint64_t spare_;
+  Csn room_;  // the first csn that the journal has no part for; 0: not known yet
 
   /// Assumed of a table's rows until some were read: makes the first stretches short.
   static constexpr std::size_t kAssumedRowBytes = 32 * 1024;

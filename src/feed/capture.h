@@ -3,6 +3,7 @@
 #include <functional>
 
 #include "feed/applier.h"
+#include "feed/journal_parts.h"
 #include "feed/pgoutput.h"
 #include "feed/setup.h"
 #include "feed/stream_reader.h"
@@ -24,7 +25,8 @@ class Capture {
  public:
   Capture(const FeedSettings& settings, Prepared& prepared, CaptureEvents events, const Clock& clock, Log& log)
       : settings_(settings), prepared_(prepared), events_(std::move(events)), clock_(clock), log_(log),
-        applier_(prepared.tables, prepared.position.head, settings.term, settings.listed_changes_per_event),
+        applier_(prepared.tables, prepared.position.head, settings.term, settings.listed_changes_per_event,
+                 settings.journal_rows_kept / kJournalParts),
         reader_(prepared.stream), stored_(prepared.position.lsn), passed_(stored_), stored_at_(clock.now()), told_at_(stored_at_) {}
 
   /// Until the stream is interrupted (kCancelled) or something fails.

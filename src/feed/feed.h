@@ -50,6 +50,8 @@ struct FeedSettings {
   milliseconds longest_rest{20};               ///< but at most; 0: commits as fast as they come
   std::size_t listed_changes_per_event = 1'000;  ///< more records in one transaction become a count per type
   std::uint64_t journal_rows_kept = 5'000'000;
+  seconds journal_kept_for{0};           ///< changes older than this go; 0: whatever their age
+  std::uint64_t journal_kept_bytes = 0;  ///< the oldest go when the journal takes more on disk; 0: whatever it takes
   /// An alarm is told when the source keeps more log than this because of the slot. PostgreSQL drops the slot's claim at
   /// max_slot_wal_keep_size; then everything is compared once.
   std::uint64_t lag_warn_bytes = 1'073'741'824;

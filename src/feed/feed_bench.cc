@@ -1,5 +1,5 @@
 // Figures of capture on this machine, each in one run against one scratch server with fsync on:
-//   feed_bench [all|large|latency|backlog|pgbench|rate] [rows]
+//   feed_bench [all|large|reconcile|latency|backlog|pgbench|rate] [rows]
 //                          backlog rate in bulk and in single-row transactions, memory of one large transaction,
 //                          latency from commit to event, pgbench -c 16 with and without capture: saturated, at a fixed rate
 // CPU seconds stand beside the rates: they hold on a busy machine too.
@@ -220,6 +220,17 @@ class Bench {
     std::fflush(stdout);
   }
 
+  /// Of equal rows: both databases sum up, nothing is read.
+  void reconcile(int rows) {
+    large_transaction(rows);
+    sql("VACUUM (ANALYZE, FREEZE) observation");
+    reset_peak();
+    const ReconcileReport report = must(feed_->reconcile());
+    const double seconds = std::chrono::duration<double>(report.took).count();
+    fmt::print("reconcile of {} equal rows: {:.2f} s ({:.0f} rows/s), {} differ, peak memory {:.0f} MB\n", report.rows_compared, seconds,
+               static_cast<double>(report.rows_compared) / seconds, report.inserted + report.updated + report.deleted, peak_megabytes());
+  }
+
   void latency(const char* name, std::string_view statement) {
     start_if_stopped();
     drain();
@@ -383,6 +394,7 @@ int main(int count, char** words) {
   Bench bench;
   bench.start();
   if (wanted("large")) bench.large_transaction(rows);
+  if (part == "reconcile") bench.reconcile(rows);
   if (wanted("latency")) measure_latency(bench);
   if (wanted("backlog")) measure_backlog(bench);
   if (wanted("pgbench")) bench.pgbench(3);

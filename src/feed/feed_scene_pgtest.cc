@@ -149,7 +149,7 @@ std::string Scene::difference(std::string_view schema, std::string_view table) {
       "SELECT shadow FROM feed.source_table WHERE schema_name = '{}' AND table_name = '{}'", schema, table));
   if (shadow.empty()) return fmt::format("{} has no shadow\n", table);
   const std::string columns = value(fmt::format(
-      "SELECT string_agg(format('%I::text', attname), ', ' ORDER BY attnum) FROM pg_attribute"
+      "SELECT string_agg(format('%I', attname), ', ' ORDER BY attnum) FROM pg_attribute"
       " WHERE attrelid = '{}'::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = ''", quoted(schema, table)));
   const auto rows_of = [&](postgres::Connection& connection, const std::string& from) {
     std::multiset<std::string> rows;
@@ -161,7 +161,9 @@ std::string Scene::difference(std::string_view schema, std::string_view table) {
     if (!status) rows = {"", status.error().message};
     return rows;
   };
-  const auto theirs = rows_of(*source_, quoted(schema, table));
+  // Children by inheritance are tables of their own, partitions are not.
+  const bool parted = value(fmt::format("SELECT relkind FROM pg_class WHERE oid = '{}'::regclass", quoted(schema, table))) == "p";
+  const auto theirs = rows_of(*source_, (parted ? "" : "ONLY ") + quoted(schema, table));
   const auto ours = rows_of(*mid_tier_, quoted("feed", shadow));
   if (theirs == ours) return {};
   return fmt::format("{}: {} rows in the source, {} in the shadow, not equal\n", table, theirs.size(), ours.size());

@@ -1,5 +1,6 @@
 #include "feed/catalog.h"
 #include "feed/feed_impl.h"
+#include "feed/journal_parts.h"
 
 namespace verbund::feed {
 namespace {
@@ -32,13 +33,12 @@ void Feed::Impl::look_after() {
   }
 }
 
-/// In steps small enough that capture does not notice.
 void Feed::Impl::prune() {
   for (bool more = true; more && !stopping;) {
     auto lease = mid_tier.acquire(Deadline::in(clock, kAcquireConnection));
     if (!lease) return;  // the capture thread tells of a database that is gone
-    auto pruned = prune_journal(**lease, settings.journal_rows_kept);
-    if (!pruned) log.warning("feed.prune_failed", {{"reason", pruned.error().message}});
+    auto pruned = prune_journal(**lease, {settings.journal_rows_kept, settings.journal_kept_for, settings.journal_kept_bytes});
+    if (!pruned && pruned.error().code != ErrorCode::kTimedOut) log.warning("feed.prune_failed", {{"reason", pruned.error().message}});
     more = pruned && *pruned;
   }
 }

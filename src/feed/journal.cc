@@ -10,8 +10,6 @@ using postgres::Connection;
 /// Up to so many rows, arrays in one statement are faster than a COPY of their own.
 constexpr std::size_t kSmallPart = 64;
 constexpr std::size_t kCopyPiece = 1 << 20;
-/// Changes that one step of pruning removes: some 10 ms of work, so that capture never waits for it.
-constexpr std::uint64_t kPruneStep = 20'000;
 
 std::string text_of(Csn csn) { return std::to_string(csn.value); }
 
@@ -234,31 +232,6 @@ Result<int> layout_id(BatchWriter& mid_tier, const CapturedTable& table) {
   auto id = parse_u64(rows->text(0, 0));
   if (!id) return pass(id, "layout of " + table.shown);
   return static_cast<int>(*id);
-}
-
-Result<bool> prune_journal(Connection& mid_tier, std::uint64_t kept) {
-  // Csns count up by one within a term: the newest `kept` changes are those above head - kept. A term's first csn is far
-  // above the last one of the term before, which then only keeps more than asked for. A step ends with a transaction: the
-  // last one within kPruneStep changes, or the first one whole.
-  auto range = mid_tier.query(
-      "WITH bound AS (SELECT least(greatest(p.csn - $1::bigint, r.floor_csn),"
-      "                            greatest((SELECT coalesce(min(c.csn), p.csn) FROM feed.consumer c),"
-      "                                     p.csn - $1::bigint * $3::bigint)) AS csn"
-      "                 FROM feed.position p CROSS JOIN feed.retained r)"
-      "SELECT coalesce((SELECT max(last_csn) FROM feed.transaction"
-      "                  WHERE last_csn <= least((SELECT csn FROM bound), (SELECT min(csn) FROM feed.change) + $2::bigint)),"
-      "                (SELECT min(last_csn) FROM feed.transaction WHERE last_csn <= (SELECT csn FROM bound)), 0)",
-      {std::to_string(kept), std::to_string(kPruneStep), std::to_string(kConsumerPatience)});
-  if (!range) return pass(range, "journal retention");
-  const std::string target(range->text(0, 0));
-  if (parse_u64(target).value_or(0) == 0) return false;
-  auto pruned = mid_tier.query(
-      "WITH gone_changes AS (DELETE FROM feed.change WHERE csn <= $1::bigint),"
-      " gone_transactions AS (DELETE FROM feed.transaction WHERE last_csn <= $1::bigint)"
-      " UPDATE feed.retained SET floor_csn = greatest(floor_csn, $1::bigint), pruned_csn = $1::bigint",
-      {target});
-  if (!pruned) return pass(pruned, "journal retention");
-  return true;
 }
 
 }  // namespace verbund::feed

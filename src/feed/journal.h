@@ -63,10 +63,4 @@ Result<std::vector<TransactionEvent>> read_journal(postgres::Connection& mid_tie
 /// Number of the table's present columns in feed.layout, entered when it is new. Within the batch.
 Result<int> layout_id(BatchWriter& mid_tier, const CapturedTable& table);
 
-/// A consumer that is so many times `kept` behind loses what it has not read: the disk is bounded, too.
-inline constexpr std::uint64_t kConsumerPatience = 4;
-/// Deletes what is older than the newest `kept` changes and read by all consumers, at most a small part of it. False: nothing
-/// was left to delete.
-Result<bool> prune_journal(postgres::Connection& mid_tier, std::uint64_t kept);
-
 }  // namespace verbund::feed

@@ -1,6 +1,7 @@
 #include "feed/retake.h"
 
 #include "feed/catalog.h"
+#include "feed/journal_parts.h"
 #include "feed/shadow.h"
 
 namespace verbund::feed {
@@ -74,7 +75,8 @@ Status Retake::run(const std::vector<Intake>& unordered, const std::vector<Dropp
   if (auto indexed = index_lookups(**mid_tier, to_.tables); !indexed) return indexed;
   const std::size_t present = to_.tables.all.size();
   for (const Dropped& table : dropped) to_.tables.all.push_back(gone_table(table));
-  applier_.emplace(to_.tables, to_.position.head, settings_.term, settings_.listed_changes_per_event);
+  applier_.emplace(to_.tables, to_.position.head, settings_.term, settings_.listed_changes_per_event,
+                   settings_.journal_rows_kept / kJournalParts);
   steps_.emplace_back(Begun{0, to_.position.lsn, clock_.wall()});
   for (std::size_t i = 0; i < dropped.size(); ++i) {
     if (auto forgotten = forget(dropped[i], present + i); !forgotten) return forgotten;

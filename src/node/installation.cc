@@ -33,6 +33,10 @@ listen = ""                    # addresses of the owned server; "" = Unix socket
 
 [feed]
 journal_rows_kept = 5000000    # 10 000 … 1 000 000 000: how far back clients can resume
+# journal_days = 30              # and no longer than this; 0 = whatever its age
+# journal_mb = 0                 # nor larger than this on disk; 0 = whatever it takes
+# lag_warn_mb = 1024             # alarm when the database's server keeps more log than this for the slot
+# capture = ["public.*"]         # tables that are captured though of no record, as soon as they exist; "!public.log_*" leaves some out
 # slot = "verbund_feed"         # replication slot on the database's server
 # publication = "verbund"       # publication in the database
 
@@ -213,6 +217,10 @@ Status Installation::read_settings() {
   VERBUND_READ(s.postgres_port, config_.integer("database.port", s.postgres_port, 1, 65535));
   VERBUND_READ(s.postgres_listen, config_.text("database.listen", ""));
   VERBUND_READ(s.journal_rows_kept, config_.integer("feed.journal_rows_kept", 5'000'000, 10'000, 1'000'000'000));
+  VERBUND_READ(s.journal_days, config_.integer("feed.journal_days", 0, 0, 36'500));
+  VERBUND_READ(s.journal_mb, config_.integer("feed.journal_mb", 0, 0, 1'000'000'000));
+  VERBUND_READ(s.lag_warn_mb, config_.integer("feed.lag_warn_mb", 1'024, 1, 1'000'000'000));
+  VERBUND_READ(s.feed_capture, config_.list("feed.capture", {}));
   VERBUND_READ(s.feed_slot, config_.text("feed.slot", s.feed_slot));
   VERBUND_READ(s.feed_publication, config_.text("feed.publication", s.feed_publication));
   const bool history_chosen = config_.has("history.types");

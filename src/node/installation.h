@@ -34,6 +34,9 @@ struct Settings {
   std::uint16_t postgres_port = 5432;
   std::string postgres_listen;            ///< empty: Unix socket only
   std::uint64_t journal_rows_kept = 5'000'000;
+  std::uint64_t journal_days = 0, journal_mb = 0;  ///< 0: no such limit
+  std::uint64_t lag_warn_mb = 1'024;
+  std::vector<std::string> feed_capture;           ///< patterns of tables of no record
   std::string feed_slot = "verbund_feed";    ///< on the source's server
   std::string feed_publication = "verbund";  ///< in the source database
   std::optional<std::vector<std::string>> history_types;  ///< absent: all record types; empty: no history

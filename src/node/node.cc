@@ -186,6 +186,10 @@ Result<feed::FeedSettings> Node::Impl::feed_settings() const {
   if (!types_with_history.empty()) settings.consumers = {history::kConsumer};
   settings.term = epoch.term;
   settings.journal_rows_kept = installation->settings().journal_rows_kept;
+  settings.journal_kept_for = std::chrono::days{installation->settings().journal_days};
+  settings.journal_kept_bytes = installation->settings().journal_mb * 1'000'000;
+  settings.lag_warn_bytes = installation->settings().lag_warn_mb * 1'000'000;
+  settings.capture = installation->settings().feed_capture;
   return settings;
 }
 
