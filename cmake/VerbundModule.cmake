@@ -3,7 +3,7 @@
 # Declares the folder it is called in as one static library `verbund_NAME` plus its tests, by file suffix:
 #   *.cc, */*.cc         library             *_test.cc     NAME_test     (memory)
 #   *_pgtest.cc         NAME_pgtest (scratch PostgreSQL)    *_simtest.cc  NAME_simtest  (seeded engines)
-#   *_fuzz.cc           one libFuzzer target each, preset fuzz only
+#   *_fuzz.cc           one libFuzzer target each in preset fuzz; elsewhere NAME_fuzz_replay runs its corpus once
 #   *_bench.cc          NAME_bench    (Google Benchmark)
 # LINKS are folders of lower floors (tools/check-floors holds the includes against the floors).
 # Files that include Boost.Beast are listed under BEAST: they skip the common precompiled header.
@@ -77,15 +77,25 @@ function(verbund_benchmarks name target)
   endif()
 endfunction()
 
+# src/FOLDER/NAME_fuzz.cc has its corpus in src/FOLDER/corpus/NAME (tools/fuzz). Other presets only replay that.
 function(verbund_fuzzers target)
-  if(NOT VERBUND_FUZZ)
-    return()
-  endif()
   file(GLOB sources CONFIGURE_DEPENDS *_fuzz.cc)
   foreach(source ${sources})
     get_filename_component(executable ${source} NAME_WE)
-    add_executable(${executable} ${source})
-    target_link_libraries(${executable} PRIVATE ${target})
-    target_link_options(${executable} PRIVATE -fsanitize=fuzzer)
+    if(VERBUND_FUZZ)
+      add_executable(${executable} ${source})
+      target_link_libraries(${executable} PRIVATE ${target})
+      target_link_options(${executable} PRIVATE -fsanitize=fuzzer)
+      continue()
+    endif()
+    string(REGEX REPLACE "_fuzz$" "" corpus ${executable})
+    set(corpus ${CMAKE_CURRENT_SOURCE_DIR}/corpus/${corpus})
+    if(EXISTS ${corpus})
+      add_executable(${executable}_replay ${source} ${CMAKE_SOURCE_DIR}/testing/fuzz_replay.cc)
+      target_link_libraries(${executable}_replay PRIVATE ${target})
+      verbund_precompile(${executable}_replay)
+      add_test(NAME ${executable}_replay COMMAND ${executable}_replay ${corpus})
+      set_tests_properties(${executable}_replay PROPERTIES LABELS test TIMEOUT 60)
+    endif()
   endforeach()
 endfunction()

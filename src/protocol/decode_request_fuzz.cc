@@ -27,7 +27,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     require(decode_from_server(json).has_value());
     return 0;
   }
-  require(is_utf8(message));
+  require(verbund::is_utf8(message));
   encode_request(json, *request);
   require(json.find('\n') == std::string::npos);
   const auto again = decode_request(json);

@@ -37,7 +37,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   } else {
     return 0;
   }
-  require(is_utf8(json) && json.find('\n') == std::string::npos);
+  require(verbund::is_utf8(json) && json.find('\n') == std::string::npos);
   const auto again = decode_from_server(json);
   require(again.has_value());
   const auto* reply = std::get_if<Reply>(&*message);
