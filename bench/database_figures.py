@@ -23,6 +23,7 @@ def prepare(bench):
         database.sql("VACUUM ANALYZE")
     bench.node.end()
     bench.node.add_records()
+    bench.node.keep_history([])
     bench.node.start()
     program = servers.Program(bench.node, NOTHING)
     captured = program.feed()
@@ -116,6 +117,41 @@ def pgbench(bench, topic):
     topic.note("All four tables are captured (pgbench_history got a serial primary key, in both databases). The server without "
                "capture is another PostgreSQL with the same settings on the same disk; one of the two is idle at a time.")
     topic.note("At a fixed rate latency counts from when the transaction was due. Feed lag: until its events had gone out.")
+
+
+def history(bench, topic):
+    """The same changes captured with and without history of their table: what its images cost, and the relay beside it."""
+    rows = ROWS // 10 if bench.quick else ROWS // 4
+    work = {"insert": f"INSERT INTO bench_bulk SELECT i, 'a note of some length ' || i FROM generate_series(1, {rows}) i",
+            "update": "UPDATE bench_bulk SET note = note || '!'", "delete": "DELETE FROM bench_bulk"}
+    database, seconds, stored = bench.node.database(), {}, 0.0
+    for kept in ([], ["bulk"]):
+        bench.node.end()
+        bench.node.keep_history(kept)
+        bench.node.start()
+        program = servers.Program(bench.node, NOTHING)
+        try:
+            database.sql("TRUNCATE bench_bulk")
+            catch_up(program, database)
+            for name, statement in work.items():
+                bench.node.checkpoint()
+                database.sql(statement)
+                _, seconds[name, bool(kept)] = catch_up(program, database)
+            if kept:
+                begun = time.monotonic()
+                servers.wait_for(lambda: program.ask("status")["status"]["history"]["behind"] == 0, "history to catch up", 600)
+                stored = time.monotonic() - begun + sum(seconds[name, True] for name in work)
+        finally:
+            program.close()
+    bench.node.end()
+    bench.node.keep_history([])
+    bench.node.start()
+    for name in work:
+        topic.figure(f"{name} of {rows:,} rows in one transaction: commit → event", "rows/s", peer="without history", better="more",
+                     target=0.7).add(rows / seconds[name, True], rows / seconds[name, False])
+    topic.figure("versions stored, meanwhile and after", "versions/s", better="more").add(len(work) * rows / stored)
+    topic.note("With history the journal holds what each row held before and after, and the relay stores it in the versions database "
+               "at the same time. All other figures are measured without history.")
 
 
 def peak_bytes(pid):

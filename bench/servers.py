@@ -3,6 +3,7 @@ directory, each ended by its own process id.
 """
 import json
 import os
+import re
 import pathlib
 import pwd
 import shutil
@@ -170,6 +171,13 @@ class Node:
         """Makes pgbench's tables and bench_bulk record types: they are captured from the next start on."""
         with open(self.directory / "config" / "verbund.toml", "a", encoding="utf-8") as file:
             file.write(RECORDS)
+
+    def keep_history(self, types):
+        """Of these record types, from the next start on. Other figures are measured without history."""
+        path = self.directory / "config" / "verbund.toml"
+        text = re.sub(r"^(\[history\]\n)(#? ?types = .*\n)?", lambda found: f"{found[1]}types = {json.dumps(types)}\n",
+                      path.read_text(encoding="utf-8"), flags=re.M)
+        path.write_text(text, encoding="utf-8")
 
     def checkpoint(self):
         """Or the checkpoint that one measurement earns slows the next one's fsyncs."""

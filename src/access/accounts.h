@@ -29,6 +29,8 @@ enum class Right {
   kReadAudit,
   kImport,
   kManageFeed,    ///< continue paused tables, compare with the source
+  kReadHistory,   ///< what records held before, who changed them; each reading is audited
+  kErase,         ///< take contents out of the history
 };
 bool has_right(Role role, Right right);
 

@@ -22,7 +22,8 @@ Result<Role> role_from_wire(std::string_view text) {
 bool has_right(Role role, Right right) {
   switch (role) {
     case Role::kAdministrator: return true;
-    case Role::kStaff: return right == Right::kEditRecords || right == Right::kReadRecords || right == Right::kImport;
+    case Role::kStaff: return right == Right::kEditRecords || right == Right::kReadRecords || right == Right::kImport ||
+                               right == Right::kReadHistory;
     // A device brings its records through its sync session, under the name of its user; it needs none of these.
     case Role::kDevice: return false;
   }

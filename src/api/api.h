@@ -20,6 +20,10 @@
 #include "platform/postgres/connection.h"
 #include "records/record_types.h"
 
+namespace verbund::history {
+class Erasures;
+}
+
 namespace verbund::api {
 
 /// What the resources stand on; borrowed, outlives the Api.
@@ -29,6 +33,8 @@ struct Surroundings {
   access::Accounts& accounts;
   postgres::Pool& mid_tier;
   postgres::Pool& source;
+  postgres::Pool& versions;
+  history::Erasures& erasures;
   const records::RecordTypes& types;
   feed::Feed& feed;
   const Clock& clock;
@@ -82,5 +88,6 @@ void add_record_routes(std::vector<Route>& routes, const Surroundings& surroundi
 void add_user_routes(std::vector<Route>& routes, const Surroundings& surroundings);
 void add_feed_routes(std::vector<Route>& routes, const Surroundings& surroundings);
 void add_audit_routes(std::vector<Route>& routes, const Surroundings& surroundings);
+void add_history_routes(std::vector<Route>& routes, const Surroundings& surroundings);
 
 }  // namespace verbund::api

@@ -87,6 +87,8 @@ void add_config(CLI::App& app, Globals& globals, const Runner& run);
 void add_status(CLI::App& app, Globals& globals, const Runner& run);
 void add_user(CLI::App& app, Globals& globals, const Runner& run);
 void add_audit(CLI::App& app, Globals& globals, const Runner& run);
+void add_history(CLI::App& app, Globals& globals, const Runner& run);
+void add_erase(CLI::App& app, Globals& globals, const Runner& run);
 void add_who(CLI::App& app, Globals& globals, const Runner& run);
 void add_locks(CLI::App& app, Globals& globals, const Runner& run);
 void add_lock(CLI::App& app, Globals& globals, const Runner& run);

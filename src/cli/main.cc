@@ -53,7 +53,7 @@ int main(int argc, char** argv) {
   int code = 0;
   std::function<int()> chosen;
   const cli::Runner run = [&](std::function<int()> task) { chosen = std::move(task); };
-  for (const auto add : {cli::add_up, cli::add_config, cli::add_status, cli::add_user, cli::add_audit, cli::add_who,
+  for (const auto add : {cli::add_up, cli::add_config, cli::add_status, cli::add_user, cli::add_audit, cli::add_history, cli::add_erase, cli::add_who,
                          cli::add_locks, cli::add_lock, cli::add_unlock, cli::add_watch, cli::add_tell, cli::add_import, cli::add_feed,
                          cli::add_detach}) {
     add(app, globals, run);

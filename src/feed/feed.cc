@@ -87,10 +87,10 @@ Status Feed::consumed(const std::string& consumer, Csn csn) {
   return move_consumer(**lease, consumer, csn);
 }
 
-Status Feed::forget_images(const RecordKey& record) {
+Status Feed::forget_images(const RecordKey& record, WallTime upto) {
   auto lease = impl_->mid_tier.acquire(Deadline::in(impl_->clock, kAcquireConnection));
   if (!lease) return pass(lease, "erase images of the journal");
-  return feed::forget_images(**lease, record);
+  return feed::forget_images(**lease, record, upto);
 }
 
 Status Feed::announce(std::span<const RecordEvent> records, SessionId by) {

@@ -146,8 +146,9 @@ class Feed {
   Result<RowLayout> layout(int id);
   /// The consumer has stored everything up to `csn`: it may be pruned. Blocking.
   Status consumed(const std::string& consumer, Csn csn);
-  /// Removes the contents of all changes that touched the record; the changes stay. Blocking, reads the whole journal.
-  Status forget_images(const RecordKey& record);
+  /// Removes the contents of all changes up to this commit time that touched the record; the changes stay. Blocking; reads the
+  /// whole journal, unless it begins later.
+  Status forget_images(const RecordKey& record, WallTime upto);
 
   /// Emits a transactional logical message on the source, which comes back as kAnnounced through the log. Blocking.
   Status announce(std::span<const RecordEvent> records, SessionId by);

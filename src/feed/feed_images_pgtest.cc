@@ -220,7 +220,9 @@ TEST_F(Images, OfAForgottenRecordAreEmpty) {
   begin();
   scene.sql("UPDATE patient SET name = 'x'; DELETE FROM patient WHERE id = 1");
   scene.settle();
-  ASSERT_TRUE(scene.feed().forget_images({"patient", "1"}));
+  ASSERT_TRUE(scene.feed().forget_images({"patient", "1"}, scene.events().front().commit_time - seconds{1}));
+  EXPECT_NE(scene.mid_tier_value("SELECT count(*) FROM feed.change WHERE before IS NOT NULL"), "0") << "what came later stays";
+  ASSERT_TRUE(scene.feed().forget_images({"patient", "1"}, scene.events().back().commit_time));
   EXPECT_EQ(scene.mid_tier_value("SELECT count(*) FROM feed.change WHERE 'patient/1' = ANY (records) AND (before IS NOT NULL OR after IS NOT NULL)"), "0");
   EXPECT_EQ(reader.read().size(), 5U);
 }

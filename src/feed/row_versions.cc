@@ -125,14 +125,14 @@ Status read_rows(Connection& mid_tier, Csn from, Csn last, const VersionLimits& 
 Status assign_transactions(Connection& mid_tier, VersionPage& page) {
   if (page.rows.empty()) return {};
   auto rows = mid_tier.query(
-      "SELECT last_csn, (extract(epoch FROM commit_time) * 1000000)::bigint, by_session FROM feed.transaction"
+      "SELECT last_csn, (extract(epoch FROM commit_time) * 1000000)::bigint, by_session, xid = 0 FROM feed.transaction"
       " WHERE last_csn >= $1::bigint AND last_csn <= (SELECT min(last_csn) FROM feed.transaction WHERE last_csn >= $2::bigint)"
       " ORDER BY last_csn",
       {text_of(page.rows.front().csn), text_of(page.rows.back().csn)});
   if (!rows) return pass(rows, "transactions of row versions");
   for (int row = 0; row < rows->size(); ++row) {
     page.transactions.push_back({csn_at(*rows, row, 0), WallTime{microseconds{std::stoll(std::string(rows->text(row, 1)))}},
-                                 {parse_u64(rows->text(row, 2)).value_or(0)}});
+                                 {parse_u64(rows->text(row, 2)).value_or(0)}, rows->text(row, 3) == "t"});
   }
   std::size_t at = 0;
   for (RowVersion& version : page.rows) {
@@ -193,13 +193,19 @@ Status move_consumer(Connection& mid_tier, const std::string& consumer, Csn csn)
   return transaction->commit();
 }
 
-Status forget_images(Connection& mid_tier, const RecordKey& record) {
+Status forget_images(Connection& mid_tier, const RecordKey& record, WallTime upto) {
+  auto last = mid_tier.query(
+      "SELECT coalesce(max(last_csn), 0) FROM feed.transaction"
+      " WHERE commit_time <= timestamptz 'epoch' + $1::bigint * interval '1 microsecond'",
+      {std::to_string(upto.time_since_epoch().count())});
+  if (!last) return pass(last, "erase images of the journal");
+  if (last->text(0, 0) == "0") return {};
   TextArray key;
   key.add(to_string(record));
   auto gone = mid_tier.query(
       "UPDATE feed.change SET changed = NULL, unchanged = NULL, before = NULL, after = NULL"
-      " WHERE layout IS NOT NULL AND records && $1::text[] AND (before IS NOT NULL OR after IS NOT NULL)",
-      {key.take()});
+      " WHERE csn <= $2::bigint AND layout IS NOT NULL AND records && $1::text[] AND (before IS NOT NULL OR after IS NOT NULL)",
+      {key.take(), std::string(last->text(0, 0))});
   if (!gone) return pass(gone, "erase images of the journal");
   return {};
 }

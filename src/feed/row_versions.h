@@ -25,7 +25,8 @@ struct RowVersion {
 struct VersionedTransaction {
   Csn last_csn;
   WallTime commit_time;
-  SessionId by;  ///< of a 'verbund.by' message; none otherwise
+  SessionId by;         ///< of a 'verbund.by' message; none otherwise
+  bool merged = false;  ///< found by comparing (docs/adr/0006): stands for any number of changes before its commit time
 };
 
 /// Where the versions of single changes are interrupted: what happened in between shows only in the next before-image.
@@ -65,6 +66,6 @@ Result<RowLayout> read_layout(postgres::Connection& mid_tier, int id);
 /// Registers consumers that are new as having read everything; forgets those that are not named.
 Status keep_consumers(postgres::Connection& mid_tier, const std::vector<std::string>& consumers);
 Status move_consumer(postgres::Connection& mid_tier, const std::string& consumer, Csn csn);
-Status forget_images(postgres::Connection& mid_tier, const RecordKey& record);
+Status forget_images(postgres::Connection& mid_tier, const RecordKey& record, WallTime upto);
 
 }  // namespace verbund::feed

@@ -107,6 +107,7 @@ struct Relay::Impl {
 
   /// Rows of one record stand side by side as a rule: asked once for them.
   Result<Author> author_of(const feed::VersionedTransaction& transaction, const RecordKey& record) {
+    if (transaction.merged) return Author{};  // of many, at times that nobody knows
     if (last_author && last_author->transaction == transaction.last_csn && last_author->record == record) return last_author->author;
     auto author = authorship.author(transaction.last_csn, transaction.by, transaction.commit_time, record);
     if (author) last_author = {transaction.last_csn, record, *author};
@@ -213,6 +214,7 @@ struct Relay::Impl {
   mutable std::condition_variable stored;
   bool stop = true;
   Cursor told;
+  Lsn passed;
   RelayStatus state;
   std::thread thread;
 };
@@ -253,6 +255,14 @@ void Relay::advance(const Cursor& head) {
   impl_->wake.notify_all();
 }
 
+void Relay::passed(Lsn lsn) {
+  {
+    const std::lock_guard guard(impl_->mutex);
+    impl_->passed = lsn;
+  }
+  impl_->stored.notify_all();
+}
+
 RelayStatus Relay::status() const {
   const std::lock_guard guard(impl_->mutex);
   RelayStatus status = impl_->state;
@@ -260,11 +270,25 @@ RelayStatus Relay::status() const {
   return status;
 }
 
+Status Relay::wait_for(Lsn lsn, Deadline deadline) const {
+  Csn csn;
+  {
+    std::unique_lock guard(impl_->mutex);
+    const auto reached = [&] { return impl_->stop || impl_->passed >= lsn; };
+    if (!impl_->stored.wait_for(guard, deadline.left(impl_->clock), reached)) {
+      return fail(ErrorCode::kTimedOut, phrase("wait for the versions: {}", msgid("the feed is behind")),
+                  phrase("Try again in a moment; `verbund status` says how far behind they are."));
+    }
+    csn = impl_->told.csn;
+  }
+  return wait_for(csn, deadline);
+}
+
 Status Relay::wait_for(Csn csn, Deadline deadline) const {
   std::unique_lock guard(impl_->mutex);
   const bool reached = impl_->stored.wait_for(guard, deadline.left(impl_->clock), [&] { return impl_->stop || impl_->state.position.csn >= csn; });
   if (reached && impl_->state.position.csn >= csn) return {};
-  const std::string reason = impl_->state.reason.empty() ? "history is behind" : impl_->state.reason;
+  const std::string reason = impl_->state.reason.empty() ? msgid("history is behind") : impl_->state.reason;
   return fail(ErrorCode::kTimedOut, phrase("wait for the versions: {}", reason), phrase("Try again in a moment; `verbund status` says how far behind they are."));
 }
 

@@ -56,10 +56,14 @@ class Relay {
 
   /// The feed has handed on everything up to `head`, and the authors of that are known as well as they will ever be.
   void advance(const Cursor& head);
+  /// The feed has passed this position of the source's log; what it had to hand on of it was told by `advance` before.
+  void passed(Lsn lsn);
 
   [[nodiscard]] RelayStatus status() const;
   /// Until everything up to `csn` is stored. Errors: kTimedOut, with the reason when a database is waited for.
   Status wait_for(Csn csn, Deadline deadline) const;
+  /// The same for all that was committed before `lsn`.
+  Status wait_for(Lsn lsn, Deadline deadline) const;
 
  private:
   struct Impl;

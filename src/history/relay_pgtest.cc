@@ -99,14 +99,15 @@ TEST_F(Versions, SayWhereSingleChangesAreMissing) {
   scene.settle();
   scene.stop();
   scene.feed.free_slot();
-  scene.feed.sql(fmt::format("SELECT pg_drop_replication_slot('{}')", scene.feed.settings().slot));
   scene.feed.sql("UPDATE patient SET name = 'missed' WHERE id = 1");
+  scene.feed.sql(fmt::format("SELECT pg_replication_slot_advance('{}', pg_current_wal_lsn())", scene.feed.settings().slot));
   scene.start();
   scene.feed.waited_for([&] { return !scene.feed.snapshots().empty(); });
   scene.feed.sql("UPDATE patient SET name = 'new' WHERE id = 1");
   scene.settle();
-  EXPECT_THAT(scene.rows("SELECT stream, before->>'name', after->>'name' FROM history.readable ORDER BY stream, csn"),
-              ElementsAre("1 Anna seen", "2 missed new"));
+  EXPECT_THAT(scene.rows("SELECT stream, before->>'name', after->>'name', how, coalesce(user_name, '-') FROM history.readable ORDER BY stream, csn"),
+              ElementsAre("1 Anna seen lock Anna", "2 seen missed unknown -", "2 missed new lock Anna"));
+  EXPECT_EQ(scene.value("SELECT string_agg(csn::text, ' ') = min(csn)::text AND min(stream) = 2 FROM history.version WHERE merged"), "t");
   EXPECT_THAT(scene.rows("SELECT kind, stream, csn = (SELECT csn FROM history.version WHERE stream = 1) FROM history.notice WHERE kind <> 'types'"),
               ElementsAre("merged 1 t"));
 }

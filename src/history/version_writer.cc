@@ -118,7 +118,7 @@ Status VersionWriter::copy(int stream, std::span<const VersionEntry> entries) {
     if (auto author = author_id(entry.author); !author) return pass(author);
   }
   auto begun = connection_->copy_in_begin(
-      "COPY history.version (record, stream, csn, transaction_csn, committed, op, layout, row_key, was_key, how, author, changed,"
+      "COPY history.version (record, stream, csn, transaction_csn, committed, op, layout, merged, row_key, was_key, how, author, changed,"
       " unchanged, before, after) FROM STDIN");
   if (!begun) return begun;
   std::string data;
@@ -140,8 +140,9 @@ Status VersionWriter::append(std::string& data, int stream, const VersionEntry& 
     Connection::append_copy_text(data, value);
   };
   Connection::append_copy_text(data, entry.record);
-  fmt::format_to(std::back_inserter(data), "\t{}\t{}\t{}\t{}\t{}\t{}", stream, row.csn.value, entry.transaction->last_csn.value,
-                 to_iso8601(entry.transaction->commit_time), static_cast<char>(row.op), layouts_entered_.at(row.layout));
+  fmt::format_to(std::back_inserter(data), "\t{}\t{}\t{}\t{}\t{}\t{}\t{}", stream, row.csn.value, entry.transaction->last_csn.value,
+                 to_iso8601(entry.transaction->commit_time), static_cast<char>(row.op), layouts_entered_.at(row.layout),
+                 entry.transaction->merged ? 't' : 'f');
   field(row.key);
   field(row.was_key);
   data += '\t';

@@ -7,6 +7,7 @@
 #include "api/api.h"
 #include "cluster/service.h"
 #include "feed/feed.h"
+#include "history/erasure.h"
 #include "history/relay.h"
 #include "mirror/agent.h"
 #include "node/adapters/audit_trail.h"
@@ -40,6 +41,7 @@ constexpr std::size_t kWorkers = 8;
 constexpr std::size_t kWaitingTasks = 20'000;
 constexpr std::size_t kMidTierConnections = 8;
 constexpr std::size_t kSourceConnections = 8;
+constexpr std::size_t kVersionsConnections = 4;
 
 }  // namespace
 
@@ -53,6 +55,7 @@ struct Node::Impl {
   Status prepare_records();
   Status start_services();
   Status start_history();
+  Result<bool> record_exists(const RecordKey& key);
   Status listen();
   std::string example_key();
   void announce_start();
@@ -71,7 +74,7 @@ struct Node::Impl {
   std::optional<access::Certificates> certificates;
   std::unique_ptr<mirror::Agent> agent;
   LockEpoch epoch;
-  std::unique_ptr<postgres::Pool> mid_tier, source;
+  std::unique_ptr<postgres::Pool> mid_tier, source, versions;
   std::unique_ptr<os::WorkerPool> workers;
   std::unique_ptr<access::Accounts> accounts;
   FirstLogin first_login;
@@ -86,6 +89,7 @@ struct Node::Impl {
   std::vector<std::string> types_with_history;
   std::unique_ptr<ChangeAuthors> authors;
   std::unique_ptr<history::Relay> history;
+  std::unique_ptr<history::Erasures> erasures;
   std::unique_ptr<cluster::Service> service;
   std::unique_ptr<api::Api> api;
   std::unique_ptr<net::Server> server;
@@ -149,6 +153,9 @@ Status Node::Impl::open_databases() {
   database_shown = practice->shown();
   mid_tier = std::make_unique<postgres::Pool>(std::move(*mid), kMidTierConnections, clock);
   source = std::make_unique<postgres::Pool>(std::move(*practice), kSourceConnections, clock);
+  auto kept = installation->connection(Installation::kVersions);
+  if (!kept) return pass(kept);
+  versions = std::make_unique<postgres::Pool>(std::move(*kept), kVersionsConnections, clock);
   workers = std::make_unique<os::WorkerPool>(kWorkers, kWaitingTasks);
   accounts = std::make_unique<access::Accounts>(*mid_tier, clock, *log);
   return {};
@@ -229,16 +236,31 @@ Status Node::Impl::start_services() {
   return start_history();
 }
 
+Result<bool> Node::Impl::record_exists(const RecordKey& key) {
+  const auto* type = types->find(key.type);
+  if (type == nullptr) return fail(ErrorCode::kBadKey, phrase("look for {}: there is no such record type", to_string(key)));
+  auto connection = source->acquire(Deadline::in(clock, seconds{10}));
+  if (!connection) return pass(connection);
+  auto found = records::list_some(**connection, *type, {key.id});
+  if (!found) return pass(found);
+  return !found->empty();
+}
+
 Status Node::Impl::start_history() {
-  if (types_with_history.empty()) return {};
-  auto versions = installation->connection(Installation::kVersions);
-  if (!versions) return pass(versions);
-  history::RelaySettings settings;
-  settings.versions = std::move(*versions);
-  settings.types = types_with_history;
-  settings.far_behind = installation->settings().journal_rows_kept;
+  const auto connection = installation->connection(Installation::kVersions);
+  if (!connection) return std::unexpected(connection.error());
   authors = std::make_unique<ChangeAuthors>(*mid_tier, clock);
-  history = std::make_unique<history::Relay>(std::move(settings), *feed, *authors, clock, *log, counters);
+  if (!types_with_history.empty()) {
+    history = std::make_unique<history::Relay>(
+        history::RelaySettings{.versions = *connection, .types = types_with_history, .far_behind = installation->settings().journal_rows_kept},
+        *feed, *authors, clock, *log, counters);
+  }
+  erasures = std::make_unique<history::Erasures>(options.directory / "history" / "erasures.jsonl", *versions, *feed, history.get(),
+                                                 [this](const RecordKey& key) { return record_exists(key); }, clock, *log);
+  // Before anything is read out of the journal: what was erased stays erased, whatever was restored.
+  // An office can work without that having been checked; it is told in the log.
+  if (auto again = erasures->reapply(); !again) log->error("history.erasures_not_repeated", {{"error", again.error().message}});
+  if (!history) return {};
   changes->attach(*authors, *history);
   history->start(changes->head());
   return {};
@@ -246,7 +268,8 @@ Status Node::Impl::start_history() {
 
 Status Node::Impl::listen() {
   api = std::make_unique<api::Api>(api::Surroundings{
-      .loop = loop, .workers = *workers, .accounts = *accounts, .mid_tier = *mid_tier, .source = *source, .types = *types, .feed = *feed,
+      .loop = loop, .workers = *workers, .accounts = *accounts, .mid_tier = *mid_tier, .source = *source,
+      .versions = *versions, .erasures = *erasures, .types = *types, .feed = *feed,
       .clock = clock, .log = *log, .status_json = [this] { return status_json(); },
       .metrics_text = [this] { return counters.text(); },
       .healthy = [this] { return agent->state() == mirror::ServerState::kRunning && !stopping; },
@@ -322,14 +345,14 @@ void Node::Impl::stop() {
   }
   if (feed) feed->stop();
   if (changes) changes->detach();
-  history.reset();  // its connection, before the server stops
-  authors.reset();
   workers.reset();  // finishes what waits; nothing submits any more
   server.reset();
   service.reset();
   if (agent) {
     source.reset();
     accounts.reset();
+    history.reset();
+    versions.reset();
     mid_tier.reset();
     if (auto stopped = agent->stop(Deadline::in(clock, kPostgresStop)); !stopped) {
       log->error("node.database_not_stopped", {{"error", stopped.error().message}});

@@ -89,6 +89,53 @@ class History(unittest.TestCase):
         self.assertEqual(status["history"]["state"], "running")
         self.assertIn("Historie", self.office.run("status", LC_ALL="de_DE.UTF-8").check().output)
 
+    GERMAN = {"LC_ALL": "de_DE.UTF-8"}
+
+    def test_two_users_see_in_german_who_changed_what(self):
+        self.office.run("user", "add", "schmidt", "--role", "staff", stdin="geheim und lang\n").check()
+        self.office.passwords["schmidt"] = "geheim und lang"
+        patient = self.office.a_patient(4)
+        key = f"patient/{patient}"
+        self.office.psql(f"UPDATE patient SET family_name = 'Meier' WHERE id = '{patient}'")
+        for name, user, column, value in (("Empfang 1", None, "family_name", "Meyer"), ("Labor", "schmidt", "given_name", "Änne")):
+            station = self.office.workstation(name, user=user)
+            self.assertTrue(station.ask("lock", keys=[key])["ok"])
+            self.office.psql(f"UPDATE patient SET {column} = '{value}' WHERE id = '{patient}'")
+            station.event("changes")
+            station.ask("goodbye")
+            station.close()
+        self.stored(key, 3)
+        shown = self.office.run("history", key, **self.GERMAN).check().output.splitlines()
+        self.assertIn("ÄNDERUNGEN", shown[0])
+        self.assertIn("unbekannt", shown[-3])
+        self.assertRegex(shown[-2], "admin, Empfang 1 .*Sperre.* family_name: Meier → Meyer")
+        self.assertRegex(shown[-1], "schmidt, Labor .*Sperre.* given_name: .* → Änne")
+        self.assertIn("    given_name: ", self.office.run("history", key, "--diff").check().output)
+        last = self.office.run("--json", "history", key).check().json()["versions"][-1]
+        self.assertEqual((last["op"], last["table"], last["row"], last["by"]["user"], last["after"]["given_name"]),
+                         ("update", "patient", patient, "schmidt", "Änne"))
+        self.assertIn("history.read", self.office.run("audit").check().output)
+
+    def test_erased_contents_stay_erased_and_the_fact_stays(self):
+        patient = self.office.a_patient(60)
+        key = f"patient/{patient}"
+        self.office.psql(f"UPDATE patient SET family_name = 'Geheimname' WHERE id = '{patient}'")
+        refused = self.office.run("erase", key, "--reason", "Antrag", **self.GERMAN)
+        self.assertEqual(refused.code, 4)
+        self.office.psql(f"DELETE FROM patient WHERE id = '{patient}'")
+        self.office.run("erase", key, "--reason", "Antrag vom 22.11.").check()
+        shown = self.office.run("history", key, **self.GERMAN).check().output
+        self.assertNotIn("Geheimname", shown)
+        self.assertIn("(Inhalte gelöscht)", shown)
+        for database, query in (("SIQVersions", "SELECT count(*) FROM history.version v WHERE v::text LIKE '%Geheimname%'"),
+                                ("verbund_mid", "SELECT count(*) FROM feed.change c WHERE c::text LIKE '%Geheimname%'")):
+            self.assertEqual(self.office.psql(query, database=database), "0", database)
+        self.assertIn("Antrag vom 22.11.", self.office.run("erase", "--list").check().output)
+        self.assertIn("history.erase", self.office.run("audit").check().output)
+        self.office.stop()
+        self.office.start()
+        self.assertIn("(contents erased)", self.office.run("history", key).check().output)
+
 
 if __name__ == "__main__":
     unittest.main()

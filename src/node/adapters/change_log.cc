@@ -47,6 +47,7 @@ feed::FeedEvents FeedChangeLog::events() {
   events.on_passed = [this](Lsn lsn) {
     loop_.post([this, lsn] {
       passed_ = lsn;
+      if (relay_) relay_->passed(lsn);
       if (service_) service_->on_passed(lsn);
     });
   };
