@@ -115,7 +115,8 @@ class Documented(unittest.TestCase):
 WEBSOCKET_CLIENT = """
 const WebSocket = require("ws");
 const [url, ca, token, key] = process.argv.slice(1);
-const node = new WebSocket(url, ca ? {ca: require("fs").readFileSync(ca)} : {});
+// Node 18 tries one address only, and "localhost" may be ::1 first; the office of the tests listens on 127.0.0.1.
+const node = new WebSocket(url, {family: 4, ...(ca ? {ca: require("fs").readFileSync(ca)} : {})});
 let id = 0;
 const send = (op, fields) => node.send(JSON.stringify({op, id: ++id, ...fields}));
 node.on("open", () => send("register", {token, workstation: "npm", app: "ws"}));
