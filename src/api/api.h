@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/time.h"
 #include "feed/feed.h"
+#include "guard/guard.h"
 #include "platform/net/server.h"
 #include "platform/os/worker_pool.h"
 #include "platform/postgres/connection.h"
@@ -25,6 +26,14 @@ class Erasures;
 }
 
 namespace verbund::api {
+
+/// Switches the guard; from workers. Made by node.
+struct GuardSwitch {
+  std::function<Status(const std::string& type, guard::Mode mode)> enable;
+  std::function<Status(const std::string& type)> disable;
+  std::function<Result<std::vector<guard::GuardedType>>()> state;
+  std::function<Result<std::vector<guard::WarningCount>>()> warnings;
+};
 
 /// What the resources stand on; borrowed, outlives the Api.
 struct Surroundings {
@@ -45,6 +54,7 @@ struct Surroundings {
   std::function<Cursor()> head;               ///< on the loop
   std::function<void(std::string)> end_sessions_of;  ///< any thread: of a user, removed or disabled
   std::string ca_pem;
+  GuardSwitch guard;
 };
 
 /// A request that has passed the checks.
@@ -89,5 +99,6 @@ void add_user_routes(std::vector<Route>& routes, const Surroundings& surrounding
 void add_feed_routes(std::vector<Route>& routes, const Surroundings& surroundings);
 void add_audit_routes(std::vector<Route>& routes, const Surroundings& surroundings);
 void add_history_routes(std::vector<Route>& routes, const Surroundings& surroundings);
+void add_guard_routes(std::vector<Route>& routes, const Surroundings& surroundings);
 
 }  // namespace verbund::api

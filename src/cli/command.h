@@ -99,5 +99,6 @@ void add_feed(CLI::App& app, Globals& globals, const Runner& run);
 void add_feed_state(CLI::App& feed, Globals& globals, const Runner& run);  ///< subcommands of `feed`
 void add_detach(CLI::App& app, Globals& globals, const Runner& run);
 void add_import(CLI::App& app, Globals& globals, const Runner& run);
+void add_guard(CLI::App& app, Globals& globals, const Runner& run);
 
 }  // namespace verbund::cli

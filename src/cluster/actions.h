@@ -13,6 +13,9 @@ using ConnectionId = StrongId<struct ConnectionTag>;
 /// The caller's handle of one request that awaits exactly one LockReplied.
 using Ticket = StrongId<struct TicketTag>;
 
+/// One write to the guard's lock table that awaits exactly one `guard_done`.
+using GuardId = StrongId<struct GuardTag>;
+
 /// The engine's time: `boot` decides, `wall` is only shown.
 struct Now {
   TimePoint boot;
@@ -28,6 +31,7 @@ struct LockRecord {
   std::string note;
   protocol::LockState state = protocol::LockState::kHeld;
   std::uint32_t waiting = 0;
+  bool granting = false;  ///< taken, but nobody has been told: the guard has not written it yet
 };
 
 struct Joined {
@@ -87,9 +91,26 @@ struct LocksLost {
   protocol::LockLostReason reason = protocol::LockLostReason::kBroken;
   std::string by, text;
 };
+/// These locks are to be written to the guard's table; nobody hears of them before `guard_done`.
+struct GuardWrite {
+  GuardId number;
+  SessionId session;
+  std::vector<protocol::KeyToken> tokens;
+  bool claims = false;  ///< held before the restart: to be tried until they are written, or a higher token is found there
+};
+/// These tokens are over: to be taken out of the guard's table as soon as that can be.
+struct GuardClear {
+  std::vector<protocol::KeyToken> tokens;
+};
+/// What the session claimed at its resume is decided: what it does not hold now is lost.
+struct ClaimsSettled {
+  SessionId session;
+};
+/// Nobody can claim any more what was held before the restart.
+struct ReclaimEnded {};
 
 using Action = std::variant<Joined, StateChanged, Lost, Left, PingDue, Superseded, LockReplied, LocksGranted, LocksReleased,
-                            LocksLost>;
+                            LocksLost, GuardWrite, GuardClear, ClaimsSettled, ReclaimEnded>;
 using Actions = std::vector<Action>;
 
 }  // namespace verbund::cluster

@@ -8,7 +8,7 @@
 
 #include <gtest/gtest.h>
 
-#include "cluster/engine.h"
+#include "cluster/guard_model.h"
 
 namespace verbund::cluster {
 namespace {
@@ -19,7 +19,8 @@ std::uint64_t from_environment(const char* name, std::uint64_t fallback) {
 }
 
 constexpr int kKeys = 24;
-RecordKey key_of(int number) { return {"patient", std::to_string(number)}; }
+/// Those of patients may be guarded.
+RecordKey key_of(int number) { return {number % 3 == 0 ? "letter" : "patient", std::to_string(number)}; }
 
 struct Wanted {
   SessionId session;
@@ -34,7 +35,7 @@ struct Held {
 
 class Simulation {
  public:
-  Simulation(std::uint64_t seed, std::uint64_t steps) : random_(seed), steps_(steps) { start_node({}); }
+  Simulation(std::uint64_t seed, std::uint64_t steps) : random_(seed), steps_(steps), guarding_(random(3) > 0) { start_node({}); }
 
   void run() {
     for (std::uint64_t step = 0; step < steps_ && !::testing::Test::HasFailure(); ++step) {
@@ -44,6 +45,7 @@ class Simulation {
       check_actions();
       window_ = engine_->locks().reclaiming();
       if (random(2000) == 0) check_table();
+      if (random(10'000) == 0) switch_guard(random(3) > 0);
       if (random(20'000) == 0) restart();
     }
   }
@@ -62,6 +64,7 @@ class Simulation {
     ++start_count_;
     epoch_ = {{1}, static_cast<std::uint16_t>(start_count_)};
     engine_ = std::make_unique<Engine>(settings_, epoch_, std::move(known), SessionId{next_}, now());
+    if (guarding_) engine_->set_guarded({"patient"});
     passed_ = 0;
   }
 
@@ -74,12 +77,15 @@ class Simulation {
 
   void one_step() {
     if (!dying_.empty() && random(6) == 0) return store_forgets();
+    if (random(3) == 0) guard_.commit_one();
+    if (random(3) == 0) return guard_.answer_one(*engine_, now());
     const auto session = any_session();
     const int what = random(100);
     if (!session || (what < 4 && sessions_.size() < 12)) return add_session();
     auto& connection = sessions_[session];
     if (what < 10) return engine_->tick(now());
     if (what < 25) {
+      if (awaiting_claims_.contains(session)) return;
       if (connection && !dying_.contains(session)) lease_until_[session] = now_ + settings_.lease;
       return engine_->sign_of_life(session, now());
     }
@@ -90,7 +96,7 @@ class Simulation {
     }
     if (what < 33) return resume(session);
     // The service takes nothing from a lost session: it closes its connection.
-    if (dying_.contains(session)) return;
+    if (dying_.contains(session) || awaiting_claims_.contains(session)) return;
     if (what < 34) {
       thinks_held_.erase(session);
       return engine_->leave(session, protocol::LeftReason::kGoodbye, now());
@@ -138,24 +144,44 @@ class Simulation {
     auto resumed = engine_->resume(session, connection, false, claims, now());
     ASSERT_EQ(resumed.has_value(), !dying_.contains(session)) << "who is lost can't come back";
     if (!resumed) return;
-    lease_until_[session] = now_ + settings_.lease;
     sessions_[session] = connection;
-    for (const auto& lost : resumed->lost) {
-      const bool owed = owed_[session].contains(lost.key);
-      // What it validly held before the restart comes back to it in the window.
-      const bool due = window && owed && valid_before_[lost.key].session == session;
-      EXPECT_FALSE(due) << to_string(lost.key) << " was not given back";
+    // What it validly held before the restart comes back to it in the window.
+    auto& due = due_[session];
+    for (const auto& [key, token] : owed_[session]) {
+      if (window && valid_before_[key].session == session) due.insert(key);
     }
     for (const auto& claim : claims) {
       const auto told = std::ranges::count(resumed->held, claim.key, &protocol::KeyToken::key) +
                         std::ranges::count(resumed->lost, claim.key, &protocol::LostLock::key);
-      EXPECT_EQ(told, 1) << to_string(claim.key) << " is neither held nor lost, or both";
+      const bool open = told == 0 && resumed->pending && guarded(claim.key);
+      EXPECT_TRUE(told == 1 || open) << to_string(claim.key) << " is neither held nor lost, or both";
     }
+    EXPECT_EQ(resumed->pending, engine_->locks().claims_pending(session));
+    if (!resumed->pending) return welcome(session, std::move(resumed->held));
+    awaiting_claims_.insert(session);
+  }
+
+  /// The client hears what it holds.
+  void welcome(SessionId session, std::vector<protocol::KeyToken> held) {
+    lease_until_[session] = now_ + settings_.lease;
+    auto& thinks = thinks_held_[session];
+    thinks.clear();
+    for (const auto& [key, token] : held) thinks.insert(key);
+    for (const auto& key : due_[session]) EXPECT_TRUE(thinks.contains(key)) << to_string(key) << " was not given back";
+    due_.erase(session);
     owed_.erase(session);
-    thinks_held_[session].clear();
-    for (const auto& held : resumed->held) thinks_held_[session].insert(held.key);
-    resumed_held_ = std::move(resumed->held);
+    resumed_held_ = std::move(held);
     resumed_session_ = session;
+  }
+
+  void switch_guard(bool on) {
+    if (on == guarding_) return;
+    guarding_ = on;
+    auto held = engine_->set_guarded(on ? std::set<std::string, std::less<>>{"patient"} : std::set<std::string, std::less<>>{});
+    // As the node does it: what is held is written first, then the database begins to refuse.
+    if (on) guard_.take(GuardWrite{{}, {}, std::move(held), true});
+    while (!guard_.idle()) guard_.commit_one(), guard_.answer_one(*engine_, now());
+    if (!on) guard_.forget_everything();
   }
 
   void lock(SessionId session) {
@@ -192,7 +218,9 @@ class Simulation {
   }
 
   void force() {
-    const std::vector<RecordKey> keys{key_of(random(kKeys)), key_of(random(kKeys))};
+    std::vector<RecordKey> keys{key_of(random(kKeys)), key_of(random(kKeys))};
+    // What the guard has not decided on is not broken.
+    std::erase_if(keys, [&](const RecordKey& key) { return engine_->locks().find(key).value_or(LockRecord{}).granting; });
     engine_->force(keys, "admin", "test", now());
     for (auto& [session, thinks] : thinks_held_) {
       for (const auto& key : keys) thinks.erase(key);
@@ -217,8 +245,12 @@ class Simulation {
       EXPECT_TRUE(sessions_.contains(lock.session)) << "a lock for an unknown session";
       EXPECT_FALSE(held_.contains(lock.key)) << "two holders of " << to_string(lock.key);
       const bool reclaimed = lock.token.epoch() < epoch_;
+      EXPECT_FALSE(lock.granting);
+      if (guarded(lock.key)) {
+        EXPECT_EQ(guard_.token(lock.key), lock.token) << to_string(lock.key) << " was told before it was durable";
+      }
       if (reclaimed) {
-        EXPECT_TRUE(window_) << "reclaimed after the window";
+        EXPECT_TRUE(window_ || awaiting_claims_.contains(lock.session)) << "reclaimed after the window";
         EXPECT_GE(lock.token, highest_[lock.key]) << "a stale token was accepted";
       } else {
         EXPECT_GT(lock.token, highest_[lock.key]) << "the token did not grow";
@@ -288,13 +320,26 @@ class Simulation {
     for (const auto& [ticket, wanted] : asked_) {
       EXPECT_NE(wanted.session, left.session.id) << "left with an open request";
     }
-    sessions_.erase(left.session.id);
     stored_.erase(left.session.id);
     dying_.erase(left.session.id);
-    owed_.erase(left.session.id);
-    thinks_held_.erase(left.session.id);
+    forget_in_model(left.session.id);
   }
   void check(LocksLost&) {}
+  void check(GuardWrite& write) {
+    EXPECT_FALSE(write.tokens.empty());
+    guard_.take(std::move(write));
+  }
+  void check(GuardClear& over) { guard_.take(std::move(over)); }
+  void check(ClaimsSettled& settled) {
+    if (awaiting_claims_.erase(settled.session) == 0) return;
+    if (sessions_[settled.session] && !dying_.contains(settled.session)) {
+      welcome(settled.session, engine_->locks().held_by(settled.session));
+    }
+  }
+  void check(ReclaimEnded&) {
+    if (guarding_) guard_.sweep(epoch_, engine_->locks());
+  }
+  [[nodiscard]] bool guarded(const RecordKey& key) const { return guarding_ && key.type == "patient"; }
   void check(Superseded& old) {
     for (const auto& [id, connection] : sessions_) EXPECT_NE(connection, old.connection);
   }
@@ -311,6 +356,11 @@ class Simulation {
       EXPECT_TRUE(engine_->sessions().find(lock.session) != nullptr);
     }
     EXPECT_EQ(engine_->sessions().size(), sessions_.size());
+    if (!guarding_ || !guard_.idle() || engine_->locks().reclaiming()) return;
+    for (const auto& [key, token] : guard_.table()) {
+      const auto held = held_.find(key);
+      EXPECT_TRUE(held != held_.end() && held->second.token == token) << to_string(key) << " is over, but its token counts";
+    }
   }
 
   /// kill -9: the engine's memory is gone; sessions were stored, clients know their locks.
@@ -325,6 +375,9 @@ class Simulation {
       if (!stored_.contains(session)) forget_in_model(session);
     }
     dying_.clear();
+    guard_.crash();
+    awaiting_claims_.clear();
+    due_.clear();
     held_.clear();
     asked_.clear();
     named_.clear();
@@ -340,10 +393,14 @@ class Simulation {
     sessions_.erase(session);
     owed_.erase(session);
     thinks_held_.erase(session);
+    awaiting_claims_.erase(session);
+    due_.erase(session);
   }
 
   std::mt19937_64 random_;
   const std::uint64_t steps_;
+  GuardModel guard_{random_};
+  bool guarding_;
   TimePoint now_{seconds{1000}};
   Settings settings_;
   LockEpoch epoch_;
@@ -360,6 +417,8 @@ class Simulation {
   std::map<std::uint64_t, Wanted> asked_;
   std::map<std::uint64_t, std::pair<SessionId, std::string>> named_;
   std::set<std::uint64_t> plain_;
+  std::set<SessionId> awaiting_claims_;                      ///< resumed, but not welcome yet
+  std::map<SessionId, std::set<RecordKey>> due_;
   std::set<RecordKey> granted_now_;
   std::vector<protocol::KeyToken> resumed_held_;
   SessionId resumed_session_;

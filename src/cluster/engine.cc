@@ -52,6 +52,7 @@ Result<Resumed> Engine::resume(SessionId session, ConnectionId connection, bool 
   Resumed resumed;
   resumed.lost = locks_.reclaim(session, claims, time, actions_);
   resumed.held = locks_.held_by(session);
+  resumed.pending = locks_.claims_pending(session);
   end_reclaim_when_settled(time);
   return resumed;
 }
@@ -118,6 +119,10 @@ std::vector<LockRecord> Engine::force(std::span<const RecordKey> keys, const std
 }
 
 void Engine::feed_passed(Lsn lsn, Now now) { locks_.feed_passed(lsn, engine_time(now), actions_); }
+
+void Engine::guard_done(GuardId number, const GuardOutcome& outcome, Now now) {
+  locks_.guard_done(number, outcome, engine_time(now), actions_);
+}
 
 void Engine::tick(Now now) {
   const auto time = engine_time(now);

@@ -10,6 +10,7 @@ namespace verbund::cluster {
 struct Resumed {
   std::vector<protocol::KeyToken> held;
   std::vector<protocol::LostLock> lost;
+  bool pending = false;  ///< the guard has to decide on further claims: ClaimsSettled follows
 };
 
 class Engine {
@@ -41,6 +42,8 @@ class Engine {
   void cancel(SessionId session, Ticket ticket, std::string_view request, Now now);
   std::vector<LockRecord> force(std::span<const RecordKey> keys, const std::string& by, const std::string& text, Now now);
   void feed_passed(Lsn lsn, Now now);
+  std::vector<protocol::KeyToken> set_guarded(std::set<std::string, std::less<>> types) { return locks_.set_guarded(std::move(types)); }
+  void guard_done(GuardId number, const GuardOutcome& outcome, Now now);
 
   /// Every tick. Costs nothing for sessions and waits that are not due.
   void tick(Now now);

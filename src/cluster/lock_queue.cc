@@ -33,7 +33,9 @@ void LockTable::enqueue(LockRequest request, Holder& holder, Now now) {
 bool LockTable::grantable(const Waiter& waiter) const {
   return std::ranges::all_of(waiter.places, [&](const Place& place) {
     const auto& entry = *place.entry;
-    if (entry.holder) return entry.holder == waiter.session && entry.state == protocol::LockState::kHeld;
+    if (entry.holder) {
+      return entry.holder == waiter.session && entry.state == protocol::LockState::kHeld && !entry.granting;
+    }
     return entry.queue.front() == &waiter;
   });
 }
@@ -98,6 +100,13 @@ void LockTable::cancel(SessionId session, Ticket ticket, std::string_view reques
       out.emplace_back(LockReplied{ticket, session, {}, {}, {}, {}, {}, {}});
       return;
     }
+    if (find_granting(holder->second, request) != nullptr) {
+      const auto number = std::ranges::find_if(holder->second.granting, [&](auto id) { return grantings_.at(id).request == request; });
+      end_granting(*number, out);
+      settle(now.wall, out);
+      out.emplace_back(LockReplied{ticket, session, {}, {}, {}, {}, {}, {}});
+      return;
+    }
   }
   out.emplace_back(LockReplied{ticket, session, ErrorCode::kNotFound, {}, {}, {}, {}, {}});
 }
@@ -111,6 +120,7 @@ void LockTable::tick(TimePoint engine_now, WallTime wall, Actions& out) {
 void LockTable::end_reclaim(Now now, Actions& out) {
   if (!reclaiming_) return;
   reclaiming_ = false;
+  out.emplace_back(ReclaimEnded{});
   for (auto& [number, waiter] : waiters_) {
     for (auto& place : waiter.places) touch(*place.entry);
   }

@@ -17,7 +17,7 @@ ReleaseId LockTable::release(UnlockRequest request, Now now, Actions& out) {
   std::vector<Entry*> entries;
   for (const auto& key : request.keys) {
     auto* entry = find_entry(key);
-    const bool own = entry != nullptr && entry->holder == request.session;
+    const bool own = entry != nullptr && entry->holder == request.session && !entry->granting;
     if (!own && !outcome.refused) {
       outcome.refused = ErrorCode::kNotHeld;
       outcome.key = key;
@@ -27,7 +27,7 @@ ReleaseId LockTable::release(UnlockRequest request, Now now, Actions& out) {
   }
   if (request.keys.empty()) {
     for (auto* entry : holder.held) {
-      if (entry->token == request.token && entry->state == LockState::kHeld) entries.push_back(entry);
+      if (entry->token == request.token && entry->state == LockState::kHeld && !entry->granting) entries.push_back(entry);
     }
     if (entries.empty()) outcome.refused = ErrorCode::kNotHeld;
   }
@@ -104,8 +104,9 @@ void LockTable::hand_back(std::span<Entry* const> entries, SessionId session, bo
   auto& holder = holders_.at(session);
   for (auto* entry : entries) {
     released.locks.push_back(record_of(*entry));
-    drop(*entry, holder);
   }
+  clear(entries, out);
+  for (auto* entry : entries) drop(*entry, holder);
   out.emplace_back(std::move(released));
 }
 
@@ -114,7 +115,7 @@ std::vector<LockRecord> LockTable::force(std::span<const RecordKey> keys, const 
   std::vector<LockRecord> broken;
   for (const auto& key : keys) {
     auto* entry = find_entry(key);
-    if (entry == nullptr || !entry->holder) continue;
+    if (entry == nullptr || !entry->holder || entry->granting) continue;
     detach_release(*entry);
     broken.push_back(record_of(*entry));
     const auto session = entry->holder;
@@ -129,6 +130,7 @@ void LockTable::drop_waits(SessionId session, Now now, Actions& out) {
   const auto found = holders_.find(session);
   if (found == holders_.end()) return;
   while (!found->second.waiting.empty()) end_wait(found->second.waiting.back()->number, ErrorCode::kCancelled, out);
+  end_requests_granting(found->second, out);
   settle(now.wall, out);
 }
 
@@ -137,6 +139,7 @@ void LockTable::drop_session(SessionId session, Now now, Actions& out) {
   if (found == holders_.end()) return;
   auto& holder = found->second;
   while (!holder.waiting.empty()) end_wait(holder.waiting.back()->number, ErrorCode::kCancelled, out);
+  while (!holder.granting.empty()) end_granting(holder.granting.back(), out);
   std::vector<std::uint64_t> pending;
   for (const auto* entry : holder.held) {
     if (entry->release) pending.push_back(entry->release.value);
@@ -153,21 +156,28 @@ std::vector<protocol::LostLock> LockTable::reclaim(SessionId session, std::span<
                                                    Actions& out) {
   std::vector<protocol::LostLock> lost;
   LocksGranted granted;
+  Granting claimed{session, {}, {}, {}, {}, true};
   auto& holder = holders_[session];
   for (const auto& claim : claims) {
-    if (reclaim_one(session, holder, claim, now, granted, out)) continue;
+    if (reclaim_one(session, holder, claim, now, granted, claimed, out)) continue;
     const auto* entry = find_entry(claim.key);
     const bool known_epoch = claim.token.epoch() == epoch_ && claim.token.counter() <= counter_;
     const bool released = entry != nullptr && entry->holder == session;  // by itself; its changes have not passed yet
     lost.push_back({claim.key, known_epoch && !released ? LockLostReason::kBroken : LockLostReason::kRefused});
   }
   if (!granted.locks.empty()) out.emplace_back(std::move(granted));
+  if (!claimed.taken.empty()) {
+    GuardWrite write{{}, session, {}, true};
+    for (const auto* entry : claimed.taken) write.tokens.push_back({*entry->key, entry->token});
+    write.number = add_granting(std::move(claimed), holder);
+    out.emplace_back(std::move(write));
+  }
   settle(now.wall, out);
   return lost;
 }
 
 bool LockTable::reclaim_one(SessionId session, Holder& holder, const protocol::Reclaim& claim, Now now,
-                            LocksGranted& granted, Actions& out) {
+                            LocksGranted& granted, Granting& claimed, Actions& out) {
   auto* entry = find_entry(claim.key);
   const bool own = entry != nullptr && entry->holder == session;
   // What it has asked to release it does not get back: held until the changes have passed, but not for editing.
@@ -178,14 +188,24 @@ bool LockTable::reclaim_one(SessionId session, Holder& holder, const protocol::R
   if (!reclaiming_ || !earlier_epoch || holder.held.size() >= limits_.max_locks_per_session) return own;
   if (entry != nullptr && entry->holder) {
     if (entry->token >= claim.token) return false;
-    detach_release(*entry);
-    const auto other = entry->holder;
-    if (other != session) out.emplace_back(LocksLost{other, {claim.key}, LockLostReason::kRefused, {}, {}});
-    hand_back({&entry, 1}, other, false, out);
+    if (std::erase(claimed.taken, entry) > 0) {
+      drop(*entry, holder);  // claimed twice in one resume
+    } else if (entry->granting) {
+      withdraw(*entry);  // it has not been told
+    } else {
+      detach_release(*entry);
+      const auto other = entry->holder;
+      if (other != session) out.emplace_back(LocksLost{other, {claim.key}, LockLostReason::kRefused, {}, {}});
+      hand_back({&entry, 1}, other, false, out);
+    }
   }
   auto& taken = entry_of(claim.key);
   take(taken, session, holder, claim.token, now.wall, {});
-  granted.locks.push_back(record_of(taken));
+  if (guarded(claim.key)) {
+    claimed.taken.push_back(&taken);
+  } else {
+    granted.locks.push_back(record_of(taken));
+  }
   return true;
 }
 
@@ -196,7 +216,7 @@ std::vector<protocol::KeyToken> LockTable::held_by(SessionId session) const {
   const auto found = holders_.find(session);
   if (found == holders_.end()) return held;
   for (const auto* entry : found->second.held) {
-    if (entry->state == LockState::kHeld) held.push_back({*entry->key, entry->token});
+    if (entry->state == LockState::kHeld && !entry->granting) held.push_back({*entry->key, entry->token});
   }
   return held;
 }
@@ -210,7 +230,7 @@ std::optional<LockRecord> LockTable::find(const RecordKey& key) const {
 std::vector<LockRecord> LockTable::list(std::string_view prefix, std::size_t limit) const {
   std::vector<LockRecord> found;
   for (const auto& [key, entry] : entries_) {
-    if (!entry.holder) continue;
+    if (!entry.holder || entry.granting) continue;
     if (!prefix.empty() && !to_string(key).starts_with(prefix)) continue;
     if (found.size() > limit) break;
     found.push_back(record_of(entry));

@@ -1,5 +1,7 @@
 #include "cluster/locks.h"
 
+#include <algorithm>
+
 #include "cluster/invariant.h"
 
 namespace verbund::cluster {
@@ -19,15 +21,24 @@ void LockTable::acquire(LockRequest request, Now now, Actions& out) {
   if (holder.held.size() + holder.keys_waited_for + request.keys.size() > limits_.max_locks_per_session) {
     return refuse_with(ErrorCode::kTooManyLocks);
   }
+  bool own_grant_pending = false;
   for (const auto& key : request.keys) {
     const auto* entry = find_entry(key);
     const bool free = entry == nullptr || !blocks(*entry, request.session);
     const bool own = entry != nullptr && entry->holder == request.session;
     if (free && (own || !reclaiming_)) continue;
+    if (own && entry->granting && request.wait.count() == 0) {
+      own_grant_pending = true;
+      continue;
+    }
     if (request.wait.count() > 0) return enqueue(std::move(request), holder, now);
     const bool held = entry != nullptr && entry->holder && !free;
     return refuse(request.ticket, request.session, request.request,
                   held || !reclaiming_ ? ErrorCode::kHeld : ErrorCode::kReclaiming, &key, out);
+  }
+  if (own_grant_pending) {
+    request.wait = limits_.own_grant_wait;
+    return enqueue(std::move(request), holder, now);
   }
   requested_.clear();
   const auto mark = ++marks_;
@@ -56,16 +67,18 @@ bool LockTable::answer_repeated(const LockRequest& request, Holder& holder, Acti
       return true;
     }
   }
+  std::vector<Ticket>* tickets = nullptr;
   for (auto* waiter : holder.waiting) {
-    if (waiter->request != request.request) continue;
-    if (waiter->tickets.size() < kMaxTicketsPerWait) {
-      waiter->tickets.push_back(request.ticket);
-    } else {
-      out.emplace_back(LockReplied{request.ticket, request.session, ErrorCode::kTooManyLocks, {}, {}, {}, {}, {}});
-    }
-    return true;
+    if (waiter->request == request.request) tickets = &waiter->tickets;
   }
-  return false;
+  if (auto* granting = find_granting(holder, request.request)) tickets = &granting->tickets;
+  if (tickets == nullptr) return false;
+  if (tickets->size() < kMaxTicketsPerWait) {
+    tickets->push_back(request.ticket);
+  } else {
+    out.emplace_back(LockReplied{request.ticket, request.session, ErrorCode::kTooManyLocks, {}, {}, {}, {}, {}});
+  }
+  return true;
 }
 
 void LockTable::refuse(Ticket ticket, SessionId session, const std::string& request, ErrorCode code, const RecordKey* key,
@@ -105,13 +118,13 @@ LockTable::Entry* LockTable::find_entry(const RecordKey& key) {
 
 /// Free but with a queue: reserved, whoever comes now stands behind.
 bool LockTable::blocks(const Entry& entry, SessionId session) const {
-  if (entry.holder) return entry.holder != session || entry.state == LockState::kReleasing;
+  if (entry.holder) return entry.holder != session || entry.state == LockState::kReleasing || entry.granting;
   return !entry.queue.empty();
 }
 
 LockRecord LockTable::record_of(const Entry& entry) const {
   LockRecord record{*entry.key, entry.token, entry.holder, entry.since, entry.note, entry.state,
-                    static_cast<std::uint32_t>(entry.queue.size())};
+                    static_cast<std::uint32_t>(entry.queue.size()), static_cast<bool>(entry.granting)};
   if (!entry.holder && !entry.queue.empty()) {
     const auto& first = *entry.queue.front();
     record.session = first.session;
@@ -143,6 +156,9 @@ void LockTable::take(Entry& entry, SessionId session, Holder& holder, FencingTok
 
 void LockTable::grant(SessionId session, std::span<Entry* const> entries, std::span<const Ticket> tickets,
                       const std::string& request, const std::string& note, WallTime wall, Actions& out) {
+  if (!guarded_.empty() && std::ranges::any_of(entries, [&](const Entry* entry) { return !entry->holder && guarded(*entry->key); })) {
+    return begin_granting(session, entries, tickets, request, note, wall, out);
+  }
   auto& holder = holders_[session];
   LockReplied outcome{{}, session, {}, {}, {}, {}, {}, {}};
   LocksGranted granted;
@@ -173,6 +189,8 @@ void LockTable::drop(Entry& entry, Holder& holder) {
   entry.note.clear();
   entry.state = LockState::kHeld;
   entry.release = {};
+  if (entry.granting) --granting_count_;
+  entry.granting = {};
   --held_count_;
   touch(entry);
 }

@@ -45,6 +45,13 @@ struct LockLimits {
   std::size_t max_keys_per_request = protocol::kMaxKeysPerRequest;
   std::size_t max_locks_per_session = 4096;
   milliseconds release_wait{2000};
+  milliseconds own_grant_wait{15'000};  ///< for the guard's word on an earlier request of the same session
+};
+
+/// What the guard says to a GuardWrite.
+struct GuardOutcome {
+  std::vector<RecordKey> failed;  ///< empty: all are written and durable
+  ErrorCode code = ErrorCode::kGuardBlocked;
 };
 
 class LockTable {
@@ -77,8 +84,16 @@ class LockTable {
   /// Ends the window: queued requests are granted.
   void end_reclaim(Now now, Actions& out);
   [[nodiscard]] bool reclaiming() const { return reclaiming_; }
+  /// Of a resumed session: the guard has not decided yet; ClaimsSettled follows.
+  [[nodiscard]] bool claims_pending(SessionId session) const;
   /// Said with kReclaiming.
   void set_retry_after(milliseconds retry_after) { retry_after_ = retry_after; }
+
+  /// Grants of these types are told only when the guard has written them (lock_guarded.cc). The value: what is held of them
+  /// now, for the guard to write.
+  std::vector<protocol::KeyToken> set_guarded(std::set<std::string, std::less<>> types);
+  [[nodiscard]] bool guarded(const RecordKey& key) const { return !guarded_.empty() && guarded_.contains(key.type); }
+  void guard_done(GuardId number, const GuardOutcome& outcome, Now now, Actions& out);
 
   /// Waits that are over; releases whose changes did not come in time.
   void tick(TimePoint engine_now, WallTime wall, Actions& out);
@@ -87,7 +102,7 @@ class LockTable {
   [[nodiscard]] std::optional<LockRecord> find(const RecordKey& key) const;
   /// At most `limit` whose "TYPE/ID" begins with `prefix`, in no order; one more tells that there are more.
   [[nodiscard]] std::vector<LockRecord> list(std::string_view prefix, std::size_t limit) const;
-  [[nodiscard]] std::size_t held_count() const { return held_count_; }
+  [[nodiscard]] std::size_t held_count() const { return held_count_ - granting_count_; }
   [[nodiscard]] std::size_t waiting_count() const { return waiters_.size(); }
 
  private:
@@ -103,6 +118,7 @@ class LockTable {
     std::uint32_t held_at = 0;   ///< index in the holder's list
     std::uint64_t mark = 0;      ///< last request that named it; finds keys named twice
     ReleaseId release;
+    GuardId granting;            ///< none: the holder has been told
     std::list<Waiter*> queue;
   };
   struct Place {
@@ -122,6 +138,7 @@ class LockTable {
     std::vector<Entry*> held;
     std::vector<Waiter*> waiting;
     std::size_t keys_waited_for = 0;
+    std::vector<std::uint64_t> granting;
     std::unique_ptr<RequestMemory<LockReplied>> memory;  ///< only of sessions that name their requests
   };
   struct Release {
@@ -129,6 +146,15 @@ class LockTable {
     Lsn lsn;
     TimePoint deadline;
     std::vector<Entry*> entries;
+  };
+  /// A request that has got its keys, or claims that are met, until the guard has written them.
+  struct Granting {
+    SessionId session;
+    std::vector<Ticket> tickets;
+    std::string request;
+    std::vector<RecordKey> asked;  ///< all keys of the request, also those that the session held before
+    std::vector<Entry*> taken;
+    bool claims = false;
   };
   struct KeyHash {
     std::size_t operator()(const RecordKey& key) const noexcept {
@@ -159,11 +185,23 @@ class LockTable {
   void settle(WallTime wall, Actions& out);
   void offer(Entry& entry, WallTime wall, Actions& out);
   FencingToken next_token();
+  // lock_guarded.cc
+  void begin_granting(SessionId session, std::span<Entry* const> entries, std::span<const Ticket> tickets,
+                      const std::string& request, const std::string& note, WallTime wall, Actions& out);
+  GuardId add_granting(Granting granting, Holder& holder);
+  void finish_granting(Granting& granting, WallTime wall, Actions& out);
+  void fail_granting(Granting& granting, ErrorCode code, const RecordKey& key, Actions& out);
+  void settle_claims(Granting& granting, const GuardOutcome& outcome, WallTime wall, Actions& out);
+  void end_granting(std::uint64_t number, Actions& out);
+  void end_requests_granting(Holder& holder, Actions& out);
+  Granting* find_granting(const Holder& holder, std::string_view request);
+  void withdraw(Entry& entry);
+  void clear(std::span<Entry* const> entries, Actions& out) const;
   void finish_release(std::uint64_t number, bool changes_pending, Actions& out);
   void detach_release(Entry& entry);
   void forget_release(std::uint64_t number, const Release& release);
   bool reclaim_one(SessionId session, Holder& holder, const protocol::Reclaim& claim, Now now, LocksGranted& granted,
-                   Actions& out);
+                   Granting& claimed, Actions& out);
   /// Frees the keys and says so; all are held by `session`.
   void hand_back(std::span<Entry* const> entries, SessionId session, bool changes_pending, Actions& out);
 
@@ -172,13 +210,15 @@ class LockTable {
   bool reclaiming_;
   milliseconds retry_after_{1000};
   std::uint32_t counter_ = 0;  ///< of the last token given in this epoch
-  std::uint64_t marks_ = 0, waits_ = 0, releases_made_ = 0;
-  std::size_t held_count_ = 0;
+  std::uint64_t marks_ = 0, waits_ = 0, releases_made_ = 0, grantings_made_ = 0;
+  std::size_t held_count_ = 0, granting_count_ = 0;
   Lsn passed_;
   std::unordered_map<RecordKey, Entry, KeyHash> entries_;
   std::unordered_map<SessionId, Holder> holders_;
   std::unordered_map<std::uint64_t, Waiter> waiters_;
   std::unordered_map<std::uint64_t, Release> releases_;
+  std::unordered_map<std::uint64_t, Granting> grantings_;
+  std::set<std::string, std::less<>> guarded_;
   std::set<std::pair<Lsn, std::uint64_t>> releases_by_lsn_;
   Deadlines wait_deadlines_, release_deadlines_;
   std::vector<Entry*> touched_;   ///< perhaps free, empty, or grantable to the next

@@ -37,6 +37,8 @@ Service::Impl::Impl(Settings given, LockEpoch lock_epoch, std::vector<StoredSess
   protocol::encode_event(farewell, protocol::Closing{protocol::ClosingReason::kTooSlow, settings.jitter});
   too_slow = std::make_shared<const std::string>(std::move(farewell));
   ticker = around.loop.every(kTick, [this] { tick(); });
+  engine.set_guarded(around.guarded);
+  if (!engine.locks().reclaiming()) sweep_guard();
 }
 
 Connection* Service::Impl::connection(std::uint64_t peer) {
@@ -76,6 +78,7 @@ void Service::Impl::carry_out() {
     engine.recycle(std::move(actions));
   }
   carrying_out = false;
+  if (!settled_resumes.empty()) finish_resumes();
 }
 
 void Service::Impl::schedule_fan_out() {
@@ -161,7 +164,7 @@ void Service::on_feed_state(std::string state, std::string reason) {
 protocol::ChangeAuthor Service::author(const RecordKey& key, WallTime commit) const {
   if (const auto* recent = impl_->recent_holders.find(key, commit)) return *recent;
   const auto lock = impl_->engine.locks().find(key);
-  if (!lock || lock->token.value == 0 || commit < lock->since) return {};
+  if (!lock || lock->token.value == 0 || lock->granting || commit < lock->since) return {};
   const auto* session = impl_->engine.sessions().find(lock->session);
   if (session == nullptr) return {};
   return {protocol::ChangeAuthor::How::kLock, lock->session, session->stored.workstation, session->stored.identity.user};

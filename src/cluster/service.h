@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -78,6 +79,29 @@ class AuditTrail {
                       const std::string& detail) = 0;
 };
 
+enum class GuardPatience {
+  kBounded,       ///< a few seconds beyond the one for which an open transaction may block a row
+  kUntilDecided,  ///< fails only where a higher token is found
+};
+
+/// The guard's lock table in the source database, for record types that are guarded.
+class LockGuard {
+ public:
+  virtual ~LockGuard() = default;
+  struct Outcome {
+    std::vector<RecordKey> failed;  ///< empty: all are durable
+    ErrorCode code = ErrorCode::kGuardBlocked;
+  };
+  /// `done` on the loop, later. What is asked about one key is done in the order in which it was asked; different keys
+  /// don't wait for each other.
+  virtual void write(std::vector<protocol::KeyToken> tokens, SessionId session, GuardPatience patience,
+                     std::function<void(Outcome)> done) = 0;
+  /// These tokens and older ones are over; tried until it is done.
+  virtual void clear(std::vector<protocol::KeyToken> tokens) = 0;
+  /// What stands in the table from before `epoch`; `done` on the loop, when the table could be read.
+  virtual void earlier_than(LockEpoch epoch, std::function<void(std::vector<protocol::KeyToken>)> done) = 0;
+};
+
 /// Status as JSON object of the whole node (its parts belong to several folders).
 using StatusSource = std::function<std::string()>;
 
@@ -94,6 +118,8 @@ struct Surroundings {
   std::string node_name, version;
   std::vector<std::string> servers;       ///< for the welcome
   std::vector<std::string> record_types;  ///< for the welcome
+  LockGuard* guard = nullptr;             ///< none: no type can be guarded
+  std::set<std::string, std::less<>> guarded = {};  ///< types that are guarded already
 };
 
 class Service final : public net::PeerHandler {
@@ -125,6 +151,9 @@ class Service final : public net::PeerHandler {
   [[nodiscard]] std::size_t workstation_count() const;
   [[nodiscard]] std::size_t lock_count() const;
   [[nodiscard]] std::vector<protocol::LockView> locks() const;
+  /// From now on locks of exactly these types go through the guard. `done` (on the loop) when those that are held are in its
+  /// table: then the database may begin to refuse. Requires Surroundings::guard when there are any.
+  void set_guarded(std::set<std::string, std::less<>> types, std::function<void(Status)> done);
   /// Ends all sessions of a user who may not be here any more; how many there were.
   std::size_t remove_sessions_of(const std::string& user);
   /// Looks at deadlines now. Called by a timer of its own every 100 ms; tests with a manual clock call it.

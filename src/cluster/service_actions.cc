@@ -26,6 +26,7 @@ void Service::Impl::act(Left& action) {
   // A lost one is forgotten already, or its removal goes on.
   if (action.reason != protocol::LeftReason::kLost) remove_stored(left.id, false);
   remembered.erase(left.id);
+  waiting_resumes.erase(left.id);
   if (action.reason == protocol::LeftReason::kLost) lost_total.add();
   around.log.info("session.left", {{"session", left.id.value},
                                    {"user", left.identity.user},
@@ -43,7 +44,8 @@ void Service::Impl::act(Left& action) {
 }
 
 void Service::Impl::act(PingDue& action) {
-  if (auto* silent = connection(peer_of(action.connection))) send_event(*silent, protocol::Ping{});
+  auto* silent = connection(peer_of(action.connection));
+  if (silent != nullptr && silent->phase == Connection::Phase::kRegistered) send_event(*silent, protocol::Ping{});
 }
 
 void Service::Impl::act(Superseded& action) {
@@ -87,7 +89,8 @@ void Service::Impl::act(LocksReleased& action) {
 }
 
 void Service::Impl::act(LocksLost& action) {
-  if (auto* holder = connection_of(action.session)) {
+  auto* holder = connection_of(action.session);
+  if (holder != nullptr && holder->phase == Connection::Phase::kRegistered) {
     send_event(*holder, protocol::LockLost{std::move(action.keys), action.reason, std::move(action.by), std::move(action.text)});
   }
 }
@@ -137,6 +140,10 @@ protocol::ReplyBody Service::Impl::body_of(LockReplied& action, RequestKind kind
     case ErrorCode::kReclaiming:
       text += ": after its restart the node waits for earlier holders";
       refused.error.hint = "try again, or give wait_ms";
+      break;
+    case ErrorCode::kGuardBlocked:
+      text += ": the record is guarded, and its token could not be written to the database";
+      refused.error.hint = "try again; `verbund audit --action guard` tells whose transaction was in the way";
       break;
     case ErrorCode::kNotHeld: text += ": this session does not hold it"; break;
     case ErrorCode::kNotFound: text += ": no such request is waiting"; break;

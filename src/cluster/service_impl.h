@@ -66,6 +66,15 @@ struct Service::Impl final : BroadcastSink {
     bool under_way = false;
     bool holds_locks = false;  ///< lost: its locks are free when it is done
   };
+  /// Its claims are with the guard.
+  struct WaitingResume {
+    std::uint64_t peer = 0;
+    protocol::RequestId id;
+    std::string secret;
+    std::optional<Cursor> cursor;
+    std::vector<protocol::LostLock> lost;
+    std::vector<RecordKey> claimed;
+  };
   /// First result of a `tell` or `changed`; none while it is being done.
   using Remembered = std::optional<std::variant<protocol::Done, protocol::Delivered>>;
 
@@ -132,6 +141,14 @@ struct Service::Impl final : BroadcastSink {
   void act(LocksGranted& action);
   void act(LocksReleased& action);
   void act(LocksLost& action);
+  // service_guard.cc
+  void act(GuardWrite& action);
+  void act(GuardClear& action);
+  void act(ClaimsSettled& action);
+  void act(ReclaimEnded& action);
+  void sweep_guard();
+  void await_claims(Connection& connection, const protocol::RequestId& id, protocol::Resume request, Resumed resumed);
+  void finish_resumes();
   [[nodiscard]] protocol::LockView view(const LockRecord& lock) const;
   [[nodiscard]] protocol::ReplyBody body_of(LockReplied& action, RequestKind kind) const;
 
@@ -172,6 +189,8 @@ struct Service::Impl final : BroadcastSink {
   std::map<SessionId, Removal> removals;
   std::unordered_map<std::string, std::uint64_t> users_ended_at;  ///< accounts removed or disabled: number of the last time
   std::uint64_t users_ended = 0;
+  std::unordered_map<SessionId, WaitingResume> waiting_resumes;
+  std::vector<SessionId> settled_resumes;
   net::Server* server = nullptr;
   std::string listen_host;
   std::uint16_t main_port = 0;

@@ -173,6 +173,7 @@ void Service::Impl::on_resume(Connection& connection, const protocol::RequestId&
     session->stored.watch = *request.watch;
     around.sessions.save(session->stored, [](const Status&) {});  // what is lost is only the watch, which clients repeat
   }
+  if (resumed->pending) return await_claims(connection, id, std::move(request), std::move(*resumed));
   registered(connection, *session);
   welcome(connection, id, *session, std::move(request.secret), std::move(request.cursor), std::move(*resumed));
 }

@@ -70,17 +70,9 @@ class Installer {
   }
 
   Status set_mode(Mode mode) {
-    auto types = column_types(source_, tables_);
-    if (!types) return pass(types);
     auto transaction = source_.begin();
     if (!transaction) return pass(transaction);
-    if (auto known = read_functions(); !known) return known;
-    for (const auto& [table, function] : functions_) {
-      auto sql = trigger_function(function, type_, *table, *types, mode);
-      if (!sql) return pass(sql);
-      if (auto made = source_.execute(*sql); !made) return pass(made, fmt::format("guard {}", type_.type));
-    }
-    if (auto made = source_.execute(truncate_function(truncating(), type_.type, mode)); !made) return made;
+    if (auto written = write_functions(mode); !written) return written;
     auto marked = source_.query("UPDATE verbund_guard.guarded SET mode = $2, since = now() WHERE type = $1",
                                 {type_.type, std::string(to_wire(mode))});
     if (!marked) return pass(marked);
@@ -89,6 +81,13 @@ class Installer {
         return pass(gone);
       }
     }
+    return transaction->commit();
+  }
+
+  Status rewrite(Mode mode) {
+    auto transaction = source_.begin();
+    if (!transaction) return pass(transaction);
+    if (auto written = write_functions(mode); !written) return written;
     return transaction->commit();
   }
 
@@ -105,6 +104,18 @@ class Installer {
   }
 
  private:
+  Status write_functions(Mode mode) {
+    auto types = column_types(source_, tables_);
+    if (!types) return pass(types);
+    if (auto known = read_functions(); !known) return known;
+    for (const auto& [table, function] : functions_) {
+      auto sql = trigger_function(function, type_, *table, *types, mode);
+      if (!sql) return pass(sql);
+      if (auto made = source_.execute(*sql); !made) return pass(made, fmt::format("guard {}", type_.type));
+    }
+    return source_.execute(truncate_function(truncating(), type_.type, mode));
+  }
+
   /// Which table has which function already; what is left over is obsolete.
   Status read_functions() {
     auto number = source_.query("SELECT number FROM verbund_guard.guarded WHERE type = $1", {type_.type});
@@ -135,6 +146,10 @@ class Installer {
     auto added = source_.query("INSERT INTO verbund_guard.guarded (type, mode) VALUES ($1, 'off') ON CONFLICT (type) DO NOTHING",
                                {type_.type});
     if (!added) return pass(added);
+    // Left behind by a grant that was on its way when the type was disabled.
+    auto cleared = source_.query("DELETE FROM verbund_guard.lock l USING verbund_guard.guarded g WHERE g.type = l.type AND g.type = $1"
+                                 " AND g.mode = 'off'", {type_.type});
+    if (!cleared) return pass(cleared);
     if (auto known = read_functions(); !known) return known;
     std::set<std::string> taken(obsolete_.begin(), obsolete_.end());
     for (const auto& [table, function] : functions_) taken.insert(function);
@@ -227,6 +242,11 @@ Status prepare(Connection& source, const RecordType& type) {
 }
 
 Status set_mode(Connection& source, const RecordType& type, Mode mode) { return Installer(source, type).set_mode(mode); }
+
+Status mend(Connection& source, const RecordType& type, Mode mode) {
+  if (auto prepared = prepare(source, type); !prepared) return prepared;
+  return Installer(source, type).rewrite(mode);
+}
 
 Status disable(Connection& source, const std::string& type) {
   auto exists = has_guard(source);

@@ -38,6 +38,8 @@ Result<std::vector<std::string>> missing_rights(postgres::Connection& source, co
 Status prepare(postgres::Connection& source, const records::RecordType& type);
 /// For all tables of the type at once; waits for nobody. Requires `prepare`. Counts of warnings begin anew.
 Status set_mode(postgres::Connection& source, const records::RecordType& type, Mode mode);
+/// `prepare` for a type that is guarded already, and its functions anew, in the mode that it has.
+Status mend(postgres::Connection& source, const records::RecordType& type, Mode mode);
 /// Nothing of the type is guarded from now on; waits for nobody. Then `tidy`. Errors: kNotFound (it is not guarded).
 Status disable(postgres::Connection& source, const std::string& type);
 /// Removes triggers, functions and lock rows of types that are off. A busy table is left for the next time.

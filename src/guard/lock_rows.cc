@@ -90,6 +90,12 @@ Result<std::vector<LockRow>> read_locks(Connection& source) {
   return locks;
 }
 
+Result<std::uint64_t> forget_tokens_from(Connection& source, FencingToken first) {
+  auto gone = source.query("DELETE FROM verbund_guard.lock WHERE token >= $1::bigint", {std::to_string(first.value)});
+  if (!gone) return pass(gone, "look at the guard's lock table");
+  return gone->affected();
+}
+
 Result<std::vector<Blocker>> terminate_blockers(Connection& waiter, Connection& observer, const RecordKey& key,
                                                 const Clock& clock) {
   // PostgreSQL names the blockers of whoever waits, so one waits.

@@ -37,6 +37,10 @@ struct LockRow {
 };
 Result<std::vector<LockRow>> read_locks(postgres::Connection& source);
 
+/// Takes out what no grant of this node's can have been: tokens from `first` on, before any of them has been given. They come
+/// from a backup of another installation, and nothing lower could be granted over them.
+Result<std::uint64_t> forget_tokens_from(postgres::Connection& source, FencingToken first);
+
 /// Who keeps a lock row from being written.
 struct Blocker {
   int pid = 0;  ///< 0: a prepared transaction, which nobody can terminate but who commits or rolls it back

@@ -14,11 +14,13 @@
 #include "node/adapters/authenticator.h"
 #include "node/adapters/change_authors.h"
 #include "node/adapters/change_log.h"
+#include "node/adapters/lock_guard.h"
 #include "node/adapters/prometheus_counters.h"
 #include "node/adapters/session_store.h"
 #include "node/demo.h"
 #include "node/feed_tables.h"
 #include "node/first_login.h"
+#include "node/guard_control.h"
 #include "node/installation.h"
 #include "node/provision.h"
 #include "node/status.h"
@@ -37,6 +39,7 @@ constexpr seconds kPostgresStop{60};
 constexpr milliseconds kGrace{2000};
 /// At the end history stores what is known of authors only now.
 constexpr seconds kHistoryGrace{3};
+constexpr seconds kGuardCounting{60};
 constexpr std::size_t kWorkers = 8;
 constexpr std::size_t kWaitingTasks = 20'000;
 constexpr std::size_t kMidTierConnections = 8;
@@ -56,6 +59,7 @@ struct Node::Impl {
   Status start_services();
   Status start_history();
   Result<bool> record_exists(const RecordKey& key);
+  Result<GuardControl::Types> start_guard();
   Status listen();
   std::string example_key();
   void announce_start();
@@ -85,6 +89,9 @@ struct Node::Impl {
   std::unique_ptr<AccountAuthenticator> authenticator;
   std::unique_ptr<PostgresSessionStore> sessions;
   std::unique_ptr<FeedChangeLog> changes;
+  std::unique_ptr<GuardControl> guard;
+  std::unique_ptr<SourceLockGuard> lock_guard;
+  net::Timer guard_counting;
   std::unique_ptr<feed::Feed> feed;
   std::vector<std::string> types_with_history;
   std::unique_ptr<ChangeAuthors> authors;
@@ -225,13 +232,17 @@ Status Node::Impl::start_services() {
   feed = std::make_unique<feed::Feed>(std::move(*settings), changes->events(), clock, *log, counters);
   if (auto started = feed->start(); !started) return pass(started);
   changes->begin_at(*feed);
+  auto guarded = start_guard();
+  if (!guarded) return pass(guarded);
   std::vector<std::string> type_names;
   for (const auto& type : types->all()) type_names.push_back(type.type);
   service = std::make_unique<cluster::Service>(
       installation->settings().cluster, epoch, std::move(stored->sessions), stored->next,
       cluster::Surroundings{loop, clock, *authenticator, *sessions, *changes, *audit, *log, counters,
                             [this] { return status_json(); }, installation->settings().name, kVersion,
-                            installation->settings().servers, std::move(type_names)});
+                            installation->settings().servers, std::move(type_names), lock_guard.get(),
+                            std::move(*guarded)});
+  guard->attach(*service);
   changes->attach(*service);
   return start_history();
 }
@@ -266,6 +277,18 @@ Status Node::Impl::start_history() {
   return {};
 }
 
+Result<GuardControl::Types> Node::Impl::start_guard() {
+  auto settings = installation->connection();
+  if (!settings) return pass(settings);
+  guard = std::make_unique<GuardControl>(*settings, *types, loop, *audit, *log);
+  lock_guard = std::make_unique<SourceLockGuard>(std::move(*settings), *workers, loop, clock, *audit, *log, [this] { guard->removed(); });
+  guard_counting = loop.every(kGuardCounting, [this] {
+    auto submitted = workers->submit([this] { guard->count_warnings(); });
+    if (!submitted) log->warning("guard.not_counted", {{"error", submitted.error().message}});
+  });
+  return guard->start(epoch);
+}
+
 Status Node::Impl::listen() {
   api = std::make_unique<api::Api>(api::Surroundings{
       .loop = loop, .workers = *workers, .accounts = *accounts, .mid_tier = *mid_tier, .source = *source,
@@ -275,7 +298,11 @@ Status Node::Impl::listen() {
       .healthy = [this] { return agent->state() == mirror::ServerState::kRunning && !stopping; },
       .head = [this] { return changes->head(); },
       .end_sessions_of = [this](std::string user) { loop.post([this, user = std::move(user)] { service->remove_sessions_of(user); }); },
-      .ca_pem = certificates->ca_pem});
+      .ca_pem = certificates->ca_pem,
+      .guard = {.enable = [this](const std::string& type, guard::Mode mode) { return guard->enable(type, mode); },
+                .disable = [this](const std::string& type) { return guard->disable(type); },
+                .state = [this] { return guard->state(); },
+                .warnings = [this] { return guard->warnings(); }}});
   server = std::make_unique<net::Server>(loop, net::Limits{}, *service, *api, *log, counters);
   if (auto used = server->use_tls({certificates->chain_pem, certificates->key_pem}); !used) return used;
   server->allow_remote_plaintext(installation->settings().remote_plaintext);
@@ -345,6 +372,8 @@ void Node::Impl::stop() {
   }
   if (feed) feed->stop();
   if (changes) changes->detach();
+  guard_counting.cancel();
+  if (guard) guard->detach();
   workers.reset();  // finishes what waits; nothing submits any more
   server.reset();
   service.reset();

@@ -84,6 +84,8 @@ Status provision_owned(const Installation& installation, Log& log) {
   }
   // Member of the application's owner: publishing a table is its owner's right.
   if (auto granted = connection->execute("GRANT praxis TO verbund_node"); !granted) return granted;
+  // The guard ends connections whose open transactions keep a record from its next holder.
+  if (auto granted = connection->execute("GRANT pg_signal_backend TO verbund_node"); !granted) return granted;
   if (auto made = ensure_database(*connection, application, "praxis", log); !made) return made;
   if (auto made = ensure_database(*connection, Installation::kMidTier, Installation::kNodeRole, log); !made) return made;
   if (auto made = ensure_database(*connection, Installation::kVersions, Installation::kNodeRole, log); !made) return made;
