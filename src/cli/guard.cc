@@ -143,11 +143,11 @@ void add_guard(CLI::App& app, Globals& globals, const Runner& run) {
     sub->add_option("type", *type, text("record type, for example patient"))->required();
     return sub;
   };
-  auto* enabling = with_type("enable", "guard a record type");
+  auto* enabling = with_type("enable", msgid("guard a record type"));
   auto* warning = enabling->add_flag("--warn", text("let such writes pass and count them (the default: begin with it)"));
   enabling->add_flag("--enforce", *enforce, text("refuse such writes"))->excludes(warning);
   enabling->callback([&globals, run, type, enforce] { run([&globals, type, enforce] { return enable(globals, *type, *enforce); }); });
-  with_type("disable", "guard a record type no more; also while the node is down")->callback([&globals, run, type] {
+  with_type("disable", msgid("guard a record type no more; also while the node is down"))->callback([&globals, run, type] {
     run([&globals, type] { return disable(globals, *type); });
   });
   command->add_subcommand("status", text("what is guarded"))->callback([&globals, run] { run([&globals] { return status(globals); }); });

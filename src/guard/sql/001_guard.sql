@@ -174,7 +174,13 @@ REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA verbund_guard FROM PUBLIC;
 
 -- ---- for applications ------------------------------------------------------------------------------------------
 
-CREATE SCHEMA IF NOT EXISTS verbund;
+-- A schema of that name that is there already is somebody else's and stays.
+DO $$ BEGIN
+  IF pg_catalog.to_regnamespace('verbund') IS NULL THEN
+    CREATE SCHEMA verbund;
+    COMMENT ON SCHEMA verbund IS 'Verbund: what applications call.';
+  END IF;
+END $$;
 GRANT USAGE ON SCHEMA verbund TO PUBLIC;
 
 -- The transaction works under these work locks, and under those it has named before. Forgotten at its end.
