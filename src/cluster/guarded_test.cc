@@ -45,8 +45,8 @@ TEST_F(GuardedLocks, AFailedWriteFreesAllKeysOfTheRequestAndClearsThem) {
   const auto a = add(), b = add();
   lock(a, {kAnna, kBert, {"letter", "1"}});
   EXPECT_EQ(all_of<GuardWrite>(actions).front().tokens.size(), 2u) << "letters are not guarded";
-  guard_says({{kBert}, ErrorCode::kGuardBlocked});
-  EXPECT_EQ(all_of<LockReplied>(actions).front().refused, ErrorCode::kGuardBlocked);
+  guard_says({{kBert}, ErrorCode::kUnavailable});
+  EXPECT_EQ(all_of<LockReplied>(actions).front().refused, ErrorCode::kUnavailable);
   EXPECT_EQ(all_of<LockReplied>(actions).front().key, kBert);
   EXPECT_EQ(all_of<GuardClear>(actions).front().tokens.size(), 2u);
   EXPECT_TRUE(all_of<LocksReleased>(actions).empty()) << "nobody had heard of them";
@@ -187,8 +187,8 @@ TEST_F(GuardedServing, NobodyHearsOfAGrantBeforeTheGuardHasWrittenIt) {
 TEST_F(GuardedServing, AFailedWriteIsARefusalWithItsCode) {
   join(anna, "anna");
   say(anna, R"({"op":"lock","id":2,"keys":["patient/1"]})");
-  guard.answer({{{"patient", "1"}}, ErrorCode::kGuardBlocked});
-  EXPECT_TRUE(anna.says("guard_blocked")) << anna.all;
+  guard.answer({{{"patient", "1"}}, ErrorCode::kUnavailable});
+  EXPECT_TRUE(anna.says("unavailable")) << anna.all;
 }
 
 TEST_F(GuardedServing, TheWelcomeOfAResumeWaitsForItsClaims) {

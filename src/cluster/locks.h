@@ -51,7 +51,7 @@ struct LockLimits {
 /// What the guard says to a GuardWrite.
 struct GuardOutcome {
   std::vector<RecordKey> failed;  ///< empty: all are written and durable
-  ErrorCode code = ErrorCode::kGuardBlocked;
+  ErrorCode code = ErrorCode::kUnavailable;
 };
 
 class LockTable {

@@ -90,7 +90,7 @@ class LockGuard {
   virtual ~LockGuard() = default;
   struct Outcome {
     std::vector<RecordKey> failed;  ///< empty: all are durable
-    ErrorCode code = ErrorCode::kGuardBlocked;
+    ErrorCode code = ErrorCode::kUnavailable;
   };
   /// `done` on the loop, later. What is asked about one key is done in the order in which it was asked; different keys
   /// don't wait for each other.

@@ -141,7 +141,7 @@ protocol::ReplyBody Service::Impl::body_of(LockReplied& action, RequestKind kind
       text += ": after its restart the node waits for earlier holders";
       refused.error.hint = "try again, or give wait_ms";
       break;
-    case ErrorCode::kGuardBlocked:
+    case ErrorCode::kUnavailable:
       text += ": the record is guarded, and its token could not be written to the database";
       refused.error.hint = "try again; `verbund audit --action guard` tells whose transaction was in the way";
       break;
