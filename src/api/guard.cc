@@ -2,6 +2,7 @@
 #include "access/audit.h"
 #include "api/api.h"
 #include "api/json.h"
+#include "base/messages.h"
 
 namespace verbund::api {
 namespace {

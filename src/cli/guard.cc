@@ -144,9 +144,10 @@ void add_guard(CLI::App& app, Globals& globals, const Runner& run) {
     return sub;
   };
   auto* enabling = with_type("enable", msgid("guard a record type"));
-  auto* warning = enabling->add_flag("--warn", text("let such writes pass and count them (the default: begin with it)"));
+  auto warn = std::make_shared<bool>(false);
+  auto* warning = enabling->add_flag("--warn", *warn, text("let such writes pass and count them (the default: begin with it)"));
   enabling->add_flag("--enforce", *enforce, text("refuse such writes"))->excludes(warning);
-  enabling->callback([&globals, run, type, enforce] { run([&globals, type, enforce] { return enable(globals, *type, *enforce); }); });
+  enabling->callback([&globals, run, type, enforce, warn] { run([&globals, type, enforce] { return enable(globals, *type, *enforce); }); });
   with_type("disable", msgid("guard a record type no more; also while the node is down"))->callback([&globals, run, type] {
     run([&globals, type] { return disable(globals, *type); });
   });

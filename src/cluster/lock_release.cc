@@ -182,6 +182,8 @@ bool LockTable::reclaim_one(SessionId session, Holder& holder, const protocol::R
   const bool own = entry != nullptr && entry->holder == session;
   // What it has asked to release it does not get back: held until the changes have passed, but not for editing.
   if (own && entry->state == LockState::kReleasing) return false;
+  // What it is just being granted it can't have held; the request's own reply tells.
+  if (own && entry->granting && !grantings_.at(entry->granting.value).claims) return false;
   if (own && entry->token >= claim.token) return true;
   const bool earlier_epoch = claim.token.value != 0 && claim.token.epoch() < epoch_;
   // A token that was never given changes nothing: it is told the one that it has.
