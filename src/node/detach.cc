@@ -1,7 +1,6 @@
 // The way back from an adoption: see adoption.h.
 #include <algorithm>
 
-#include "guard/guard.h"
 #include "node/adoption.h"
 
 namespace verbund::node {
@@ -18,7 +17,6 @@ class Detach {
 
   Result<std::vector<Removed>> run() {
     // The guard first: from there on no write of the office fails for want of us.
-    if (auto done = guard(); !done) return pass(done);
     if (auto done = triggers(); !done) return pass(done);
     if (auto done = guard_schemas(); !done) return pass(done);
     if (auto done = slots(); !done) return pass(done);
@@ -55,19 +53,6 @@ class Detach {
       return pass(done, fmt::format("remove {} {}", kind, shown));
     }
     removed_.push_back({kind, std::move(shown)});
-    return {};
-  }
-
-  /// Waits for no open transaction before it refuses nothing any more, and needs no ownership of tables.
-  Status guard() {
-    auto types = verbund::guard::guarded_types(source_);
-    if (!types) return pass(types);
-    auto exists = source_.query("SELECT to_regnamespace('verbund_guard') IS NOT NULL");
-    if (!exists) return pass(exists);
-    if (exists->text(0, 0) != "t") return {};
-    if (auto gone = verbund::guard::drop_everything(source_); !gone) return gone;
-    for (const auto& type : *types) removed_.push_back({"guard", type.type});
-    removed_.push_back({"schema", "verbund_guard"});
     return {};
   }
 
