@@ -170,6 +170,7 @@ class Simulation {
     for (const auto& key : due_[session]) EXPECT_TRUE(thinks.contains(key)) << to_string(key) << " was not given back";
     due_.erase(session);
     owed_.erase(session);
+    awaiting_claims_.erase(session);
     resumed_held_ = std::move(held);
     resumed_session_ = session;
   }
@@ -341,10 +342,9 @@ class Simulation {
   }
   void check(GuardClear& over) { guard_.take(std::move(over)); }
   void check(ClaimsSettled& settled) {
-    if (awaiting_claims_.erase(settled.session) == 0) return;
-    if (sessions_[settled.session] && !dying_.contains(settled.session)) {
-      welcome(settled.session, engine_->locks().held_by(settled.session));
-    }
+    // Who has no connection by now hears of it at its next resume, and does nothing before.
+    if (!awaiting_claims_.contains(settled.session) || !sessions_[settled.session] || dying_.contains(settled.session)) return;
+    welcome(settled.session, engine_->locks().held_by(settled.session));
   }
   void check(ReclaimEnded&) {
     if (guarding_) guard_.sweep(epoch_, engine_->locks());

@@ -140,7 +140,7 @@ class Guard(unittest.TestCase):
         self.guard()
         first = self.office.workstation("Empfang 1").keep_alive()
         token = first.ask("lock", keys=[self.key])["token"]
-        application = self.application("hängt")
+        application = self.application("wartend")
         application.run(f"BEGIN; SELECT verbund.use_lock({token}); {self.update('offen')}")
         self.assertTrue(first.ask("unlock", keys=[self.key])["ok"])
         other = self.office.workstation("Labor").keep_alive()
@@ -158,7 +158,7 @@ class Guard(unittest.TestCase):
         self.assertNotEqual(self.given_name(), "offen")
         ended = wait_for(lambda: self.audit("guard.terminate"), "the audit entry")
         self.assertEqual([(e["actor"], e["object"]) for e in ended], [("node", self.key)])
-        self.assertIn("hängt", ended[0]["detail"])
+        self.assertIn("wartend", ended[0]["detail"])
 
     def test_after_a_restart_reclaimed_locks_write_on_and_others_are_over(self):
         self.guard()
