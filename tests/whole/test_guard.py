@@ -69,6 +69,9 @@ class Guard(unittest.TestCase):
     def given_name(self):
         return self.office.psql(f"SELECT given_name FROM patient WHERE id = '{self.patient}'")
 
+    def state(self):
+        return self.office.run("--json", "guard", "status").check().json()["types"]
+
     def audit(self, action):
         return self.office.run("--json", "audit", "--action", action).check().json()["entries"]
 
@@ -87,11 +90,11 @@ class Guard(unittest.TestCase):
         # The connection goes back into a pool: the next one to use it shows nothing.
         self.assertIn("shows no token", application.run(self.update("geerbt")))
         self.assertTrue(station.ask("unlock", keys=[self.key])["ok"])
-        wait_for(lambda: "nobody holds its work lock" in application.run("ROLLBACK;" + self.under(token, "spät")), "the token is over")
+        wait_for(lambda: self.state()[0]["locks"] == 0, "the token leaves the table")
+        self.assertIn("nobody holds its work lock", application.run("ROLLBACK;" + self.under(token, "spät")))
         application.run("ROLLBACK")
         self.assertEqual(self.given_name(), "erlaubt")
-        state = self.office.run("--json", "guard", "status").check().json()["types"]
-        self.assertEqual([(t["type"], t["mode"], t["missing"]) for t in state], [("patient", "enforce", [])])
+        self.assertEqual([(t["type"], t["mode"], t["missing"]) for t in self.state()], [("patient", "enforce", [])])
         self.office.run("guard", "disable", "patient").check()
         self.assertNotIn("ERROR", application.run(self.update("frei")))
         self.assertEqual(self.office.psql("SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'verbund%'"), "0")
@@ -175,7 +178,7 @@ class Guard(unittest.TestCase):
         self.assertEqual([(h["key"], h["token"]) for h in reply["welcome"]["held"]], [(self.key, token)])
         resumed.keep_alive()
         self.assertNotIn("ERROR", self.application().run(self.under(token, "danach")))
-        wait_for(lambda: self.office.run("--json", "guard", "status").json()["types"][0]["locks"] == 1, "who has not come back is cleared")
+        wait_for(lambda: self.state()[0]["locks"] == 1, "who has not come back is cleared")
 
     def test_the_guard_can_be_disabled_while_the_node_is_down(self):
         self.guard()
@@ -185,7 +188,7 @@ class Guard(unittest.TestCase):
         self.office.run("guard", "disable", "patient").check()
         self.assertNotIn("ERROR", application.run(self.update("frei")))
         self.office.start()
-        self.assertEqual(self.office.run("--json", "guard", "status").check().json()["types"], [])
+        self.assertEqual(self.state(), [])
 
 
 if __name__ == "__main__":
