@@ -2,6 +2,7 @@
 
 #include <new>
 
+#include "base/messages.h"
 #include "access/accounts_impl.h"
 #include "access/text.h"
 #include "platform/os/random.h"
@@ -20,9 +21,9 @@ WallTime wall_time(std::string_view micros) {
   return WallTime{microseconds{count ? static_cast<std::int64_t>(*count) : 0}};
 }
 
-std::unexpected<Error> no_such_user(std::string_view operation, std::string_view user) {
-  return fail(ErrorCode::kNotFound, fmt::format("{}: there is no user '{}'", operation, cleaned(user, 80)),
-              "`verbund user list` shows those that exist.");
+std::unexpected<Error> no_such_user(Phrase operation, std::string_view user) {
+  return fail(ErrorCode::kNotFound, phrase("{}: there is no user '{}'", operation, cleaned(user, 80)),
+              phrase("`verbund user list` shows those that exist."));
 }
 
 Result<Connection::Transaction> begin(Connection& connection) {
@@ -34,7 +35,7 @@ Result<Connection::Transaction> begin(Connection& connection) {
 
 /// Refuses when `user` is the only enabled administrator. The table's lock makes two such changes take turns: each
 /// sees what the other has left.
-Status keep_an_administrator(Connection& connection, std::string_view operation, const std::string& user) {
+Status keep_an_administrator(Connection& connection, const Phrase& operation, const std::string& user) {
   if (auto locked = connection.execute("LOCK TABLE access.account IN SHARE ROW EXCLUSIVE MODE"); !locked) return locked;
   auto others = connection.query(
       "SELECT count(*) FILTER (WHERE user_name <> $1), count(*) FILTER (WHERE user_name = $1)"
@@ -42,8 +43,8 @@ Status keep_an_administrator(Connection& connection, std::string_view operation,
       {user});
   if (!others) return pass(others);
   if (others->text(0, 0) == "0" && others->text(0, 1) == "1") {
-    return fail(ErrorCode::kForbidden, fmt::format("{}: '{}' is the last administrator", operation, user),
-                "Make another user administrator first.");
+    return fail(ErrorCode::kForbidden, phrase("{}: '{}' is the last administrator", operation, user),
+                phrase("Make another user administrator first."));
   }
   return {};
 }
@@ -73,7 +74,7 @@ Account read_account(const postgres::Rows& rows, int row) {
 Status check_new_password(std::string_view password) {
   if (password.size() < kMinPasswordBytes || password.size() > kMaxPasswordBytes) {
     return fail(ErrorCode::kUsage,
-                fmt::format("set a password: it must have {} to {} bytes", kMinPasswordBytes, kMaxPasswordBytes));
+                phrase("set a password: it must have {} to {} bytes", kMinPasswordBytes, kMaxPasswordBytes));
   }
   return {};
 }
@@ -81,7 +82,7 @@ Status check_new_password(std::string_view password) {
 Result<std::string> hash_password(std::string_view password) try {
   return os::hash_password(password);
 } catch (const std::bad_alloc&) {
-  return fail(ErrorCode::kUnavailable, "hash a password: no 64 MiB of memory are free", "Try again in a moment.");
+  return fail(ErrorCode::kUnavailable, phrase("hash a password: no 64 MiB of memory are free"), phrase("Try again in a moment."));
 }
 
 Accounts::Accounts(postgres::Pool& pool, const Clock& clock, Log& log)
@@ -101,8 +102,8 @@ Status Accounts::add(std::string_view user, std::string_view password, Role role
   if (added) return {};
   if ((*connection)->last_sqlstate() != "23505") return pass(added, "add a user");
   return fail(ErrorCode::kAlreadyExists,
-              fmt::format("add a user: '{}' exists, or a name that differs only in case or spelling", user),
-              "`verbund user list` shows those that exist.");
+              phrase("add a user: '{}' exists, or a name that differs only in case or spelling", user),
+              phrase("`verbund user list` shows those that exist."));
 }
 
 Status Accounts::set_password(std::string_view user, std::string_view password) {
@@ -118,7 +119,7 @@ Status Accounts::set_password(std::string_view user, std::string_view password) 
   auto changed = (*connection)->query("UPDATE access.account SET password_hash = $2 WHERE user_name = $1",
                                       {name, std::move(*hash)});
   if (!changed) return pass(changed, "set a password");
-  if (changed->affected() == 0) return no_such_user("set a password", user);
+  if (changed->affected() == 0) return no_such_user(phrase("set a password"), user);
   if (auto ended = (*connection)->query("DELETE FROM access.login WHERE user_name = $1", {name}); !ended) return pass(ended);
   if (auto done = transaction->commit(); !done) return done;
   impl_->succeeded(name);
@@ -133,12 +134,12 @@ Status Accounts::set_role(std::string_view user, Role role) {
   if (!transaction) return pass(transaction);
   const std::string name(user);
   if (role != Role::kAdministrator) {
-    if (auto kept = keep_an_administrator(**connection, "set a role", name); !kept) return kept;
+    if (auto kept = keep_an_administrator(**connection, phrase("set a role"), name); !kept) return kept;
   }
   auto changed = (*connection)->query("UPDATE access.account SET role = $2 WHERE user_name = $1",
                                       {name, std::string(to_wire(role))});
   if (!changed) return pass(changed, "set a role");
-  if (changed->affected() == 0) return no_such_user("set a role", user);
+  if (changed->affected() == 0) return no_such_user(phrase("set a role"), user);
   return transaction->commit();
 }
 
@@ -149,10 +150,10 @@ Status Accounts::disable(std::string_view user) {
   auto transaction = begin(**connection);
   if (!transaction) return pass(transaction);
   const std::string name(user);
-  if (auto kept = keep_an_administrator(**connection, "disable a user", name); !kept) return kept;
+  if (auto kept = keep_an_administrator(**connection, phrase("disable a user"), name); !kept) return kept;
   auto changed = (*connection)->query("UPDATE access.account SET enabled = false WHERE user_name = $1", {name});
   if (!changed) return pass(changed, "disable a user");
-  if (changed->affected() == 0) return no_such_user("disable a user", user);
+  if (changed->affected() == 0) return no_such_user(phrase("disable a user"), user);
   if (auto ended = (*connection)->query("DELETE FROM access.login WHERE user_name = $1", {name}); !ended) return pass(ended);
   return transaction->commit();
 }
@@ -163,7 +164,7 @@ Status Accounts::enable(std::string_view user) {
   if (!connection) return pass(connection);
   auto changed = (*connection)->query("UPDATE access.account SET enabled = true WHERE user_name = $1", {std::string(user)});
   if (!changed) return pass(changed, "enable a user");
-  if (changed->affected() == 0) return no_such_user("enable a user", user);
+  if (changed->affected() == 0) return no_such_user(phrase("enable a user"), user);
   return {};
 }
 
@@ -174,10 +175,10 @@ Status Accounts::remove(std::string_view user) {
   auto transaction = begin(**connection);
   if (!transaction) return pass(transaction);
   const std::string name(user);
-  if (auto kept = keep_an_administrator(**connection, "remove a user", name); !kept) return kept;
+  if (auto kept = keep_an_administrator(**connection, phrase("remove a user"), name); !kept) return kept;
   auto removed = (*connection)->query("DELETE FROM access.account WHERE user_name = $1", {name});
   if (!removed) return pass(removed, "remove a user");
-  if (removed->affected() == 0) return no_such_user("remove a user", user);
+  if (removed->affected() == 0) return no_such_user(phrase("remove a user"), user);
   return transaction->commit();
 }
 

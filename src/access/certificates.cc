@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "base/messages.h"
 #include "access/x509.h"
 #include "platform/os/file.h"
 #include "platform/os/random.h"
@@ -33,8 +34,8 @@ Result<std::optional<std::string>> read_if_there(const fs::path& path) {
   return pass(text);
 }
 
-std::unexpected<Error> bad_file(const fs::path& path, std::string_view why, std::string hint) {
-  return fail(ErrorCode::kBadConfig, fmt::format("read certificates: {}: {}", path.string(), why), std::move(hint));
+std::unexpected<Error> bad_file(const fs::path& path, Phrase why, Phrase hint) {
+  return fail(ErrorCode::kBadConfig, phrase("read certificates: {}: {}", path.string(), why), std::move(hint));
 }
 
 struct Pair {
@@ -51,19 +52,19 @@ Result<Pair> read_pair(const fs::path& certificate_path, const fs::path& key_pat
   Pair pair;
   if (*key_text) {
     pair.key = x509::key_from_pem(**key_text);
-    if (!pair.key) return bad_file(key_path, "it is no private key in PEM form", "Restore it from a backup.");
+    if (!pair.key) return bad_file(key_path, phrase("it is no private key in PEM form"), phrase("Restore it from a backup."));
     // Made 0600; somebody may have copied it with other rights.
     std::error_code failed;
     fs::permissions(key_path, fs::perms::owner_read | fs::perms::owner_write, failed);
-    if (failed) return fail(ErrorCode::kIo, fmt::format("protect {}: {}", key_path.string(), failed.message()));
+    if (failed) return fail(ErrorCode::kIo, phrase("protect {}: {}", key_path.string(), failed.message()));
   }
   if (*certificate_text) {
     pair.certificate = x509::certificate_from_pem(**certificate_text);
-    if (!pair.certificate) return bad_file(certificate_path, "it is no certificate in PEM form", "Restore it from a backup.");
+    if (!pair.certificate) return bad_file(certificate_path, phrase("it is no certificate in PEM form"), phrase("Restore it from a backup."));
   }
   if (pair.key && pair.certificate && !x509::fits(*pair.certificate, *pair.key)) {
-    return bad_file(key_path, fmt::format("this key does not fit {}", certificate_path.filename().string()),
-                    "Restore the pair from a backup.");
+    return bad_file(key_path, phrase("this key does not fit {}", certificate_path.filename().string()),
+                    phrase("Restore the pair from a backup."));
   }
   return pair;
 }
@@ -96,9 +97,9 @@ Result<Pair> authority(const fs::path& directory, WallTime now) {
   auto pair = read_pair(certificate_path, key_path);
   if (!pair) return pair;
   if (pair->certificate && !pair->key) {
-    return bad_file(key_path, "the authority's key is missing, its certificate is there",
-                    "Restore ca.key from a backup, or remove all of ca.* and server.*: then a new authority is made and "
-                    "every client has to trust it anew.");
+    return bad_file(key_path, phrase("the authority's key is missing, its certificate is there"),
+                    phrase("Restore ca.key from a backup, or remove all of ca.* and server.*: then a new authority is made and "
+                           "every client has to trust it anew."));
   }
   if (auto key = complete_key(*pair, key_path); !key) return pass(key);
   if (!pair->certificate) {
@@ -110,11 +111,11 @@ Result<Pair> authority(const fs::path& directory, WallTime now) {
     pair->certificate = std::move(*made);
   }
   if (!x509::is_authority(*pair->certificate)) {
-    return bad_file(certificate_path, "this certificate may not sign others", "Restore ca.crt and ca.key from a backup.");
+    return bad_file(certificate_path, phrase("this certificate may not sign others"), phrase("Restore ca.crt and ca.key from a backup."));
   }
   if (x509::ends(*pair->certificate) <= now) {
-    return bad_file(certificate_path, fmt::format("the authority has ended at {}", to_iso8601(x509::ends(*pair->certificate))),
-                    "Remove ca.* and server.*: a new authority is made, and every client has to trust it anew.");
+    return bad_file(certificate_path, phrase("the authority has ended at {}", to_iso8601(x509::ends(*pair->certificate))),
+                    phrase("Remove ca.* and server.*: a new authority is made, and every client has to trust it anew."));
   }
   return pair;
 }
@@ -131,13 +132,13 @@ Result<Pair> server(const fs::path& directory, const Pair& ca, const std::vector
   auto pair = read_pair(certificate_path, key_path);
   if (!pair) return pair;
   if (pair->certificate && !x509::signed_by(*pair->certificate, *ca.certificate)) {
-    return bad_file(certificate_path, "it is not signed by ca.crt", "Remove server.crt and server.key: new ones are made.");
+    return bad_file(certificate_path, phrase("it is not signed by ca.crt"), phrase("Remove server.crt and server.key: new ones are made."));
   }
   if (pair->certificate && !pair->key) {
     // It is of no use without its key. Gone before the new key is there, so that no kill leaves two that don't fit.
     std::error_code failed;
     if (!fs::remove(certificate_path, failed) && failed) {
-      return fail(ErrorCode::kIo, fmt::format("remove {}: {}", certificate_path.string(), failed.message()));
+      return fail(ErrorCode::kIo, phrase("remove {}: {}", certificate_path.string(), failed.message()));
     }
     pair->certificate.reset();
   }
@@ -171,8 +172,8 @@ Result<std::vector<std::string>> all_names(const std::vector<std::string>& confi
   }
   for (const auto& name : configured) {
     if (!is_server_name(name)) {
-      return fail(ErrorCode::kBadConfig, fmt::format("make the server certificate: '{}' is no DNS name or IP address", name),
-                  "Correct listen.names in verbund.toml; write names with umlauts in their xn-- form.");
+      return fail(ErrorCode::kBadConfig, phrase("make the server certificate: '{}' is no DNS name or IP address", name),
+                  phrase("Correct listen.names in verbund.toml; write names with umlauts in their xn-- form."));
     }
     if (std::ranges::find(names, name) == names.end()) names.push_back(name);
   }

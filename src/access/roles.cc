@@ -1,3 +1,4 @@
+#include "base/messages.h"
 #include "access/accounts.h"
 
 namespace verbund::access {
@@ -15,8 +16,8 @@ Result<Role> role_from_wire(std::string_view text) {
   for (const Role role : {Role::kAdministrator, Role::kStaff, Role::kDevice}) {
     if (text == to_wire(role)) return role;
   }
-  return fail(ErrorCode::kUsage, fmt::format("read a role: there is none named '{}'", text.substr(0, 40)),
-              "Roles are administrator, staff and device.");
+  return fail(ErrorCode::kUsage, phrase("read a role: there is none named '{}'", text.substr(0, 40)),
+              phrase("Roles are administrator, staff and device."));
 }
 
 bool has_right(Role role, Right right) {

@@ -1,6 +1,7 @@
 // Passwords, tokens and logins: who is it?
 #include <algorithm>
 
+#include "base/messages.h"
 #include "access/accounts_impl.h"
 #include "access/text.h"
 #include "platform/os/random.h"
@@ -20,7 +21,7 @@ constexpr std::size_t kMaxLabelBytes = 200;
 constexpr const char* kLoginLife = "12 hours";  // after its last use
 
 Attempt refused() {
-  return {fail(ErrorCode::kUnauthenticated, "log in: user, password or token are wrong"), std::nullopt};
+  return {fail(ErrorCode::kUnauthenticated, phrase("log in: user, password or token are wrong")), std::nullopt};
 }
 
 Attempt broken(Error error) { return {std::unexpected(std::move(error)), std::nullopt}; }
@@ -72,7 +73,7 @@ Attempt Accounts::check_password(std::string_view user, std::string_view passwor
   const std::string name = cleaned(user, 64);
   const std::string from = cleaned(address, 64);
   if (const auto wait = impl_->wait(name, from)) {
-    return {fail(ErrorCode::kRateLimited, fmt::format("log in: too many wrong tries, the next one in {} s",
+    return {fail(ErrorCode::kRateLimited, phrase("log in: too many wrong tries, the next one in {} s",
                                                       std::chrono::ceil<seconds>(*wait).count())),
             wait};
   }
@@ -133,7 +134,7 @@ Result<std::string> Accounts::open_login(const Account& account, std::string_vie
       " SELECT $1, user_name, $3, $4::timestamptz, $4::timestamptz FROM access.account WHERE user_name = $2 AND enabled",
       {os::blake2b_hex(secret), account.user, cleaned(address, 64), impl_->now()});
   if (!opened) return pass(opened, "open a login");
-  if (opened->affected() == 0) return fail(ErrorCode::kUnauthenticated, "open a login: the account is gone or disabled");
+  if (opened->affected() == 0) return fail(ErrorCode::kUnauthenticated, phrase("open a login: the account is gone or disabled"));
   return secret;
 }
 
@@ -150,7 +151,7 @@ Attempt Accounts::check_login(std::string_view secret, std::string_view /*addres
       {hash, impl_->now()});
   if (!rows) return broken(std::move(rows.error()).in("check a login"));
   if (rows->size() == 0) {
-    return {fail(ErrorCode::kUnauthenticated, "check a login: it has ended", "Log in again."), std::nullopt};
+    return {fail(ErrorCode::kUnauthenticated, phrase("check a login: it has ended"), phrase("Log in again.")), std::nullopt};
   }
   if (rows->text(0, kAccountColumns) == "t") {
     impl_->note(**connection, "login.last_used", "UPDATE access.login SET last_used = $2::timestamptz WHERE secret_hash = $1",
@@ -178,7 +179,7 @@ Result<std::string> Accounts::create_token(std::string_view user, std::string_vi
       " SELECT $1, user_name, $3, $4::timestamptz FROM access.account WHERE user_name = $2",
       {os::blake2b_hex(secret), std::string(user), cleaned(label, kMaxLabelBytes), impl_->now()});
   if (!made) return pass(made, "create a token");
-  if (made->affected() == 0) return fail(ErrorCode::kNotFound, fmt::format("create a token: there is no user '{}'", user));
+  if (made->affected() == 0) return fail(ErrorCode::kNotFound, phrase("create a token: there is no user '{}'", user));
   return secret;
 }
 
@@ -190,7 +191,7 @@ Status Accounts::revoke_token(std::string_view user, std::string_view label) {
                                    {std::string(user), cleaned(label, kMaxLabelBytes)});
   if (!gone) return pass(gone, "revoke a token");
   if (gone->affected() == 0) {
-    return fail(ErrorCode::kNotFound, fmt::format("revoke a token: '{}' has none with that label", user));
+    return fail(ErrorCode::kNotFound, phrase("revoke a token: '{}' has none with that label", user));
   }
   return {};
 }

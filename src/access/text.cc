@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "base/messages.h"
+
 namespace verbund::access {
 namespace {
 
@@ -39,18 +41,18 @@ std::size_t character_length(std::string_view text) {
 }
 
 Status check_user_name(std::string_view user) {
-  const auto refuse = [](std::string_view why) -> Status {
-    return fail(ErrorCode::kUsage, fmt::format("read a user name: {}", why),
-                "A name has 1 to 64 bytes, no control characters, no '/', no blanks at its ends.");
+  const auto refuse = [](const Phrase& why) -> Status {
+    return fail(ErrorCode::kUsage, phrase("read a user name: {}", why),
+                phrase("A name has 1 to 64 bytes, no control characters, no '/', no blanks at its ends."));
   };
-  if (user.empty()) return refuse("it is empty");
-  if (user.size() > kMaxUserBytes) return refuse(fmt::format("{} bytes are too many", user.size()));
-  if (user.front() == ' ' || user.back() == ' ') return refuse("it begins or ends with a blank");
+  if (user.empty()) return refuse(phrase("it is empty"));
+  if (user.size() > kMaxUserBytes) return refuse(phrase("{} bytes are too many", user.size()));
+  if (user.front() == ' ' || user.back() == ' ') return refuse(phrase("it begins or ends with a blank"));
   for (std::size_t at = 0; at < user.size();) {
-    if (is_control(user[at])) return refuse("it holds a control character");
-    if (user[at] == '/') return refuse("it holds a '/'");
+    if (is_control(user[at])) return refuse(phrase("it holds a control character"));
+    if (user[at] == '/') return refuse(phrase("it holds a '/'"));
     const auto length = character_length(user.substr(at));
-    if (length == 0) return refuse("it is no UTF-8");
+    if (length == 0) return refuse(phrase("it is no UTF-8"));
     at += length;
   }
   return {};

@@ -9,6 +9,8 @@
 
 #include <fmt/format.h>
 
+#include "base/messages.h"
+
 namespace verbund::access::x509 {
 namespace {
 
@@ -25,11 +27,11 @@ using Part = std::unique_ptr<T, FreeParts>;
 /// The longest common name that X.509 allows (ub-common-name).
 constexpr std::size_t kMaxCommonName = 64;
 
-std::unexpected<Error> broken(std::string_view operation) {
+std::unexpected<Error> broken(const Phrase& operation) {
   const auto code = ERR_get_error();
   ERR_clear_error();
   const char* reason = code == 0 ? nullptr : ERR_reason_error_string(code);
-  return fail(ErrorCode::kInternal, fmt::format("{}: OpenSSL: {}", operation, reason != nullptr ? reason : "no reason given"));
+  return fail(ErrorCode::kInternal, phrase("{}: OpenSSL: {}", operation, reason != nullptr ? verbatim(reason) : phrase("no reason given")));
 }
 
 std::string content(BIO& bio) {
@@ -89,7 +91,7 @@ Result<Certificate> begin(EVP_PKEY& key, const std::string& common_name, Validit
       X509_set_pubkey(certificate.get(), &key) != 1 ||
       !add_name(X509_get_subject_name(certificate.get()), "O", "Verbund") ||
       !add_name(X509_get_subject_name(certificate.get()), "CN", common_name.substr(0, kMaxCommonName))) {
-    return broken("make a certificate");
+    return broken(phrase("make a certificate"));
   }
   return certificate;
 }
@@ -98,21 +100,21 @@ Result<Certificate> begin(EVP_PKEY& key, const std::string& common_name, Validit
 
 Result<Key> new_key() {
   Key key(EVP_EC_gen("P-256"));
-  if (!key) return broken("make a key");
+  if (!key) return broken(phrase("make a key"));
   return key;
 }
 
 Result<std::string> to_pem(EVP_PKEY& key) {
   const Part<BIO> bio(BIO_new(BIO_s_secmem()));
   if (!bio || PEM_write_bio_PKCS8PrivateKey(bio.get(), &key, nullptr, nullptr, 0, nullptr, nullptr) != 1) {
-    return broken("write a key");
+    return broken(phrase("write a key"));
   }
   return content(*bio);
 }
 
 Result<std::string> to_pem(X509& certificate) {
   const Part<BIO> bio(BIO_new(BIO_s_mem()));
-  if (!bio || PEM_write_bio_X509(bio.get(), &certificate) != 1) return broken("write a certificate");
+  if (!bio || PEM_write_bio_X509(bio.get(), &certificate) != 1) return broken(phrase("write a certificate"));
   return content(*bio);
 }
 
@@ -142,7 +144,7 @@ Result<Certificate> make_authority(EVP_PKEY& key, const std::string& common_name
       !add_extension(certificate, certificate, NID_subject_key_identifier, "hash") ||
       !add_extension(certificate, certificate, NID_authority_key_identifier, "keyid:always") ||
       X509_sign(&certificate, &key, EVP_sha256()) == 0) {
-    return broken("make the authority");
+    return broken(phrase("make the authority"));
   }
   return made;
 }
@@ -159,7 +161,7 @@ Result<Certificate> make_server(EVP_PKEY& key, const std::vector<std::string>& n
       !add_extension(certificate, authority, NID_subject_key_identifier, "hash") ||
       !add_extension(certificate, authority, NID_authority_key_identifier, "keyid:always") ||
       !add_alternative_names(certificate, names) || X509_sign(&certificate, &authority_key, EVP_sha256()) == 0) {
-    return broken("make the server certificate");
+    return broken(phrase("make the server certificate"));
   }
   return made;
 }

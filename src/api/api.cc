@@ -1,5 +1,6 @@
 #include "api/api.h"
 
+#include "base/messages.h"
 #include "api/json.h"
 #include "web/assets.h"
 
@@ -30,7 +31,7 @@ std::optional<std::vector<std::string>> match(std::string_view pattern, std::str
 
 net::HttpResponse asset_response(const net::HttpRequest& request) {
   const auto* asset = web::find_asset(request.path);
-  if (!asset) return error_response({ErrorCode::kNotFound, fmt::format("get {}: no such page", request.path), ""});
+  if (!asset) return error_response(language_of(request), make_error(ErrorCode::kNotFound, phrase("get {}: no such page", request.path)));
   net::HttpResponse response;
   response.content_type = std::string(asset->content_type);
   response.headers = {{"ETag", std::string(asset->etag)},
@@ -69,9 +70,23 @@ net::HttpResponse json_response(std::string body, int status) {
   return response;
 }
 
-net::HttpResponse error_response(const Error& error, std::optional<milliseconds> retry_after) {
-  boost::json::object body{{"code", wire_name(error.code)}, {"message", error.message}};
-  if (!error.hint.empty()) body["hint"] = error.hint;
+Language language_of(const net::HttpRequest& request) {
+  const auto header = request.headers.find("accept-language");
+  if (header == request.headers.end()) return Language::kEnglish;
+  std::string_view rest = header->second;
+  while (!rest.empty()) {
+    rest.remove_prefix(std::min(rest.find_first_not_of(" \t,"), rest.size()));
+    const auto tag = rest.substr(0, rest.find_first_of(",;- \t"));
+    if (tag == "de" || tag == "DE") return Language::kGerman;
+    if (tag == "en" || tag == "EN") return Language::kEnglish;
+    rest.remove_prefix(std::min(rest.find(','), rest.size()));
+  }
+  return Language::kEnglish;
+}
+
+net::HttpResponse error_response(Language language, const Error& error, std::optional<milliseconds> retry_after) {
+  boost::json::object body{{"code", wire_name(error.code)}, {"message", message_in(language, error)}};
+  if (!error.hint.empty()) body["hint"] = hint_in(language, error);
   if (retry_after) body["retry_after_ms"] = retry_after->count();
   auto response = json_response(boost::json::serialize(boost::json::object{{"error", body}}), http_status(error.code));
   if (retry_after) response.headers.emplace_back("Retry-After", std::to_string((retry_after->count() + 999) / 1000));
@@ -115,10 +130,10 @@ void Api::on_request(std::shared_ptr<net::HttpExchange> exchange) {
     if (route.method == request.method) return answer(exchange, route, std::move(*arguments));
   }
   if (known_path) {
-    return exchange->reply(error_response({ErrorCode::kUnknownOp, fmt::format("{} {}: not a method of this resource", request.method, path), ""}));
+    return exchange->reply(error_response(language_of(request), make_error(ErrorCode::kUnknownOp, phrase("{} {}: not a method of this resource", request.method, path))));
   }
   if (path.starts_with("/api/") || request.method != "GET") {
-    return exchange->reply(error_response({ErrorCode::kNotFound, fmt::format("{} {}: no such resource", request.method, path), ""}));
+    return exchange->reply(error_response(language_of(request), make_error(ErrorCode::kNotFound, phrase("{} {}: no such resource", request.method, path))));
   }
   exchange->reply(asset_response(request));
 }
@@ -138,9 +153,9 @@ access::Attempt Api::authenticate(const net::HttpRequest& request) const {
     return surroundings_.accounts.check_token(token, request.address);
   }
   const auto secret = request.cookie("verbund");
-  if (secret.empty()) return {fail(ErrorCode::kUnauthenticated, "read the login: none was sent", "log in first"), {}};
+  if (secret.empty()) return {fail(ErrorCode::kUnauthenticated, phrase("read the login: none was sent"), phrase("log in first")), {}};
   if (changes_something(request.method) && !request.headers.contains("x-verbund")) {
-    return {fail(ErrorCode::kForbidden, "check the request: header X-Verbund is missing"), {}};
+    return {fail(ErrorCode::kForbidden, phrase("check the request: header X-Verbund is missing")), {}};
   }
   return surroundings_.accounts.check_login(secret, request.address);
 }
@@ -149,19 +164,19 @@ void Api::answer(const std::shared_ptr<net::HttpExchange>& exchange, const Route
                  std::vector<std::string> arguments) {
   auto submitted = surroundings_.workers.submit([this, exchange, &route, arguments = std::move(arguments), head = surroundings_.head()] {
     const auto& request = exchange->request();
-    Call call{request, arguments, std::nullopt, request.cookie("verbund"), head};
+    Call call{request, arguments, std::nullopt, request.cookie("verbund"), head, language_of(request)};
     if (route.right) {
       auto attempt = authenticate(request);
-      if (!attempt.account) return exchange->reply(error_response(attempt.account.error(), attempt.retry_after));
+      if (!attempt.account) return exchange->reply(error_response(language_of(request), attempt.account.error(), attempt.retry_after));
       call.account = *attempt.account;
       if (!access::has_right(call.account->role, *route.right)) {
-        return exchange->reply(error_response(
-            {ErrorCode::kForbidden, fmt::format("{} {}: role {} lacks the right", request.method, request.path, to_wire(call.account->role)), ""}));
+        return exchange->reply(error_response(language_of(request),
+            make_error(ErrorCode::kForbidden, phrase("{} {}: role {} lacks the right", request.method, request.path, to_wire(call.account->role)))));
       }
     }
     exchange->reply(route.resource(call));
   });
-  if (!submitted) exchange->reply(error_response(submitted.error(), milliseconds{1000}));
+  if (!submitted) exchange->reply(error_response(language_of(exchange->request()), submitted.error(), milliseconds{1000}));
 }
 
 }  // namespace verbund::api

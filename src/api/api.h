@@ -13,6 +13,7 @@
 
 #include "access/accounts.h"
 #include "base/log.h"
+#include "base/messages.h"
 #include "base/time.h"
 #include "feed/feed.h"
 #include "guard/guard.h"
@@ -64,6 +65,7 @@ struct Call {
   std::optional<access::Account> account;  ///< absent on public routes
   std::string login_secret;                ///< of the cookie, or empty
   Cursor head;                             ///< when the request came in: what is read is at least as new
+  Language language;                       ///< in which errors are said
 };
 using Resource = std::function<net::HttpResponse(const Call&)>;
 
@@ -89,7 +91,9 @@ class Api final : public net::HttpHandler {
   std::vector<Route> routes_;
 };
 
-net::HttpResponse error_response(const Error& error, std::optional<milliseconds> retry_after = {});
+/// From Accept-Language: the first of German and English that stands there (browsers list the dearest first); else English.
+Language language_of(const net::HttpRequest& request);
+net::HttpResponse error_response(Language language, const Error& error, std::optional<milliseconds> retry_after = {});
 net::HttpResponse json_response(std::string body, int status = 200);
 
 // The resources, one file each; each appends its routes.

@@ -2,6 +2,7 @@
 #include "access/audit.h"
 #include "api/api.h"
 #include "api/json.h"
+#include "base/messages.h"
 
 namespace verbund::api {
 namespace {
@@ -17,12 +18,12 @@ net::HttpResponse list(const Surroundings& surroundings, const Call& call) {
   if (const auto text = parameter("limit"); !text.empty()) {
     const auto number = parse_u64(text);
     if (!number || *number == 0 || *number > 10'000) {
-      return error_response({ErrorCode::kBadMessage, fmt::format("list the audit trail: limit '{}' is not in 1 … 10000", text), ""});
+      return error_response(call.language, make_error(ErrorCode::kBadMessage, phrase("list the audit trail: limit '{}' is not in 1 … 10000", text)));
     }
     limit = *number;
   }
   auto entries = access::list_audit(surroundings.mid_tier, surroundings.clock, limit, parameter("actor"), parameter("action"));
-  if (!entries) return error_response(entries.error());
+  if (!entries) return error_response(call.language, entries.error());
   json::array rows;
   for (const auto& entry : *entries) {
     rows.push_back(json::object{{"number", std::to_string(entry.number)}, {"at", to_iso8601(entry.at)}, {"actor", entry.actor},

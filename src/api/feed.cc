@@ -19,9 +19,9 @@ std::string_view to_wire(feed::TableState state) {
   return "excluded";
 }
 
-net::HttpResponse tables(const Surroundings& surroundings) {
+net::HttpResponse tables(const Surroundings& surroundings, const Call& call) {
   auto known = surroundings.feed.tables();
-  if (!known) return error_response(known.error());
+  if (!known) return error_response(call.language, known.error());
   json::array rows;
   for (const auto& table : *known) {
     json::array types;
@@ -40,22 +40,22 @@ Status audit(const Surroundings& surroundings, const Call& call, const char* act
 
 net::HttpResponse continue_table(const Surroundings& surroundings, const Call& call) {
   auto body = read_object(call.request.body);
-  if (!body) return error_response(body.error());
+  if (!body) return error_response(call.language, body.error());
   const auto schema = string_member(*body, "schema");
   const auto table = string_member(*body, "table");
   for (const auto* field : {&schema, &table}) {
-    if (!*field) return error_response(field->error());
+    if (!*field) return error_response(call.language, field->error());
   }
-  if (auto written = audit(surroundings, call, "feed.continue", *schema + "." + *table); !written) return error_response(written.error());
+  if (auto written = audit(surroundings, call, "feed.continue", *schema + "." + *table); !written) return error_response(call.language, written.error());
   auto rows = surroundings.feed.continue_table(*schema, *table);
-  if (!rows) return error_response(rows.error());
+  if (!rows) return error_response(call.language, rows.error());
   return json_response(json::serialize(json::object{{"rows", std::to_string(*rows)}}));
 }
 
 net::HttpResponse reconcile(const Surroundings& surroundings, const Call& call) {
-  if (auto written = audit(surroundings, call, "feed.reconcile", ""); !written) return error_response(written.error());
+  if (auto written = audit(surroundings, call, "feed.reconcile", ""); !written) return error_response(call.language, written.error());
   auto done = surroundings.feed.reconcile();
-  if (!done) return error_response(done.error());
+  if (!done) return error_response(call.language, done.error());
   return json_response(json::serialize(json::object{{"tables", std::to_string(done->tables)},
                                                     {"rows_compared", std::to_string(done->rows_compared)},
                                                     {"inserted", std::to_string(done->inserted)},
@@ -68,7 +68,7 @@ net::HttpResponse reconcile(const Surroundings& surroundings, const Call& call) 
 
 void add_feed_routes(std::vector<Route>& routes, const Surroundings& surroundings) {
   using access::Right;
-  routes.push_back({"GET", "/api/feed/tables", Right::kReadRecords, [&](const Call&) { return tables(surroundings); }});
+  routes.push_back({"GET", "/api/feed/tables", Right::kReadRecords, [&](const Call& call) { return tables(surroundings, call); }});
   routes.push_back({"POST", "/api/feed/continue", Right::kManageFeed, [&](const Call& call) { return continue_table(surroundings, call); }});
   routes.push_back({"POST", "/api/feed/reconcile", Right::kManageFeed, [&](const Call& call) { return reconcile(surroundings, call); }});
 }

@@ -94,9 +94,9 @@ Result<history::HistoryPage> read_page(const Surroundings& surroundings, const C
 
 net::HttpResponse read(const Surroundings& surroundings, const Call& call) {
   auto key = parse_record_key(call.arguments[0] + "/" + call.arguments[1]);
-  if (!key) return error_response(key.error());
+  if (!key) return error_response(call.language, key.error());
   auto page = read_page(surroundings, call, *key);
-  if (!page) return error_response(page.error());
+  if (!page) return error_response(call.language, page.error());
   json::array versions;
   for (const auto& version : page->versions) versions.push_back(version_json(version));
   json::object body{{"key", to_string(*key)}, {"versions", std::move(versions)},
@@ -114,25 +114,25 @@ net::HttpResponse read(const Surroundings& surroundings, const Call& call) {
 
 net::HttpResponse erase(const Surroundings& surroundings, const Call& call) {
   auto body = read_object(call.request.body);
-  if (!body) return error_response(body.error());
+  if (!body) return error_response(call.language, body.error());
   const auto key_text = string_member(*body, "key");
   const auto reason = string_member(*body, "reason");
   for (const auto* field : {&key_text, &reason}) {
-    if (!*field) return error_response(field->error());
+    if (!*field) return error_response(call.language, field->error());
   }
   const auto key = parse_record_key(*key_text);
-  if (!key) return error_response(key.error());
+  if (!key) return error_response(call.language, key.error());
   if (auto noted = audit(surroundings, call, "history.erase", *key_text, reason->substr(0, history::kMaxReasonBytes)); !noted) {
-    return error_response(noted.error());
+    return error_response(call.language, noted.error());
   }
   auto erasure = surroundings.erasures.erase(*key, call.account->user, *reason);
-  if (!erasure) return error_response(erasure.error());
+  if (!erasure) return error_response(call.language, erasure.error());
   return json_response(json::serialize(json::object{{"erasure", erasure_json(*erasure)}}));
 }
 
-net::HttpResponse list(const Surroundings& surroundings, const Call&) {
+net::HttpResponse list(const Surroundings& surroundings, const Call& call) {
   auto erasures = surroundings.erasures.list();
-  if (!erasures) return error_response(erasures.error());
+  if (!erasures) return error_response(call.language, erasures.error());
   json::array rows;
   for (const auto& erasure : *erasures) rows.push_back(erasure_json(erasure));
   return json_response(json::serialize(json::object{{"erasures", std::move(rows)}}));

@@ -13,15 +13,15 @@ Result<json::object> read_object(std::string_view body) {
   options.max_depth = 16;
   boost::system::error_code error;
   auto value = json::parse(body, error, {}, options);
-  if (error) return fail(ErrorCode::kBadMessage, fmt::format("read the request's body: {}", error.message()));
-  if (!value.is_object()) return fail(ErrorCode::kBadMessage, "read the request's body: it is no JSON object");
+  if (error) return fail(ErrorCode::kBadMessage, phrase("read the request's body: {}", error.message()));
+  if (!value.is_object()) return fail(ErrorCode::kBadMessage, phrase("read the request's body: it is no JSON object"));
   return std::move(value.as_object());
 }
 
 Result<std::string> string_member(const json::object& object, std::string_view name) {
   const auto* value = object.if_contains(name);
   if (!value || !value->is_string()) {
-    return fail(ErrorCode::kBadMessage, fmt::format("read the request's body: field '{}' is missing or no string", name));
+    return fail(ErrorCode::kBadMessage, phrase("read the request's body: field '{}' is missing or no string", name));
   }
   return std::string(value->as_string());
 }

@@ -1,6 +1,7 @@
 /// GET /api/types, GET /api/records/TYPE, GET /api/records/TYPE/ID
 #include "api/api.h"
 #include "api/json.h"
+#include "base/messages.h"
 
 namespace verbund::api {
 namespace {
@@ -42,25 +43,25 @@ Result<std::vector<std::string>> ids_of(const std::string& keys, const std::stri
     const auto end = std::min(rest.find('\n'), rest.size());
     auto key = parse_record_key(rest.substr(0, end));
     if (!key) return pass(key);
-    if (key->type != type) return fail(ErrorCode::kBadKey, fmt::format("list records: '{}' is no {}", to_string(*key), type));
+    if (key->type != type) return fail(ErrorCode::kBadKey, phrase("list records: '{}' is no {}", to_string(*key), type));
     ids.push_back(std::move(key->id));
     rest.remove_prefix(std::min(end + 1, rest.size()));
   }
-  if (ids.size() > records::kMaxPage) return fail(ErrorCode::kTooManyKeys, fmt::format("list records: over {} keys", records::kMaxPage));
+  if (ids.size() > records::kMaxPage) return fail(ErrorCode::kTooManyKeys, phrase("list records: over {} keys", records::kMaxPage));
   return ids;
 }
 
 net::HttpResponse list_records(const Surroundings& surroundings, const Call& call) {
   const auto* type = surroundings.types.find(call.arguments[0]);
-  if (!type) return error_response({ErrorCode::kNotFound, fmt::format("list records: there is no type '{}'", call.arguments[0]), ""});
+  if (!type) return error_response(call.language, make_error(ErrorCode::kNotFound, phrase("list records: there is no type '{}'", call.arguments[0])));
   auto connection = surroundings.source.acquire(Deadline::in(surroundings.clock, kWait));
-  if (!connection) return error_response(connection.error());
+  if (!connection) return error_response(call.language, connection.error());
   json::object body{{"cursor", cursor_json(call.head)}};
   if (const auto keys = parameter(call, "keys"); !keys.empty()) {
     auto ids = ids_of(keys, type->type);
-    if (!ids) return error_response(ids.error());
+    if (!ids) return error_response(call.language, ids.error());
     auto some = records::list_some(**connection, *type, *ids);
-    if (!some) return error_response(some.error());
+    if (!some) return error_response(call.language, some.error());
     body["records"] = rows_json(*some);
     body["next"] = nullptr;
     body["total"] = some->size();
@@ -70,13 +71,13 @@ net::HttpResponse list_records(const Surroundings& surroundings, const Call& cal
   if (const auto text = parameter(call, "limit"); !text.empty()) {
     auto number = parse_u64(text);
     if (!number || *number == 0 || *number > records::kMaxPage) {
-      return error_response({ErrorCode::kBadMessage, fmt::format("list records: limit '{}' is not in 1 … {}", text, records::kMaxPage), ""});
+      return error_response(call.language, make_error(ErrorCode::kBadMessage, phrase("list records: limit '{}' is not in 1 … {}", text, records::kMaxPage)));
     }
     limit = *number;
   }
   const auto after = parameter(call, "after");
   auto page = records::list(**connection, *type, after.empty() ? std::nullopt : std::optional(after), limit, parameter(call, "q"));
-  if (!page) return error_response(page.error());
+  if (!page) return error_response(call.language, page.error());
   body["records"] = rows_json(page->records);
   body["next"] = page->next ? json::value(*page->next) : json::value(nullptr);
   body["total"] = page->total;
@@ -85,11 +86,11 @@ net::HttpResponse list_records(const Surroundings& surroundings, const Call& cal
 
 net::HttpResponse read_record(const Surroundings& surroundings, const Call& call) {
   const auto* type = surroundings.types.find(call.arguments[0]);
-  if (!type) return error_response({ErrorCode::kNotFound, fmt::format("read a record: there is no type '{}'", call.arguments[0]), ""});
+  if (!type) return error_response(call.language, make_error(ErrorCode::kNotFound, phrase("read a record: there is no type '{}'", call.arguments[0])));
   auto connection = surroundings.source.acquire(Deadline::in(surroundings.clock, kWait));
-  if (!connection) return error_response(connection.error());
+  if (!connection) return error_response(call.language, connection.error());
   auto record = records::read(**connection, *type, {call.arguments[0], call.arguments[1]});
-  if (!record) return error_response(record.error());
+  if (!record) return error_response(call.language, record.error());
   json::array tables;
   for (const auto& table : record->tables) {
     json::array rows;

@@ -16,16 +16,16 @@ net::HttpResponse audited(const Surroundings& surroundings, const Call& call, co
                           const std::string& object, const std::string& detail, Change change) {
   const access::AuditEntry entry{0, surroundings.clock.wall(), call.account->user, action, object, detail};
   if (auto written = access::record_audit(surroundings.mid_tier, surroundings.clock, entry); !written) {
-    return error_response(written.error());
+    return error_response(call.language, written.error());
   }
   return change();
 }
 
-net::HttpResponse done(const Status& status) { return status ? json_response("{}") : error_response(status.error()); }
+net::HttpResponse done(const Call& call, const Status& status) { return status ? json_response("{}") : error_response(call.language, status.error()); }
 
-net::HttpResponse list_users(const Surroundings& surroundings) {
+net::HttpResponse list_users(const Surroundings& surroundings, const Call& call) {
   auto accounts = surroundings.accounts.list();
-  if (!accounts) return error_response(accounts.error());
+  if (!accounts) return error_response(call.language, accounts.error());
   json::array users;
   for (const auto& account : *accounts) {
     users.push_back(json::object{
@@ -40,50 +40,50 @@ net::HttpResponse list_users(const Surroundings& surroundings) {
 
 net::HttpResponse add_user(const Surroundings& surroundings, const Call& call) {
   auto body = read_object(call.request.body);
-  if (!body) return error_response(body.error());
+  if (!body) return error_response(call.language, body.error());
   const auto user = string_member(*body, "user");
   const auto password = string_member(*body, "password");
   const auto role_name = string_member(*body, "role");
   for (const auto* field : {&user, &password, &role_name}) {
-    if (!*field) return error_response(field->error());
+    if (!*field) return error_response(call.language, field->error());
   }
   const auto role = access::role_from_wire(*role_name);
-  if (!role) return error_response(role.error());
+  if (!role) return error_response(call.language, role.error());
   return audited(surroundings, call, "user.add", *user, *role_name,
-                 [&] { return done(surroundings.accounts.add(*user, *password, *role)); });
+                 [&] { return done(call, surroundings.accounts.add(*user, *password, *role)); });
 }
 
 net::HttpResponse set_password(const Surroundings& surroundings, const Call& call) {
   auto body = read_object(call.request.body);
-  if (!body) return error_response(body.error());
+  if (!body) return error_response(call.language, body.error());
   const auto password = string_member(*body, "password");
-  if (!password) return error_response(password.error());
+  if (!password) return error_response(call.language, password.error());
   return audited(surroundings, call, "user.passwd", call.arguments[0], "",
-                 [&] { return done(surroundings.accounts.set_password(call.arguments[0], *password)); });
+                 [&] { return done(call, surroundings.accounts.set_password(call.arguments[0], *password)); });
 }
 
 net::HttpResponse set_role(const Surroundings& surroundings, const Call& call) {
   auto body = read_object(call.request.body);
-  if (!body) return error_response(body.error());
+  if (!body) return error_response(call.language, body.error());
   const auto name = string_member(*body, "role");
-  if (!name) return error_response(name.error());
+  if (!name) return error_response(call.language, name.error());
   const auto role = access::role_from_wire(*name);
-  if (!role) return error_response(role.error());
+  if (!role) return error_response(call.language, role.error());
   return audited(surroundings, call, "user.role", call.arguments[0], *name,
-                 [&] { return done(surroundings.accounts.set_role(call.arguments[0], *role)); });
+                 [&] { return done(call, surroundings.accounts.set_role(call.arguments[0], *role)); });
 }
 
 /// The account's sessions end at once with it.
 net::HttpResponse set_enabled(const Surroundings& surroundings, const Call& call) {
   auto body = read_object(call.request.body);
-  if (!body) return error_response(body.error());
+  if (!body) return error_response(call.language, body.error());
   const auto enabled = bool_member(*body, "enabled");
-  if (!enabled) return error_response(enabled.error());
+  if (!enabled) return error_response(call.language, enabled.error());
   const auto& user = call.arguments[0];
   return audited(surroundings, call, *enabled ? "user.enable" : "user.disable", user, "", [&] {
     const auto set = *enabled ? surroundings.accounts.enable(user) : surroundings.accounts.disable(user);
     if (set && !*enabled) surroundings.end_sessions_of(user);
-    return done(set);
+    return done(call, set);
   });
 }
 
@@ -92,27 +92,27 @@ net::HttpResponse remove_user(const Surroundings& surroundings, const Call& call
   return audited(surroundings, call, "user.remove", user, "", [&] {
     const auto removed = surroundings.accounts.remove(user);
     if (removed) surroundings.end_sessions_of(user);
-    return done(removed);
+    return done(call, removed);
   });
 }
 
 net::HttpResponse revoke_token(const Surroundings& surroundings, const Call& call) {
   const auto label = call.request.query.find("label");
   if (label == call.request.query.end()) {
-    return error_response(fail(ErrorCode::kBadMessage, phrase("revoke a token: the query has no 'label'")).error());
+    return error_response(call.language, make_error(ErrorCode::kBadMessage, phrase("revoke a token: the query has no 'label'")));
   }
   return audited(surroundings, call, "user.token.revoke", call.arguments[0], label->second,
-                 [&] { return done(surroundings.accounts.revoke_token(call.arguments[0], label->second)); });
+                 [&] { return done(call, surroundings.accounts.revoke_token(call.arguments[0], label->second)); });
 }
 
 net::HttpResponse create_token(const Surroundings& surroundings, const Call& call) {
   auto body = read_object(call.request.body);
-  if (!body) return error_response(body.error());
+  if (!body) return error_response(call.language, body.error());
   const auto label = string_member(*body, "label");
-  if (!label) return error_response(label.error());
+  if (!label) return error_response(call.language, label.error());
   return audited(surroundings, call, "user.token", call.arguments[0], *label, [&] {
     auto token = surroundings.accounts.create_token(call.arguments[0], *label);
-    return token ? json_response(json::serialize(json::object{{"token", *token}})) : error_response(token.error());
+    return token ? json_response(json::serialize(json::object{{"token", *token}})) : error_response(call.language, token.error());
   });
 }
 
@@ -120,7 +120,7 @@ net::HttpResponse create_token(const Surroundings& surroundings, const Call& cal
 
 void add_user_routes(std::vector<Route>& routes, const Surroundings& surroundings) {
   constexpr auto kRight = access::Right::kManageUsers;
-  routes.push_back({"GET", "/api/users", kRight, [&](const Call&) { return list_users(surroundings); }});
+  routes.push_back({"GET", "/api/users", kRight, [&](const Call& call) { return list_users(surroundings, call); }});
   routes.push_back({"POST", "/api/users", kRight, [&](const Call& call) { return add_user(surroundings, call); }});
   routes.push_back({"PUT", "/api/users/*/password", kRight, [&](const Call& call) { return set_password(surroundings, call); }});
   routes.push_back({"PUT", "/api/users/*/role", kRight, [&](const Call& call) { return set_role(surroundings, call); }});

@@ -53,12 +53,16 @@ TEST(Errors, KnowTheirWireNames) {
 }
 
 TEST(Messages, SayAnErrorInEitherLanguageWithItsValues) {
-  Status held = fail(ErrorCode::kHeld, phrase("the PostgreSQL server can't be told from another: {}", "x"), phrase("hint"));
-  Error error = std::move(held.error()).in("hint");
-  EXPECT_EQ(error.message, "hint: the PostgreSQL server can't be told from another: x");
+  Status held = fail(ErrorCode::kHeld, phrase("become user {} for {}", "device", phrase("request")), phrase("hint"));
+  Error error = std::move(held.error()).in(phrase("lock {}", "patient/1")).in("start PostgreSQL");
+  EXPECT_EQ(error.message, "start PostgreSQL: lock patient/1: become user device for request");
   EXPECT_EQ(message_in(Language::kEnglish, error), error.message);
-  EXPECT_EQ(message_in(Language::kGerman, error), "Hinweis: the PostgreSQL server can't be told from another: x");
+  EXPECT_EQ(message_in(Language::kGerman, error), "PostgreSQL starten: patient/1 sperren: für Anfrage zum Benutzer device werden")
+      << "phrases are translated wherever they stand, also in another order; a name is not, though 'device' is in the catalog";
   EXPECT_EQ(hint_in(Language::kGerman, error), "Hinweis");
+  error.advise(phrase("try again"));
+  EXPECT_EQ(error.hint, "try again");
+  EXPECT_EQ(hint_in(Language::kGerman, error), "noch einmal versuchen");
   EXPECT_EQ(message_in(Language::kGerman, Error{ErrorCode::kIo, "plain {", ""}), "plain {") << "braces of an unmarked text are text";
 }
 

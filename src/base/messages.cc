@@ -45,8 +45,10 @@ std::string_view translate(Language language, std::string_view text) {
 }
 
 std::string said(Language language, const Phrase& phrase) {
+  if (phrase.verbatim) return phrase.msgid;
+  if (phrase.values.empty()) return std::string(translate(language, phrase.msgid));
   fmt::dynamic_format_arg_store<fmt::format_context> store;
-  for (const std::string& value : phrase.values) store.push_back(translate(language, value));
+  for (const Phrase& value : phrase.values) store.push_back(said(language, value));
   return fmt::vformat(translate(language, phrase.msgid), store);
 }
 

@@ -28,14 +28,23 @@ std::string translated(Language language, std::string_view text, const Args&... 
   return fmt::format(fmt::runtime(translate(language, text)), args...);
 }
 
+/// A text of somebody else (PostgreSQL, the system) where a phrase is wanted.
+inline Phrase verbatim(std::string text) { return {std::move(text), {}, true}; }
+
+/// What stands in a phrase's `{}`: a phrase is translated, too; everything else is shown as it is.
+inline Phrase phrase_value(Phrase given) { return given; }
+template <typename T>
+Phrase phrase_value(const T& given) {
+  return verbatim(fmt::format("{}", given));
+}
+
 /// A text that is said later, in the language of whoever reads it: `fail(code, phrase("lock {}: no such type", key))`.
 /// The msgid has bare `{}` only; what needs a format is handed in as text. xgettext reads the name as a keyword.
 template <typename... Args>
 Phrase phrase(std::string_view text, const Args&... args) {
-  return {std::string(text), {fmt::format("{}", args)...}};
+  return {std::string(text), {phrase_value(args)...}};
 }
 
-/// The phrase in `language`: msgid and those of its values that are msgids themselves ("no such user") are translated.
 std::string said(Language language, const Phrase& phrase);
 /// What failed, on what, why; parts that the catalog does not have stay English.
 std::string message_in(Language language, const Error& error);

@@ -40,24 +40,31 @@ ErrorCode code_from_wire(std::string_view name) {
 }
 
 std::string Phrase::english() const {
+  if (values.empty()) return msgid;
   fmt::dynamic_format_arg_store<fmt::format_context> store;
-  for (const std::string& value : values) store.push_back(value);
+  for (const Phrase& value : values) store.push_back(value.english());
   return fmt::vformat(msgid, store);
 }
 
-std::unexpected<Error> fail(ErrorCode code, Phrase message, Phrase hint) {
+Error make_error(ErrorCode code, Phrase message, Phrase hint) {
   Error error{code, message.english(), hint.english(), {}, std::move(hint)};
   error.message_parts.push_back(std::move(message));
-  return std::unexpected(std::move(error));
+  return error;
 }
 
-Error Error::in(std::string_view operation) && {
+Error Error::in(Phrase operation) && {
   // What was said without parts is one: the text itself may be in the catalog.
-  if (message_parts.empty()) message_parts.push_back({"{}", {message}});
-  message_parts.insert(message_parts.begin(), {"{}", {std::string(operation)}});
-  message.insert(0, ": ");
-  message.insert(0, operation);
+  if (message_parts.empty()) message_parts.push_back({message});
+  message.insert(0, operation.english() + ": ");
+  message_parts.insert(message_parts.begin(), std::move(operation));
   return std::move(*this);
+}
+
+Error Error::in(std::string_view operation) && { return std::move(*this).in(Phrase{std::string(operation)}); }
+
+void Error::advise(Phrase advice) {
+  hint = advice.english();
+  hint_phrase = std::move(advice);
 }
 
 }  // namespace verbund

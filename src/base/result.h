@@ -24,11 +24,12 @@ ErrorCode code_from_wire(std::string_view name);
 int exit_code(ErrorCode code);
 int http_status(ErrorCode code);
 
-/// A text for people that can still be said in either language: an English msgid with bare `{}` and its values, shown as
-/// they are. Made by `phrase` (base/messages.h).
+/// A text for people that can still be said in either language: an English msgid with bare `{}`, and what stands there.
+/// Made by `phrase` (base/messages.h).
 struct Phrase {
   std::string msgid;
-  std::vector<std::string> values;
+  std::vector<Phrase> values = {};  ///< none: msgid is said as it stands, braces and all
+  bool verbatim = false;            ///< a name, a number, a text of somebody else: no msgid, the same in every language
 
   [[nodiscard]] std::string english() const;
 };
@@ -41,8 +42,14 @@ struct Error {
   Phrase hint_phrase = {};                 ///< what `hint` is made of; msgid empty: only English has it
 
   /// The same error seen from further up: "outer: inner".
+  [[nodiscard]] Error in(Phrase operation) &&;
   [[nodiscard]] Error in(std::string_view operation) &&;
+  /// Replaces the hint.
+  void advise(Phrase hint);
 };
+
+/// An error that can be said in the reader's language (base/messages.h, message_in).
+Error make_error(ErrorCode code, Phrase message, Phrase hint = {});
 
 template <typename T>
 using Result = std::expected<T, Error>;
@@ -52,8 +59,10 @@ inline std::unexpected<Error> fail(ErrorCode code, std::string message, std::str
   return std::unexpected(Error{code, std::move(message), std::move(hint)});
 }
 
-/// The same for what reaches people: it can be said in their language (base/messages.h, message_in).
-std::unexpected<Error> fail(ErrorCode code, Phrase message, Phrase hint = {});
+/// What reaches people is made with this one.
+inline std::unexpected<Error> fail(ErrorCode code, Phrase message, Phrase hint = {}) {
+  return std::unexpected(make_error(code, std::move(message), std::move(hint)));
+}
 
 /// Hands an error on: `if (!x) return pass(x);`
 template <typename T>
@@ -64,9 +73,14 @@ template <typename T>
 std::unexpected<Error> pass(Result<T>&& result) {
   return std::unexpected(std::move(result.error()));
 }
+/// The same seen from further up: "operation: …". `operation` is a msgid (xgettext reads it) or a phrase.
 template <typename T>
 std::unexpected<Error> pass(Result<T>& result, std::string_view operation) {
   return std::unexpected(std::move(result.error()).in(operation));
+}
+template <typename T>
+std::unexpected<Error> pass(Result<T>& result, Phrase operation) {
+  return std::unexpected(std::move(result.error()).in(std::move(operation)));
 }
 
 }  // namespace verbund

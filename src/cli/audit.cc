@@ -25,7 +25,7 @@ int audit(const Globals& globals, const Options& options) {
   }
   boost::system::error_code error;
   const auto root = json::parse(*answer, error);
-  if (error) return report(globals, Error{ErrorCode::kBadMessage, "read the audit trail: " + error.message(), ""});
+  if (error) return report(globals, make_error(ErrorCode::kBadMessage, phrase("read the audit trail: {}", error.message())));
   const auto text = [&](const char* msgid) { return std::string(translate(globals.language, msgid)); };
   std::vector<std::vector<std::string>> rows;
   for (const auto& entry : root.at("entries").as_array()) {
@@ -42,7 +42,7 @@ void add_audit(CLI::App& app, Globals& globals, const Runner& run) {
   const auto text = [&](const char* msgid) { return std::string(translate(globals.language, msgid)); };
   auto* command = app.add_subcommand("audit", text("show the audit trail"));
   auto options = std::make_shared<Options>();
-  command->add_option("--limit", options->limit, text("how many entries, newest first"))->check(CLI::Range(1, 10'000))->capture_default_str();
+  command->add_option("--limit", options->limit, text("how many entries, newest first"))->check(in_range(globals, 1, 10'000))->capture_default_str();
   command->add_option("--actor", options->actor, text("only entries of this user"));
   command->add_option("--action", options->action, text("only actions that begin so, for example user."));
   command->callback([&globals, run, options] { run([&globals, options] { return audit(globals, *options); }); });

@@ -11,6 +11,7 @@
 
 #include <boost/json.hpp>
 
+#include "base/messages.h"
 #include "node/installation.h"
 #include "platform/os/config_file.h"
 #include "platform/os/file.h"
@@ -80,15 +81,15 @@ Result<ClientSettings> client_settings(const Globals& globals) {
   if (path) {
     if (auto read = read_client_toml(*path, settings); !read) return pass(read);
   } else if (globals.server.empty() || globals.user.empty()) {
-    return fail(ErrorCode::kNotFound, "find the client settings: there is no client.toml",
-                "name one with --config, or the installation with --dir, or say --server and --user");
+    return fail(ErrorCode::kNotFound, phrase("find the client settings: there is no client.toml"),
+                phrase("name one with --config, or the installation with --dir, or say --server and --user"));
   }
   if (!globals.server.empty()) settings.servers = split(globals.server, ',');
   if (!globals.workstation.empty()) settings.workstation = globals.workstation;
   if (settings.workstation.empty()) settings.workstation = default_workstation();
   if (globals.plaintext) settings.tls = false;
   if (!globals.user.empty()) {
-    auto password = read_password(globals, "password");
+    auto password = read_password(globals, msgid("password"));
     if (!password) return pass(password);
     settings.user = globals.user;
     settings.password = *password;
@@ -128,6 +129,7 @@ Result<std::string> rest_call(const Globals& globals, const std::string& method,
   request.query = query;
   request.body = body;
   request.headers["authorization"] = "Bearer " + target->token;
+  request.headers["accept-language"] = globals.language == Language::kGerman ? "de" : "en";
   auto response = net::http_request(target->endpoint, request, patience);
   if (!response) return pass(response);
   if (response->status < 400) return std::move(response->body);
@@ -136,7 +138,7 @@ Result<std::string> rest_call(const Globals& globals, const std::string& method,
   const auto* object = parse_error ? nullptr : value.if_object();
   const auto* error = object ? object->if_contains("error") : nullptr;
   if (!error || !error->is_object()) {
-    return fail(ErrorCode::kInternal, fmt::format("{} {}: HTTP status {}", method, path, response->status));
+    return fail(ErrorCode::kInternal, phrase("{} {}: HTTP status {}", method, path, response->status));
   }
   const auto text = [&](const char* name) {
     const auto* member = error->as_object().if_contains(name);
@@ -181,7 +183,7 @@ Result<std::string> read_password(const Globals& globals, std::string_view promp
     tcsetattr(STDIN_FILENO, TCSAFLUSH, &saved);
     fmt::print(stderr, "\n");
   }
-  if (!read) return fail(ErrorCode::kUsage, "read the password: standard input ended");
+  if (!read) return fail(ErrorCode::kUsage, phrase("read the password: standard input ended"));
   return line;
 }
 

@@ -47,6 +47,15 @@ Result<std::string> rest_call(const Globals& globals, const std::string& method,
 int report(const Globals& globals, const Error& error);
 int report(const Globals& globals, const Failure& failure);
 
+/// CLI11's own words in the user's language; before the subcommands are added, which inherit them.
+void speak(CLI::App& app, const Globals& globals);
+/// The same for what the subcommands are called together; afterwards.
+void name_subcommands(CLI::App& app, const Globals& globals);
+/// CLI::Range whose refusal speaks the user's language; `globals` outlives the validator.
+CLI::Validator in_range(const Globals& globals, double low, double high);
+/// A command line that is not understood.
+int report_usage(const CLI::App& app, const Globals& globals, const CLI::ParseError& error);
+
 /// Asks on the terminal without echo, or reads one line from standard input when it is no terminal.
 Result<std::string> read_password(const Globals& globals, std::string_view prompt);
 

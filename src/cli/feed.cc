@@ -60,7 +60,7 @@ void add_feed(CLI::App& app, Globals& globals, const Runner& run) {
   for (auto* sub : {preflight, suggesting}) {
     sub->add_option("--database", options->database, text("this server instead of the installation's (connection string)"));
   }
-  suggesting->add_option("--limit", options->limit, text("how many record types at most"))->check(CLI::Range(1, 100))->capture_default_str();
+  suggesting->add_option("--limit", options->limit, text("how many record types at most"))->check(in_range(globals, 1, 100))->capture_default_str();
   preflight->callback([&globals, run, options] { run([&globals, options] { return check_adoption(globals, options->database); }); });
   suggesting->callback([&globals, run, options] { run([&globals, options] { return suggest(globals, *options); }); });
 }

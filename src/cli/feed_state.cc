@@ -1,6 +1,7 @@
 /// verbund feed status | tables | continue TABLE | reconcile: the feed of a running node.
 #include <boost/json.hpp>
 
+#include "base/messages.h"
 #include "cli/command.h"
 
 namespace verbund::cli {
@@ -15,7 +16,7 @@ Result<json::object> object_of(const Result<std::string>& text) {
   if (!text) return std::unexpected(text.error());
   boost::system::error_code error;
   auto value = json::parse(*text, error);
-  if (error || !value.is_object()) return fail(ErrorCode::kBadMessage, "read the node's answer: it is no JSON object");
+  if (error || !value.is_object()) return fail(ErrorCode::kBadMessage, phrase("read the node's answer: it is no JSON object"));
   return std::move(value.as_object());
 }
 
@@ -29,7 +30,7 @@ int status(const Globals& globals) {
   auto answer = object_of(rest_call(globals, "GET", "/api/status"));
   if (!answer) return report(globals, answer.error());
   const auto* feed = answer->if_contains("feed");
-  if (!feed || !feed->is_object()) return report(globals, Error{ErrorCode::kBadMessage, "read the node's status: it has no feed", ""});
+  if (!feed || !feed->is_object()) return report(globals, make_error(ErrorCode::kBadMessage, phrase("read the node's status: it has no feed")));
   if (globals.json) {
     fmt::print("{}\n", json::serialize(*feed));
     return 0;

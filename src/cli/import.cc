@@ -118,7 +118,7 @@ int import(const Globals& globals, const Options& options) {
   auto connection = postgres::Connection::open(*settings);
   if (!connection) {
     auto error = std::move(connection.error());
-    if (error.hint.empty()) error.hint = "the node must be running: verbund up";
+    if (error.hint.empty()) error.advise(phrase("the node must be running: verbund up"));
     return report(globals, error);
   }
   auto done = import_records(globals, *connection, options);
@@ -143,7 +143,7 @@ void add_import(CLI::App& app, Globals& globals, const Runner& run) {
   command->add_option("--number-system", options->number_system, text("GDT, BDT: patient_identifier.system of the patient numbers in the files"));
   command->add_option("--charset", options->charset, text("GDT, BDT: character set, in place of what the files say"));
   command->add_option("--source", options->source, text("FHIR: base URL that the files come from"));
-  command->add_option("--synthetic", options->synthetic, text("make so many synthetic German patients instead"))->check(CLI::Range(1, 10'000'000));
+  command->add_option("--synthetic", options->synthetic, text("make so many synthetic German patients instead"))->check(in_range(globals, 1, 10'000'000));
   command->add_option("--seed", options->seed, text("of the synthetic patients; the same seed gives the same patients"))->capture_default_str();
   command->callback([&globals, run, options] { run([&globals, options] { return import(globals, *options); }); });
 }

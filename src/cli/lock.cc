@@ -15,7 +15,7 @@ struct Options {
 };
 
 /// Runs the command in the foreground with the fencing token in VERBUND_LOCK_TOKEN; its exit code, 128 + signal.
-int run_command(const std::vector<std::string>& command, std::uint64_t token) {
+int run_command(const std::vector<std::string>& command, std::uint64_t token, Language language) {
   const auto text = std::to_string(token);
   const pid_t child = fork();
   if (child == 0) {
@@ -24,7 +24,7 @@ int run_command(const std::vector<std::string>& command, std::uint64_t token) {
     for (const auto& word : command) arguments.push_back(const_cast<char*>(word.c_str()));
     arguments.push_back(nullptr);
     execvp(arguments[0], arguments.data());
-    fmt::print(stderr, "verbund: run {}: {}\n", command[0], std::strerror(errno));
+    fmt::print(stderr, "verbund: {}\n", said(language, phrase("run {}: {}", command[0], std::strerror(errno))));
     _exit(127);
   }
   int status = 0;
@@ -46,14 +46,10 @@ void print_granted(const Globals& globals, const Options& options, const Grant& 
   std::fflush(stdout);
 }
 
-/// Who holds it, in the user's language; other refusals as they are.
-int report_refused(const Globals& globals, const Failure& failure) {
-  const auto holder = failure.holder();
-  if (!holder || globals.json) return report(globals, failure);
-  return report(globals, Error{ErrorCode::kHeld,
-                               translated(globals.language, "{} is locked by {} ({}, {}) since {}", holder->key, holder->workstation,
-                                          holder->user, holder->address, local_time(holder->since)),
-                               std::string(translate(globals.language, "wait in line with --wait SECONDS"))});
+/// The node says who holds it, in the session's language; only this command knows its --wait.
+int report_refused(const Globals& globals, Failure failure) {
+  if (failure.code == wire_name(ErrorCode::kHeld)) failure.hint = translate(globals.language, "wait in line with --wait SECONDS");
+  return report(globals, failure);
 }
 
 int lock(const Globals& globals, const Options& options) {
@@ -84,7 +80,7 @@ int lock(const Globals& globals, const Options& options) {
   print_granted(globals, options, *grant);
   int code = 0;
   if (!options.command.empty()) {
-    code = run_command(options.command, grant->token);
+    code = run_command(options.command, grant->token, globals.language);
   } else {
     interrupt.wait();
   }
@@ -100,7 +96,7 @@ void add_lock(CLI::App& app, Globals& globals, const Runner& run) {
   const auto text = [&](const char* msgid) { return std::string(translate(globals.language, msgid)); };
   auto* command = app.add_subcommand("lock", text("lock records: verbund lock KEY... [--wait S] [-- COMMAND...]"));
   auto options = std::make_shared<Options>();
-  command->add_option("--wait", options->wait_seconds, text("seconds to wait in line when somebody else holds it"))->check(CLI::Range(0.0, 600.0));
+  command->add_option("--wait", options->wait_seconds, text("seconds to wait in line when somebody else holds it"))->check(in_range(globals, 0, 600));
   command->add_option("--note", options->note, text("shown to others beside the lock"));
   command->add_option("keys", options->keys, text("records, for example patient/4711"))->required();
   command->callback([&globals, run, options] {

@@ -39,7 +39,9 @@ int main(int argc, char** argv) {
   cli::Globals globals;
   globals.language = language_of_user();
   CLI::App app{std::string(translate(globals.language, "Keeps an office's shared records in step.")), "verbund"};
-  app.set_version_flag("--version", std::string("verbund ") + node::kVersion);
+  cli::speak(app, globals);
+  app.set_version_flag("--version", std::string("verbund ") + node::kVersion,
+                       std::string(translate(globals.language, "Display program version information and exit")));
   app.require_subcommand(1);
   app.fallthrough();
   add_globals(app, globals);
@@ -50,7 +52,6 @@ int main(int argc, char** argv) {
   if (dashes != words.end()) globals.after_dashes.assign(dashes + 1, words.end());
   argc = static_cast<int>(dashes - words.begin());
 
-  int code = 0;
   std::function<int()> chosen;
   const cli::Runner run = [&](std::function<int()> task) { chosen = std::move(task); };
   for (const auto add : {cli::add_up, cli::add_config, cli::add_status, cli::add_user, cli::add_audit, cli::add_history, cli::add_erase, cli::add_who,
@@ -58,11 +59,11 @@ int main(int argc, char** argv) {
                          cli::add_detach, cli::add_guard}) {
     add(app, globals, run);
   }
+  cli::name_subcommands(app, globals);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    code = app.exit(error);
-    return code == 0 ? 0 : exit_code(ErrorCode::kUsage);
+    return error.get_exit_code() == 0 ? app.exit(error) : cli::report_usage(app, globals, error);  // 0: --help, --version
   }
   return chosen ? chosen() : exit_code(ErrorCode::kUsage);
 }

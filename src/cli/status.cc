@@ -32,7 +32,7 @@ int status(const Globals& globals) {
   }
   boost::system::error_code error;
   const auto root = json::parse(*text, error);
-  if (error) return report(globals, Error{ErrorCode::kBadMessage, "read the status: " + error.message(), ""});
+  if (error) return report(globals, make_error(ErrorCode::kBadMessage, phrase("read the status: {}", error.message())));
   struct Row {
     const char* label;
     const char* path;

@@ -1,4 +1,5 @@
 /// verbund up, init, node: make an installation, run a node in the foreground.
+#include "base/messages.h"
 #include "cli/adoption.h"
 #include "node/installation.h"
 #include "node/node.h"
@@ -86,8 +87,8 @@ int up(const Globals& globals, const Options& options) {
       return report(globals, made.error());
     }
   } else if (!options.database.empty() && !names_its_server(directory, options.database)) {
-    return report(globals, Error{ErrorCode::kUsage, fmt::format("--database: {} is an installation already", directory.string()),
-                                 "its connection stands in config/verbund.toml, [database] connection"});
+    return report(globals, make_error(ErrorCode::kUsage, phrase("--database: {} is an installation already", directory.string()),
+                                 phrase("its connection stands in config/verbund.toml, [database] connection")));
   }
   return run_node(globals, directory, options);
 }

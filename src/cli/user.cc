@@ -15,7 +15,7 @@ int finish(const Globals& globals, const Result<std::string>& answer, const std:
 }
 
 Result<std::string> new_password(const Globals& globals) {
-  return read_password(globals, "new password");
+  return read_password(globals, msgid("new password"));
 }
 
 int list(const Globals& globals) {
@@ -29,7 +29,7 @@ int list(const Globals& globals) {
   std::vector<std::vector<std::string>> rows;
   boost::system::error_code error;
   const auto root = json::parse(*answer, error);
-  if (error) return report(globals, Error{ErrorCode::kBadMessage, "read the list of users: " + error.message(), ""});
+  if (error) return report(globals, make_error(ErrorCode::kBadMessage, phrase("read the list of users: {}", error.message())));
   for (const auto& user : root.at("users").as_array()) {
     const auto& last = user.at("last_login");
     rows.push_back({std::string(user.at("user").as_string()), shown_word(globals, user.at("role").as_string()),

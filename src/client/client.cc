@@ -1,6 +1,7 @@
 /// Client: what the installed header promises, over Impl.
 #include "verbund/client.h"
 
+#include "base/messages.h"
 #include "client/client_impl.h"
 #include "client/public_views.h"
 
@@ -20,11 +21,11 @@ Result<std::vector<RecordKey>> parse_keys(const std::vector<std::string>& texts)
   return keys;
 }
 
-/// Of Impl nothing is touched any more: it may have gone when the outcome came with its end.
+/// Of Impl nothing is touched any more: it may have gone when the outcome came with its end. Hence `language` is read before.
 template <typename Wanted, typename Value>
-Expected<Value> value_or_failure(const protocol::ReplyBody& outcome, Value value) {
+Expected<Value> value_or_failure(const protocol::ReplyBody& outcome, Language language, Value value) {
   if (std::holds_alternative<Wanted>(outcome)) return value;
-  return client::failure_of(outcome);
+  return client::failure_of(outcome, language);
 }
 
 }  // namespace
@@ -63,11 +64,12 @@ std::string Client::welcome_json() const {
 bool Client::may_edit() const { return impl_->may_edit(); }
 
 Expected<Grant> Client::lock(const std::vector<std::string>& keys, std::chrono::milliseconds wait, const std::string& note) {
+  const auto language = impl_->language;
   auto parsed = parse_keys(keys);
-  if (!parsed) return client::failure(parsed.error());
+  if (!parsed) return client::failure(parsed.error(), language);
   const auto outcome = impl_->call(protocol::Lock{std::move(*parsed), wait, {}, note}, wait + kAnswerTime);
   const auto* granted = std::get_if<protocol::Granted>(&outcome);
-  if (!granted) return client::failure_of(outcome);
+  if (!granted) return client::failure_of(outcome, language);
   Grant grant;
   grant.token = granted->token.value;
   for (const auto& [key, token] : granted->tokens) grant.tokens.emplace_back(to_string(key), token.value);
@@ -75,65 +77,72 @@ Expected<Grant> Client::lock(const std::vector<std::string>& keys, std::chrono::
 }
 
 Expected<Ok> Client::unlock(const std::vector<std::string>& keys, const std::string& lsn, bool wrote) {
+  const auto language = impl_->language;
   auto parsed = parse_keys(keys);
-  if (!parsed) return client::failure(parsed.error());
+  if (!parsed) return client::failure(parsed.error(), language);
   protocol::Unlock unlock;
   unlock.keys = std::move(*parsed);
   unlock.wrote = wrote;
   if (!lsn.empty()) {
     auto position = parse_lsn(lsn);
-    if (!position) return client::failure(position.error());
+    if (!position) return client::failure(position.error(), language);
     unlock.lsn = *position;
   }
-  return value_or_failure<protocol::Done>(impl_->call(std::move(unlock), kAnswerTime), Ok{});
+  return value_or_failure<protocol::Done>(impl_->call(std::move(unlock), kAnswerTime), language, Ok{});
 }
 
 Expected<Ok> Client::break_locks(const std::vector<std::string>& keys, const std::string& reason) {
+  const auto language = impl_->language;
   auto parsed = parse_keys(keys);
-  if (!parsed) return client::failure(parsed.error());
-  return value_or_failure<protocol::Broken>(impl_->call(protocol::Break{std::move(*parsed), reason}, kAnswerTime), Ok{});
+  if (!parsed) return client::failure(parsed.error(), language);
+  return value_or_failure<protocol::Broken>(impl_->call(protocol::Break{std::move(*parsed), reason}, kAnswerTime), language, Ok{});
 }
 
 Expected<unsigned> Client::tell(const std::string& to, const std::string& text) {
+  const auto language = impl_->language;
   const auto outcome = impl_->call(protocol::Tell{to, text, {}}, kAnswerTime);
   const auto* delivered = std::get_if<protocol::Delivered>(&outcome);
-  return value_or_failure<protocol::Delivered>(outcome, delivered ? delivered->delivered : 0U);
+  return value_or_failure<protocol::Delivered>(outcome, language, delivered ? delivered->delivered : 0U);
 }
 
 Expected<std::vector<SessionInfo>> Client::who() {
+  const auto language = impl_->language;
   const auto outcome = impl_->call(protocol::Who{}, kAnswerTime);
   std::vector<SessionInfo> sessions;
   if (const auto* list = std::get_if<protocol::SessionList>(&outcome)) {
     for (const auto& view : list->sessions) sessions.push_back(client::to_public(view));
   }
-  return value_or_failure<protocol::SessionList>(outcome, std::move(sessions));
+  return value_or_failure<protocol::SessionList>(outcome, language, std::move(sessions));
 }
 
 Expected<std::vector<LockInfo>> Client::locks(const std::string& prefix) {
+  const auto language = impl_->language;
   const auto outcome = impl_->call(protocol::Locks{prefix}, kAnswerTime);
   std::vector<LockInfo> locks;
   if (const auto* list = std::get_if<protocol::LockList>(&outcome)) {
     for (const auto& view : list->locks) locks.push_back(client::to_public(view));
   }
-  return value_or_failure<protocol::LockList>(outcome, std::move(locks));
+  return value_or_failure<protocol::LockList>(outcome, language, std::move(locks));
 }
 
 Expected<std::string> Client::status_json() {
+  const auto language = impl_->language;
   const auto outcome = impl_->call(protocol::StatusQuery{}, kAnswerTime);
   const auto* status = std::get_if<protocol::StatusReply>(&outcome);
-  return value_or_failure<protocol::StatusReply>(outcome, status ? status->json : std::string());
+  return value_or_failure<protocol::StatusReply>(outcome, language, status ? status->json : std::string());
 }
 
 Expected<Ok> Client::changed(const std::vector<std::pair<std::string, std::string>>& key_and_op) {
+  const auto language = impl_->language;
   protocol::Changed changed;
   for (const auto& [text, op] : key_and_op) {
     auto key = parse_record_key(text);
-    if (!key) return client::failure(key.error());
+    if (!key) return client::failure(key.error(), language);
     const auto parsed = client::parse_op(op);
-    if (!parsed) return client::failure({ErrorCode::kUsage, fmt::format("announce a change: '{}' is no operation", op), "insert, update or delete"});
+    if (!parsed) return client::failure(make_error(ErrorCode::kUsage, phrase("announce a change: '{}' is no operation", op), phrase("insert, update or delete")), language);
     changed.changes.push_back({std::move(*key), *parsed});
   }
-  return value_or_failure<protocol::Done>(impl_->call(std::move(changed), kAnswerTime), Ok{});
+  return value_or_failure<protocol::Done>(impl_->call(std::move(changed), kAnswerTime), language, Ok{});
 }
 
 }  // namespace client_v1

@@ -1,4 +1,5 @@
 // The loop thread's side of Client: the engine's actions become connections, messages and callbacks.
+#include "base/messages.h"
 #include "client/client_impl.h"
 #include "client/public_views.h"
 
@@ -81,7 +82,7 @@ void Client::Impl::carry_out(client::StateChanged& action) {
     state = action.state;
     changed.notify_all();
   }
-  if (state_callback) state_callback(client::to_public(action.state), action.reason.message);
+  if (state_callback) state_callback(client::to_public(action.state), message_in(language, action.reason));
 }
 
 void Client::Impl::carry_out(client::Finished& action) {

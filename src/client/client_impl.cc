@@ -5,6 +5,7 @@
 #include <future>
 #include <locale>
 
+#include "base/messages.h"
 #include "client/public_views.h"
 #include "platform/os/file.h"
 #include "platform/os/random.h"
@@ -32,6 +33,10 @@ std::uint64_t random_seed() {
   return seed;
 }
 
+Language language_of(const ClientSettings& settings) {
+  return language_from_locale(settings.language.empty() ? locale_name() : settings.language);
+}
+
 client::EngineSettings engine_settings(const ClientSettings& settings) {
   client::EngineSettings out;
   out.servers = settings.servers;
@@ -48,7 +53,7 @@ client::EngineSettings engine_settings(const ClientSettings& settings) {
   registration.workstation = settings.workstation;
   registration.app = settings.app;
   registration.kind = settings.tool ? protocol::SessionKind::kTool : protocol::SessionKind::kWorkstation;
-  registration.language = language_from_locale(settings.language.empty() ? locale_name() : settings.language);
+  registration.language = language_of(settings);
   registration.watch = {settings.watch_types, settings.watch_locks, settings.watch_presence};
   registration.cursor = client::parse_cursor(settings.cursor);
   return out;
@@ -56,16 +61,18 @@ client::EngineSettings engine_settings(const ClientSettings& settings) {
 
 }  // namespace
 
+Client::Impl::Impl(ClientSettings given) : settings(std::move(given)), language(language_of(settings)) {}
+
 Expected<Ok> Client::Impl::connect() {
-  if (settings.servers.empty()) return client::failure({ErrorCode::kUsage, "connect: no server is named", ""});
+  if (settings.servers.empty()) return client::failure(make_error(ErrorCode::kUsage, phrase("connect: no server is named")), language);
   if (!settings.cursor.empty() && !client::parse_cursor(settings.cursor)) {
-    return client::failure({ErrorCode::kUsage, fmt::format("connect: '{}' is no cursor", settings.cursor), "a cursor is HISTORY:CSN"});
+    return client::failure(make_error(ErrorCode::kUsage, phrase("connect: '{}' is no cursor", settings.cursor), phrase("a cursor is HISTORY:CSN")), language);
   }
   std::unique_lock lock(mutex);
-  if (started || ending) return client::failure({ErrorCode::kUsage, "connect: this client has been connected already", "make another one"});
+  if (started || ending) return client::failure(make_error(ErrorCode::kUsage, phrase("connect: this client has been connected already"), phrase("make another one")), language);
   if (settings.tls && !settings.ca_file.empty()) {
     auto read = os::read_file(settings.ca_file, kMaxAuthorityBytes);
-    if (!read) return client::failure(std::move(read.error()).in("connect: read the authority's certificate"));
+    if (!read) return client::failure(std::move(read.error()).in("connect: read the authority's certificate"), language);
     ca_pem = std::move(*read);
   }
   engine = std::make_unique<client::Engine>(engine_settings(settings));
@@ -77,10 +84,10 @@ Expected<Ok> Client::Impl::connect() {
   // The engine ends every attempt by itself: connect_timeout per server.
   changed.wait(lock, [this] { return state == client::State::kConnected || state == client::State::kEnded; });
   const auto reached = state;
-  const auto reason = end_reason;
+  const auto reason = client::failure(end_reason, language);
   --inside;
   changed.notify_all();
-  if (reached == client::State::kEnded) return client::failure(reason);
+  if (reached == client::State::kEnded) return reason;
   return Ok{};
 }
 
@@ -101,9 +108,9 @@ Client::Impl::Outcome Client::Impl::call(protocol::RequestBody body, nanoseconds
   auto future = promise->get_future();
   {
     const std::scoped_lock lock(mutex);
-    if (!started || ending) return Refused{{ErrorCode::kNotReachable, "ask the node: connect first", ""}, {}, {}};
+    if (!started || ending) return Refused{make_error(ErrorCode::kNotReachable, phrase("ask the node: connect first")), {}, {}};
     if (std::this_thread::get_id() == loop_thread) {
-      return Refused{{ErrorCode::kUsage, "ask the node: not from a callback", "hand the work to another thread"}, {}, {}};
+      return Refused{make_error(ErrorCode::kUsage, phrase("ask the node: not from a callback"), phrase("hand the work to another thread")), {}, {}};
     }
     ++inside;
     // Under the lock: the destructor's own task comes after this one.
@@ -167,7 +174,7 @@ void Client::Impl::say_goodbye(Done done) {
 void Client::Impl::finish() {
   ticker.cancel();
   client::Actions actions;
-  engine->end({ErrorCode::kCancelled, "wait for the node's answer: this program ends the connection", ""}, actions);
+  engine->end(make_error(ErrorCode::kCancelled, phrase("wait for the node's answer: this program ends the connection")), actions);
   run_actions(std::move(actions));
   ++generation;
   connection.reset();

@@ -6,6 +6,7 @@
 #include <mutex>
 #include <thread>
 
+#include "base/messages.h"
 #include "client/engine.h"
 #include "platform/net/client.h"
 #include "platform/os/clock.h"
@@ -20,7 +21,7 @@ struct Client::Impl {
   using Outcome = protocol::ReplyBody;
   using Done = std::function<void(Outcome)>;
 
-  explicit Impl(ClientSettings given) : settings(std::move(given)) {}
+  explicit Impl(ClientSettings given);
   ~Impl();
 
   Expected<Ok> connect();
@@ -58,6 +59,7 @@ struct Client::Impl {
   void publish();
 
   const ClientSettings settings;
+  const Language language;  ///< in which errors are said
   const os::SystemClock clock;
   std::function<void(ConnectionState, const std::string&)> state_callback;
   std::function<void(const Changes&)> changes_callback;

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "base/messages.h"
+
 namespace verbund::client {
 namespace {
 
@@ -179,7 +181,7 @@ void Engine::tick(TimePoint now, Actions& out) {
   if (retry_at_ && now >= *retry_at_) connect(settings_.servers[next_server_], now, out);
   if ((phase_ == Phase::kOpening || phase_ == Phase::kRegistering) && now >= phase_deadline_) {
     out.push_back(Disconnect{});
-    retry_later({ErrorCode::kTimedOut, fmt::format("connect to {}: no answer in time", current_server_), ""}, {}, now, out);
+    retry_later(make_error(ErrorCode::kTimedOut, phrase("connect to {}: no answer in time", current_server_)), {}, now, out);
   }
   if (phase_ == Phase::kRunning) watch_node(now, out);
   watch_calls(now, out);
@@ -195,11 +197,11 @@ void Engine::beat(TimePoint now, Actions& out) {
 void Engine::watch_node(TimePoint now, Actions& out) {
   if (now >= next_beat_) beat(now, out);
   if (state_ == State::kConnected && !may_edit(now)) {
-    set_state(State::kReadOnly, {ErrorCode::kTimedOut, fmt::format("hear from {}: the lease is over", current_server_), ""}, out);
+    set_state(State::kReadOnly, make_error(ErrorCode::kTimedOut, phrase("hear from {}: the lease is over", current_server_)), out);
   }
   if (!beats_.empty() && now >= beats_.begin()->second + welcome_->suspect) {
     out.push_back(Disconnect{});
-    retry_later({ErrorCode::kTimedOut, fmt::format("hear from {}: no answer to a heartbeat", current_server_), ""}, {}, now, out);
+    retry_later(make_error(ErrorCode::kTimedOut, phrase("hear from {}: no answer to a heartbeat", current_server_)), {}, now, out);
   }
 }
 
@@ -234,7 +236,7 @@ void Engine::on_registration(const ReplyBody& body, TimePoint now, Actions& out)
   if (const auto* welcome = std::get_if<Welcome>(&body)) return on_welcome(*welcome, now, out);
   if (const auto* redirect = std::get_if<Redirect>(&body); redirect != nullptr && !redirected_) return on_redirect(*redirect, now, out);
   const auto* refused = std::get_if<Refused>(&body);
-  const Error error = refused != nullptr ? refused->error : Error{ErrorCode::kUnavailable, "register: the answer is no welcome", ""};
+  const Error error = refused != nullptr ? refused->error : make_error(ErrorCode::kUnavailable, phrase("register: the answer is no welcome"));
   if (session_ && (error.code == ErrorCode::kUnknownSession || error.code == ErrorCode::kUnauthenticated)) {
     // The node has forgotten us: what we held is gone, but the events go on from our cursor.
     session_ = {};

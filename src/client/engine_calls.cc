@@ -1,6 +1,8 @@
 // The application's calls over torn connections, and the locks they lead to.
 #include <algorithm>
 
+#include "base/messages.h"
+
 #include "client/engine.h"
 
 namespace verbund::client {
@@ -78,7 +80,7 @@ void Engine::watch_calls(TimePoint now, Actions& out) {
 /// The caller waits no longer. What it wanted of its locks must come about nevertheless.
 void Engine::give_up(CallId id, Actions& out) {
   auto call = calls_.extract(id);
-  out.push_back(Finished{id, Refused{{ErrorCode::kTimedOut, "wait for the node's answer: the time is over", ""}, {}, {}}});
+  out.push_back(Finished{id, Refused{make_error(ErrorCode::kTimedOut, phrase("wait for the node's answer: the time is over")), {}, {}}});
   const bool sent = call.mapped().sent > 0;
   if (const auto* lock = std::get_if<Lock>(&call.mapped().body); lock != nullptr && sent) return abandon(*lock, out);
   const auto* unlock = std::get_if<Unlock>(&call.mapped().body);
@@ -172,7 +174,7 @@ void Engine::finish(CallId id, ReplyBody body, Actions& out) {
   if (!call.mapped().internal) out.push_back(Finished{id, std::move(body)});
   if (!goodbye) return;
   held_.clear();
-  end({ErrorCode::kCancelled, "stay connected: this program said goodbye", ""}, out);
+  end(make_error(ErrorCode::kCancelled, phrase("stay connected: this program said goodbye")), out);
 }
 
 void Engine::finish_unrepeatable(Actions& out) {
@@ -181,8 +183,8 @@ void Engine::finish_unrepeatable(Actions& out) {
     if (call.sent > 0 && !repeatable(call.body)) over.push_back(id);
   }
   for (const auto id : over) {
-    finish(id, Refused{{ErrorCode::kNotReachable, "wait for the node's answer: the connection is torn",
-                        "look whether it has been done before you try again"}, {}, {}}, out);
+    finish(id, Refused{make_error(ErrorCode::kNotReachable, phrase("wait for the node's answer: the connection is torn"),
+                        phrase("look whether it has been done before you try again")), {}, {}}, out);
   }
 }
 

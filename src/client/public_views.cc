@@ -1,20 +1,22 @@
 #include "client/public_views.h"
 
+#include "base/messages.h"
+
 namespace verbund::client {
 
-Failure failure(const Error& error) {
+Failure failure(const Error& error, Language language) {
   Failure failure;
   failure.code = wire_name(error.code);
-  failure.message = error.message;
-  failure.hint = error.hint;
+  failure.message = message_in(language, error);
+  failure.hint = hint_in(language, error);
   failure.exit_code = exit_code(error.code);
   return failure;
 }
 
-Failure failure_of(const protocol::ReplyBody& outcome) {
+Failure failure_of(const protocol::ReplyBody& outcome, Language language) {
   const auto* refused = std::get_if<protocol::Refused>(&outcome);
-  if (!refused) return failure({ErrorCode::kBadMessage, "read the node's answer: it answers another question", ""});
-  auto result = failure(refused->error);
+  if (!refused) return failure(make_error(ErrorCode::kBadMessage, phrase("read the node's answer: it answers another question")), language);
+  auto result = failure(refused->error, language);
   if (refused->holder) result.holder_ = std::make_shared<LockInfo>(to_public(*refused->holder));
   return result;
 }

@@ -3,15 +3,16 @@
 #include <optional>
 #include <string>
 
+#include "base/messages.h"
 #include "client/engine.h"
 #include "protocol/messages.h"
 #include "verbund/client.h"
 
 namespace verbund::client {
 
-Failure failure(const Error& error);
+Failure failure(const Error& error, Language language);
 /// Of an outcome that is not what the call wanted.
-Failure failure_of(const protocol::ReplyBody& outcome);
+Failure failure_of(const protocol::ReplyBody& outcome, Language language);
 ConnectionState to_public(State state);
 SessionInfo to_public(const protocol::SessionView& view);
 LockInfo to_public(const protocol::LockView& view);

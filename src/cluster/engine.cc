@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/messages.h"
 #include "cluster/invariant.h"
 
 namespace verbund::cluster {
@@ -46,8 +47,8 @@ Result<Resumed> Engine::resume(SessionId session, ConnectionId connection, bool 
                                std::span<const protocol::Reclaim> claims, Now now) {
   const auto time = engine_time(now);
   if (!sessions_.resume(session, connection, needs_ping, time.boot, actions_)) {
-    return fail(ErrorCode::kUnknownSession, fmt::format("resume session {}: it has ended or never was", session.value),
-                "register anew");
+    return fail(ErrorCode::kUnknownSession, phrase("resume session {}: it has ended or never was", session.value),
+                phrase("register anew"));
   }
   Resumed resumed;
   resumed.lost = locks_.reclaim(session, claims, time, actions_);

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "base/messages.h"
+
 namespace verbund::cluster {
 
 Result<std::uint16_t> PortTable::offer(std::string ticket, TimePoint now) {
@@ -13,15 +15,15 @@ Result<std::uint16_t> PortTable::offer(std::string ticket, TimePoint now) {
     return port;
   }
   return fail(ErrorCode::kPortsExhausted,
-              fmt::format("register: all {} ports from {} on are taken", count_, first_),
-              "raise ports.count in config/P2P.properties or end clients that are not needed");
+              phrase("register: all {} ports from {} on are taken", count_, first_),
+              phrase("raise ports.count in config/P2P.properties or end clients that are not needed"));
 }
 
 Status PortTable::redeem(std::uint16_t port, const std::string& ticket, TimePoint now) {
   const auto found = ports_.find(port);
   if (ticket.empty() || found == ports_.end() || found->second.ticket != ticket || now >= found->second.deadline) {
-    return fail(ErrorCode::kTicketInvalid, fmt::format("register on port {}: the ticket is wrong, used or too old", port),
-                "register on the main port again");
+    return fail(ErrorCode::kTicketInvalid, phrase("register on port {}: the ticket is wrong, used or too old", port),
+                phrase("register on the main port again"));
   }
   found->second.ticket.clear();
   return {};

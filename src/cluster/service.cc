@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "base/messages.h"
 #include "cluster/service_impl.h"
 
 namespace verbund::cluster {
@@ -243,8 +244,8 @@ void Service::on_too_large(net::Peer& peer, std::size_t bytes) {
   auto* connection = impl_->connection(peer.id());
   if (connection == nullptr) return;
   impl_->bad_message(*connection, {},
-                     {ErrorCode::kTooLarge, fmt::format("take a message: {} bytes are over the limit", bytes),
-                      "send smaller messages; the limits are in docs/protocol"});
+                     make_error(ErrorCode::kTooLarge, phrase("take a message: {} bytes are over the limit", bytes),
+                      phrase("send smaller messages; the limits are in docs/protocol")));
 }
 
 void Service::on_drained(net::Peer& peer) {

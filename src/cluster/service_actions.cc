@@ -1,7 +1,36 @@
 // What the engine decided, carried out.
 #include "cluster/service_impl.h"
 
+#include "base/messages.h"
+
 namespace verbund::cluster {
+namespace {
+
+/// Why the lock table refused, for people.
+Error refusal(const LockReplied& action, const Phrase& operation, const std::optional<protocol::LockView>& holder, const Settings& settings) {
+  const auto because = [&](Phrase cause, Phrase hint = {}) {
+    return make_error(*action.refused, std::move(cause), std::move(hint)).in(operation);
+  };
+  switch (*action.refused) {
+    case ErrorCode::kHeld: return because(phrase("held by {} (user {})", holder->workstation, holder->user));
+    case ErrorCode::kTimedOut: return because(phrase("still held by others when the time was over"));
+    case ErrorCode::kCancelled: return because(phrase("cancelled"));
+    case ErrorCode::kTooManyKeys:
+      return make_error(*action.refused, phrase("lock: more than {} keys in one request", protocol::kMaxKeysPerRequest));
+    case ErrorCode::kTooManyLocks:
+      return make_error(*action.refused, phrase("lock: the session would hold or wait for more than {} locks", settings.max_locks_per_session));
+    case ErrorCode::kReclaiming:
+      return because(phrase("after its restart the node waits for earlier holders"), phrase("try again, or give wait_ms"));
+    case ErrorCode::kUnavailable:
+      return because(phrase("the record is guarded, and its token could not be written to the database"),
+                     phrase("try again; `verbund audit --action guard` tells whose transaction was in the way"));
+    case ErrorCode::kNotHeld: return because(phrase("this session does not hold it"));
+    case ErrorCode::kNotFound: return because(phrase("no such request is waiting"));
+    default: return because(phrase("no keys given"));
+  }
+}
+
+}  // namespace
 
 void Service::Impl::act(Joined& action) {
   const auto* session = engine.session(action.session);
@@ -120,35 +149,13 @@ protocol::ReplyBody Service::Impl::body_of(LockReplied& action, RequestKind kind
     if (kind != RequestKind::kLock) return protocol::Done{};
     return protocol::Granted{action.token, std::move(action.tokens), settings.lease};
   }
-  const char* operation = kind == RequestKind::kLock ? "lock" : kind == RequestKind::kUnlock ? "unlock" : "cancel";
-  const auto key = action.key.type.empty() ? std::string{} : to_string(action.key);
-  protocol::Refused refused{{*action.refused, fmt::format("{} {}", operation, key), {}}, {}, action.retry_after};
+  protocol::Refused refused{{*action.refused, {}, {}}, {}, action.retry_after};
   if (action.holder) refused.holder = view(*action.holder);
-  auto& text = refused.error.message;
-  switch (*action.refused) {
-    case ErrorCode::kHeld:
-      text += fmt::format(": held by {} (user {})", refused.holder->workstation, refused.holder->user);
-      break;
-    case ErrorCode::kTimedOut: text += ": still held by others when the time was over"; break;
-    case ErrorCode::kCancelled: text += ": cancelled"; break;
-    case ErrorCode::kTooManyKeys:
-      text = fmt::format("lock: more than {} keys in one request", protocol::kMaxKeysPerRequest);
-      break;
-    case ErrorCode::kTooManyLocks:
-      text = fmt::format("lock: the session would hold or wait for more than {} locks", settings.max_locks_per_session);
-      break;
-    case ErrorCode::kReclaiming:
-      text += ": after its restart the node waits for earlier holders";
-      refused.error.hint = "try again, or give wait_ms";
-      break;
-    case ErrorCode::kUnavailable:
-      text += ": the record is guarded, and its token could not be written to the database";
-      refused.error.hint = "try again; `verbund audit --action guard` tells whose transaction was in the way";
-      break;
-    case ErrorCode::kNotHeld: text += ": this session does not hold it"; break;
-    case ErrorCode::kNotFound: text += ": no such request is waiting"; break;
-    default: text += ": no keys given"; break;
-  }
+  const auto key = action.key.type.empty() ? std::string{} : to_string(action.key);
+  const Phrase operation = kind == RequestKind::kCancel ? phrase("cancel")
+                           : kind == RequestKind::kLock ? (key.empty() ? phrase("lock") : phrase("lock {}", key))
+                                                        : (key.empty() ? phrase("unlock") : phrase("unlock {}", key));
+  refused.error = refusal(action, operation, refused.holder, settings);
   return refused;
 }
 

@@ -1,6 +1,8 @@
 // Locks of guarded types: what the engine wants written goes to the guard, whose word decides grants and claims.
 #include <algorithm>
 
+#include "base/messages.h"
+
 #include "cluster/service_impl.h"
 
 namespace verbund::cluster {

@@ -1,6 +1,8 @@
 // Messages in, replies and events out.
 #include "cluster/service_impl.h"
 
+#include "base/messages.h"
+
 namespace verbund::cluster {
 
 namespace {
@@ -18,8 +20,8 @@ void Service::Impl::on_message(Connection& connection, std::string_view message)
       connection.held_back.emplace_back(message);
       return;
     }
-    return bad_message(connection, {}, {ErrorCode::kNotRegistered, "take a message: the registration is under way",
-                                        "wait for the welcome"});
+    return bad_message(connection, {}, make_error(ErrorCode::kNotRegistered, phrase("take a message: the registration is under way"),
+                                        phrase("wait for the welcome")));
   }
   requests_total.add();
   auto request = protocol::decode_request(message);
@@ -36,8 +38,8 @@ void Service::Impl::handle(Connection& connection, const protocol::RequestId& id
   if (auto* request = std::get_if<protocol::Register>(&body)) return on_register(connection, id, std::move(*request));
   if (auto* request = std::get_if<protocol::Resume>(&body)) return on_resume(connection, id, std::move(*request));
   if (connection.phase != Connection::Phase::kRegistered) {
-    return bad_message(connection, id, {ErrorCode::kNotRegistered, "take a message: this connection has not registered",
-                                        "send register or resume first"});
+    return bad_message(connection, id, make_error(ErrorCode::kNotRegistered, phrase("take a message: this connection has not registered"),
+                                        phrase("send register or resume first")));
   }
   std::visit(
       [&](auto& request) {

@@ -1,4 +1,5 @@
 // Terminalservice mode: clients are sent from the main port to one of their own.
+#include "base/messages.h"
 #include "cluster/service_impl.h"
 #include "platform/os/random.h"
 
@@ -24,7 +25,7 @@ void Service::Impl::redirect(Connection& connection, const protocol::RequestId& 
   const auto hash = os::blake2b_hex(ticket);
   withdraw_offer(connection);
   std::vector<std::uint16_t> foreign;
-  Result<std::uint16_t> port = fail(ErrorCode::kPortsExhausted, "register: no port of the range is free");
+  Result<std::uint16_t> port = fail(ErrorCode::kPortsExhausted, phrase("register: no port of the range is free"));
   for (int attempt = 0; attempt < kListenAttempts; ++attempt) {
     port = ports.offer(hash, around.clock.now());
     if (!port) break;
@@ -32,8 +33,8 @@ void Service::Impl::redirect(Connection& connection, const protocol::RequestId& 
     around.log.warning("port.in_use", {{"port", *port}});
     foreign.push_back(*port);
     port = fail(ErrorCode::kPortsExhausted,
-                fmt::format("register: port {} and others of the range are used by other programs", foreign.back()),
-                "choose another range in config/P2P.properties (ports.first, ports.count)");
+                phrase("register: port {} and others of the range are used by other programs", foreign.back()),
+                phrase("choose another range in config/P2P.properties (ports.first, ports.count)"));
   }
   for (const auto taken : foreign) ports.release(taken);
   if (!port) return give_up(peer, id, std::move(port.error()));
@@ -59,8 +60,8 @@ void Service::Impl::redeem(Connection& connection, const protocol::RequestId& id
   const auto client = redirected.find(hash);
   const bool resumes = client != redirected.end() && !client->second.session.id;
   if (client == redirected.end() || resumes || server == nullptr) {
-    return bad_message(connection, id, {ErrorCode::kTicketInvalid, "register: the ticket is wrong, used or too old",
-                                        "register on the main port again"});
+    return bad_message(connection, id, make_error(ErrorCode::kTicketInvalid, phrase("register: the ticket is wrong, used or too old"),
+                                        phrase("register on the main port again")));
   }
   if (auto redeemed = ports.redeem(port, hash, around.clock.now()); !redeemed) {
     return bad_message(connection, id, std::move(redeemed.error()));

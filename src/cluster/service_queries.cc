@@ -1,6 +1,8 @@
 // Requests of registered clients that need no decision of the engine: messages, lists, watch, announced changes.
 #include <algorithm>
 
+#include "base/messages.h"
+
 #include "cluster/service_impl.h"
 
 namespace verbund::cluster {
@@ -63,7 +65,7 @@ bool Service::Impl::answer_repeated(Connection& connection, const protocol::Requ
   if (*outcome) {
     std::visit([&](const auto& body) { reply(connection, id, body); }, **outcome);
   } else {
-    refuse(connection, id, {ErrorCode::kUnavailable, "repeat a request: the first one is still being done", "try again"},
+    refuse(connection, id, make_error(ErrorCode::kUnavailable, phrase("repeat a request: the first one is still being done"), phrase("try again")),
            milliseconds{200});
   }
   return true;
@@ -78,7 +80,7 @@ void Service::Impl::on(Connection& connection, const protocol::RequestId& id, pr
   const auto time = around.clock.now();
   connection.tell_credit = std::max(connection.tell_credit, time);
   if (connection.tell_credit - time >= kTellBurst) {
-    return refuse(connection, id, {ErrorCode::kRateLimited, "tell: too many messages", "wait a moment"},
+    return refuse(connection, id, make_error(ErrorCode::kRateLimited, phrase("tell: too many messages"), phrase("wait a moment")),
                   std::chrono::ceil<milliseconds>(connection.tell_credit - time - kTellBurst) + kTellInterval);
   }
   connection.tell_credit += kTellInterval;
@@ -144,10 +146,9 @@ void Service::Impl::on(Connection& connection, const protocol::RequestId& id, pr
 void Service::Impl::on(Connection& connection, const protocol::RequestId& id, protocol::Changed request) {
   if (answer_repeated(connection, id, request.request)) return;
   if (request.changes.empty() || request.changes.size() > protocol::kMaxAnnouncedChanges) {
-    return refuse(connection, id, {ErrorCode::kTooManyKeys,
-                                   fmt::format("announce changes: {} are given, 1 to {} are taken", request.changes.size(),
-                                               protocol::kMaxAnnouncedChanges),
-                                   {}});
+    return refuse(connection, id, make_error(ErrorCode::kTooManyKeys,
+                                   phrase("announce changes: {} are given, 1 to {} are taken", request.changes.size(),
+                                               protocol::kMaxAnnouncedChanges)));
   }
   const auto peer = connection.id();
   const auto session = connection.session;

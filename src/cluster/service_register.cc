@@ -1,6 +1,7 @@
 // Register and resume: from the first message to the welcome.
 #include <algorithm>
 
+#include "base/messages.h"
 #include "cluster/service_impl.h"
 #include "platform/os/random.h"
 
@@ -13,7 +14,7 @@ constexpr std::size_t kSecretBytes = 32;
 constexpr std::size_t kMaxInWelcome = 1500;
 
 Error already_registered() {
-  return {ErrorCode::kAlreadyRegistered, "register: this connection has registered already", "open another connection"};
+  return make_error(ErrorCode::kAlreadyRegistered, phrase("register: this connection has registered already"), phrase("open another connection"));
 }
 
 }  // namespace
@@ -24,8 +25,8 @@ void Service::Impl::on_register(Connection& connection, const protocol::RequestI
   if (!request.ticket.empty()) return redeem(connection, id, request.ticket);
   if (server != nullptr && settings.mode == protocol::Mode::kTerminalservice &&
       connection.peer->local_port() != main_port) {
-    return bad_message(connection, id, {ErrorCode::kTicketInvalid, "register: this port asks for its ticket",
-                                        "register on the main port first"});
+    return bad_message(connection, id, make_error(ErrorCode::kTicketInvalid, phrase("register: this port asks for its ticket"),
+                                        phrase("register on the main port first")));
   }
   connection.phase = Connection::Phase::kPending;
   Credentials credentials{request.user, request.password, request.token, {}, std::string(connection.peer->address())};
@@ -72,7 +73,7 @@ void Service::Impl::authenticated(std::uint64_t peer, const protocol::RequestId&
   const auto ended = users_ended_at.find(answer.identity->user);
   if (ended != users_ended_at.end() && ended->second > let_in->asked_after) {
     // Its account was removed or disabled while the password was being checked.
-    return give_up(peer, id, {ErrorCode::kUnauthenticated, "register: the account has just been ended", ""});
+    return give_up(peer, id, make_error(ErrorCode::kUnauthenticated, phrase("register: the account has just been ended")));
   }
   StoredSession session;
   session.identity = std::move(*answer.identity);
@@ -149,14 +150,14 @@ void Service::Impl::on_resume(Connection& connection, const protocol::RequestId&
   if (connection.phase != Connection::Phase::kNew) return bad_message(connection, id, already_registered());
   auto* session = engine.session(request.session);
   if (session == nullptr) {
-    return bad_message(connection, id, {ErrorCode::kUnknownSession,
-                                        fmt::format("resume session {}: it has ended or never was", request.session.value),
-                                        "register anew"});
+    return bad_message(connection, id, make_error(ErrorCode::kUnknownSession,
+                                        phrase("resume session {}: it has ended or never was", request.session.value),
+                                        phrase("register anew")));
   }
   if (!os::equal_secrets(os::blake2b_hex(request.secret), session->stored.secret_hash)) {
-    return bad_message(connection, id, {ErrorCode::kUnauthenticated,
-                                        fmt::format("resume session {}: the secret is wrong", request.session.value),
-                                        "register anew"});
+    return bad_message(connection, id, make_error(ErrorCode::kUnauthenticated,
+                                        phrase("resume session {}: the secret is wrong", request.session.value),
+                                        phrase("register anew")));
   }
   if (needs_redirect(connection, session->stored.kind, request.ticket)) return redirect(connection, id, {});
   if (!request.ticket.empty() && connection.own_port == 0) {

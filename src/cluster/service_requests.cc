@@ -1,6 +1,8 @@
 // Requests of registered clients that the engine decides: locks, beat, goodbye.
 #include "cluster/service_impl.h"
 
+#include "base/messages.h"
+
 namespace verbund::cluster {
 
 /// A ticket whose answer may come at once; `finish_awaited` keeps it when it has not.
@@ -54,8 +56,8 @@ void Service::Impl::on(Connection& connection, const protocol::RequestId& id, pr
   const auto& user = session->stored.identity.user;
   if (!connection.may_break_locks) {
     around.audit.record(user, "lock.break.refused", request.keys.empty() ? "" : to_string(request.keys.front()), request.reason);
-    return refuse(connection, id, {ErrorCode::kForbidden, fmt::format("break locks: user {} does not have the right", user),
-                                   "an administrator can break locks"});
+    return refuse(connection, id, make_error(ErrorCode::kForbidden, phrase("break locks: user {} does not have the right", user),
+                                   phrase("an administrator can break locks")));
   }
   // Their holders' names are read before they are gone.
   std::vector<protocol::LockView> broken;

@@ -38,6 +38,23 @@ TEST_F(Serving, WrongPasswordsAndMessagesBeforeRegistrationAreRefused) {
   EXPECT_TRUE(anna.says("unauthenticated")) << anna.all;
 }
 
+TEST_F(Serving, RefusesInTheLanguageOfTheSession) {
+  join(anna, "anna");
+  service->on_open(bert);
+  say(bert, R"({"op":"register","id":1,"user":"bert","password":"right","workstation":"Labor","lang":"de"})");
+  say(anna, R"({"op":"lock","id":2,"keys":["patient/1"]})");
+  say(bert, R"({"op":"lock","id":2,"keys":["patient/1"]})");
+  EXPECT_TRUE(bert.says("patient/1 sperren: gesperrt durch ")) << bert.all;
+  EXPECT_TRUE(bert.says("(Benutzer anna)")) << bert.all;
+  say(bert, R"({"op":"lock","id":3,"keys":["patient/2"]})");
+  say(anna, R"({"op":"lock","id":3,"keys":["patient/2"]})");
+  EXPECT_TRUE(anna.says("lock patient/2: held by Labor (user bert)")) << anna.all;
+  say(bert, R"({"op":"lock","id":4})");
+  EXPECT_TRUE(bert.says("lock: Feld 'keys' muss eine Liste mit mindestens einem Element sein")) << bert.all;
+  say(bert, R"({"op":"break","id":5,"keys":["patient/1"],"reason":"x"})");
+  EXPECT_TRUE(bert.says("ein Administrator kann Arbeitssperren aufheben")) << bert.all;
+}
+
 TEST_F(Serving, WhoSendsRubbishIsAnsweredAndThenClosed) {
   join(anna, "anna");
   for (int i = 0; i < 101; ++i) say(anna, "{rubbish");

@@ -1,5 +1,6 @@
 #include "cluster/sessions.h"
 
+#include "base/messages.h"
 #include "cluster/invariant.h"
 
 namespace verbund::cluster {
@@ -49,9 +50,9 @@ void SessionTable::add_known(StoredSession stored, TimePoint now) {
 Result<SessionId> SessionTable::admit(const StoredSession& stored) const {
   if (sessions_.size() >= settings_.max_sessions) {
     return fail(ErrorCode::kUnavailable,
-                fmt::format("register workstation {}: {} sessions are registered, the limit", stored.workstation,
+                phrase("register workstation {}: {} sessions are registered, the limit", stored.workstation,
                             sessions_.size()),
-                "raise sessions.max in config/P2P.properties or end sessions that are not needed");
+                phrase("raise sessions.max in config/P2P.properties or end sessions that are not needed"));
   }
   if (!counts_by_address(stored)) return SessionId{};
   const auto taken = by_address_.find(stored.address);
@@ -62,9 +63,9 @@ Result<SessionId> SessionTable::admit(const StoredSession& stored) const {
                     holder.stored.identity.user == stored.identity.user && holder.state != SessionState::kActive;
   if (same) return holder.stored.id;
   return fail(ErrorCode::kAddressTaken,
-              fmt::format("register workstation {}: address {} is taken by workstation {} (user {})",
+              phrase("register workstation {}: address {} is taken by workstation {} (user {})",
                           stored.workstation, stored.address, holder.stored.workstation, holder.stored.identity.user),
-              "mode Client-Server takes one workstation per address; end the other one or choose mode Shared");
+              phrase("mode Client-Server takes one workstation per address; end the other one or choose mode Shared"));
 }
 
 void SessionTable::add(StoredSession stored, ConnectionId connection, bool needs_ping, TimePoint now, Actions& out) {

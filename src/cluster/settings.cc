@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "base/messages.h"
+
 namespace verbund::cluster {
 
 namespace {
@@ -74,20 +76,20 @@ constexpr const char* kReadGerman = "Darf ein Datensatz, den ein anderer bearbei
 constexpr const char* kReadEnglish = "May a record that somebody else edits be opened for reading?";
 
 Status check_order(const os::ConfigFile& file, const Settings& settings) {
-  const auto refuse = [&](const char* key, milliseconds value, const char* rule) {
-    return fail(ErrorCode::kBadConfig, fmt::format("{}: {} = {}: {}", file.name(), key, value.count(), rule),
-                "the order is heartbeat.ms <= suspect.ms < lease.ms < reconnect.ms");
+  const auto refuse = [&](const char* key, milliseconds value, const Phrase& rule) {
+    return fail(ErrorCode::kBadConfig, phrase("{}: {} = {}: {}", file.name(), key, value.count(), rule),
+                phrase("the order is heartbeat.ms <= suspect.ms < lease.ms < reconnect.ms"));
   };
-  if (settings.suspect < settings.heartbeat) return refuse("suspect.ms", settings.suspect, "below heartbeat.ms");
-  if (settings.lease <= settings.suspect) return refuse("lease.ms", settings.lease, "must be above suspect.ms");
+  if (settings.suspect < settings.heartbeat) return refuse("suspect.ms", settings.suspect, phrase("below heartbeat.ms"));
+  if (settings.lease <= settings.suspect) return refuse("lease.ms", settings.lease, phrase("must be above suspect.ms"));
   if (settings.reconnect < settings.lease + seconds{1}) {
-    return refuse("reconnect.ms", settings.reconnect, "must be at least lease.ms + 1000");
+    return refuse("reconnect.ms", settings.reconnect, phrase("must be at least lease.ms + 1000"));
   }
   if (settings.first_port + settings.port_count - 1 > 65535) {
     return fail(ErrorCode::kBadConfig,
-                fmt::format("{}: ports.count = {}: the range from {} on ends above 65535", file.name(),
+                phrase("{}: ports.count = {}: the range from {} on ends above 65535", file.name(),
                             settings.port_count, settings.first_port),
-                "lower ports.first or ports.count");
+                phrase("lower ports.first or ports.count"));
   }
   return {};
 }

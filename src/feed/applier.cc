@@ -1,4 +1,5 @@
 #include "feed/applier.h"
+#include "base/messages.h"
 
 #include "feed/journal_parts.h"
 
@@ -141,7 +142,7 @@ Status Applier::fill_unchanged(const World& world, RowChange& change) const {
   if (change.unchanged.empty()) return {};
   const Row* old = world.before(change.table, change.old_key());
   if (old == nullptr) {
-    return fail(ErrorCode::kSnapshotNeeded, fmt::format("the shadow of {} lacks a row that was updated", tables_.all[change.table].shown));
+    return fail(ErrorCode::kSnapshotNeeded, phrase("the shadow of {} lacks a row that was updated", tables_.all[change.table].shown));
   }
   for (const std::uint16_t column : change.unchanged) change.row[column] = (*old)[column];
   return {};
@@ -150,7 +151,7 @@ Status Applier::fill_unchanged(const World& world, RowChange& change) const {
 Status Applier::note_images(const RowChange& change, const Row* old, JournalChange& journal) const {
   journal.layout = layouts_[change.table];
   if (change.op != RowOp::kInsert && (old == nullptr || old->empty())) {
-    return fail(ErrorCode::kSnapshotNeeded, fmt::format("the shadow of {} lacks a row that was changed", tables_.all[change.table].shown));
+    return fail(ErrorCode::kSnapshotNeeded, phrase("the shadow of {} lacks a row that was changed", tables_.all[change.table].shown));
   }
   if (change.op == RowOp::kDelete) {
     journal.before = row_literal(*old);

@@ -1,5 +1,6 @@
 #include "feed/capture.h"
 
+#include "base/messages.h"
 #include "feed/event_text.h"
 #include "feed/rest.h"
 
@@ -31,7 +32,7 @@ std::string_view key_value(std::size_t place, const pgoutput::Tuple& row, const 
 
 Status Capture::Incoming::check(const pgoutput::Tuple& tuple) const {
   if (tuple.size() == columns) return {};
-  return fail(ErrorCode::kBadStream, fmt::format("pgoutput: a row has {} columns, its relation {}", tuple.size(), columns));
+  return fail(ErrorCode::kBadStream, phrase("pgoutput: a row has {} columns, its relation {}", tuple.size(), columns));
 }
 
 std::string Capture::Incoming::key_of(const CapturedTable& captured, const pgoutput::Tuple& row, const pgoutput::Tuple* old) const {
@@ -114,7 +115,7 @@ Status Capture::take(std::string_view data) {
 }
 
 Status Capture::take(const pgoutput::Begin& begin) {
-  if (in_transaction_) return fail(ErrorCode::kBadStream, "pgoutput: Begin inside a transaction");
+  if (in_transaction_) return fail(ErrorCode::kBadStream, phrase("pgoutput: Begin inside a transaction"));
   in_transaction_ = true;
   skipping_ = begin.final_lsn < stored_;
   transaction_lsn_ = begin.final_lsn;
@@ -123,7 +124,7 @@ Status Capture::take(const pgoutput::Begin& begin) {
 }
 
 Status Capture::take(const pgoutput::Commit& commit) {
-  if (!in_transaction_) return fail(ErrorCode::kBadStream, "pgoutput: Commit outside a transaction");
+  if (!in_transaction_) return fail(ErrorCode::kBadStream, phrase("pgoutput: Commit outside a transaction"));
   in_transaction_ = false;
   if (!skipping_) {
     steps_.emplace_back(Committed{});
@@ -173,9 +174,9 @@ Capture::Incoming Capture::understand(const pgoutput::Relation& relation, std::s
 }
 
 Result<const Capture::Incoming*> Capture::table_of(std::uint32_t relation) {
-  if (!in_transaction_) return fail(ErrorCode::kBadStream, "pgoutput: a change outside a transaction");
+  if (!in_transaction_) return fail(ErrorCode::kBadStream, phrase("pgoutput: a change outside a transaction"));
   const auto found = relations_.find(relation);
-  if (found == relations_.end()) return fail(ErrorCode::kBadStream, fmt::format("pgoutput: relation {} was not described", relation));
+  if (found == relations_.end()) return fail(ErrorCode::kBadStream, phrase("pgoutput: relation {} was not described", relation));
   if (skipping_ || !found->second) return nullptr;
   const Incoming& incoming = *found->second;
   if (transaction_lsn_ < prepared_.tables.all[incoming.table].since) return nullptr;
@@ -203,7 +204,7 @@ Status Capture::take(const pgoutput::Insert& insert) {
   if (auto checked = incoming.check(insert.row); !checked) return checked;
   RowChange change{RowOp::kInsert, incoming.table, incoming.key_of(table, insert.row, nullptr), {}, {}, {}};
   const std::size_t bytes = incoming.copy_row(table, insert.row, nullptr, change);
-  if (!change.unchanged.empty()) return fail(ErrorCode::kBadStream, "pgoutput: an inserted row with an unchanged value");
+  if (!change.unchanged.empty()) return fail(ErrorCode::kBadStream, phrase("pgoutput: an inserted row with an unchanged value"));
   return add(std::move(change), bytes);
 }
 

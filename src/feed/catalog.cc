@@ -2,6 +2,8 @@
 
 #include <fnmatch.h>
 
+#include "base/messages.h"
+
 namespace verbund::feed {
 namespace {
 
@@ -47,7 +49,7 @@ std::string reason_against(const postgres::Rows& rows) {
 
 Status load_columns(Connection& source, CapturedTable& table) {
   auto rows = source.query(kColumns, {std::to_string(table.relation)});
-  if (!rows) return pass(rows, "columns of " + table.shown);
+  if (!rows) return pass(rows, phrase("columns of {}", table.shown));
   std::map<int, std::size_t> key;
   const auto number = [&](int row, int column) { return std::atoi(std::string(rows->text(row, column)).c_str()); };
   for (int row = 0; row < rows->size(); ++row) {

@@ -1,4 +1,5 @@
 #include "feed/difference.h"
+#include "base/messages.h"
 
 #include <bit>
 #include <future>
@@ -81,7 +82,7 @@ Result<Sums> sums(Connection& connection, const Side& side, std::uint64_t bucket
   for (int row = 0; row < rows->size(); ++row) {
     const auto bucket = parse_u64(rows->text(row, 0));
     const auto count = parse_u64(rows->text(row, 1));
-    if (!bucket || !count || *bucket >= buckets) return fail(ErrorCode::kInternal, "sums of rows: not what was asked for");
+    if (!bucket || !count || *bucket >= buckets) return fail(ErrorCode::kInternal, phrase("sums of rows: not what was asked for"));
     found[*bucket] = {*count, static_cast<std::uint64_t>(std::stoll(std::string(rows->text(row, 2))))};
   }
   return found;
@@ -262,14 +263,14 @@ Result<Differences> Comparison::run(const CapturedTable& table, std::size_t inde
   }
   Differences result;
   auto conditions = differing(table, result);
-  if (!conditions) return pass(conditions, "compare " + table.shown);
+  if (!conditions) return pass(conditions, phrase("compare {}", table.shown));
   if (!*conditions) return result;
   Reader source(source_, fmt::format("verbund_source_{}", index));
   Reader shadow(shadow_, fmt::format("verbund_shadow_{}", index));
-  if (auto opened = source.open(source_side(table), (*conditions)->first); !opened) return pass(opened, "compare " + table.shown);
-  if (auto opened = shadow.open(shadow_side(table), (*conditions)->second); !opened) return pass(opened, "compare " + table.shown);
+  if (auto opened = source.open(source_side(table), (*conditions)->first); !opened) return pass(opened, phrase("compare {}", table.shown));
+  if (auto opened = shadow.open(shadow_side(table), (*conditions)->second); !opened) return pass(opened, phrase("compare {}", table.shown));
   Merge merge(table, index, source, shadow, sink, result);
-  if (auto merged = merge.run(); !merged) return pass(merged, "compare " + table.shown);
+  if (auto merged = merge.run(); !merged) return pass(merged, phrase("compare {}", table.shown));
   result.compared = std::max(result.compared, merge.read());
   if (auto closed = source.close(); !closed) return pass(closed);
   if (auto closed = shadow.close(); !closed) return pass(closed);

@@ -2,6 +2,8 @@
 
 #include <boost/json.hpp>
 
+#include "base/messages.h"
+
 namespace verbund::feed {
 namespace {
 
@@ -109,7 +111,7 @@ Status read_event_text(std::string_view text, TransactionEvent& event) {
     }
     for (const json::value& type : list_of(whole.as_object(), "t")) event.truncated.push_back(text_of(type));
   } catch (const std::exception& broken) {
-    return fail(ErrorCode::kInternal, fmt::format("feed.transaction.event: {}", broken.what()));
+    return fail(ErrorCode::kInternal, phrase("feed.transaction.event: {}", broken.what()));
   }
   return {};
 }
@@ -127,7 +129,7 @@ std::string announcement_text(std::span<const RecordEvent> records) {
 
 Result<std::vector<std::pair<RecordEvent::Op, RecordKey>>> read_announcement(std::string_view text) {
   const auto wrong = [](std::string_view why) {
-    return fail(ErrorCode::kBadMessage, fmt::format("logical message verbund.changed: {}", why));
+    return fail(ErrorCode::kBadMessage, phrase("logical message verbund.changed: {}", why));
   };
   if (text.size() > kMaxAnnouncementBytes) return wrong("it is too large");
   json::error_code broken;

@@ -1,5 +1,6 @@
 #include "feed/feed.h"
 
+#include "base/messages.h"
 #include "feed/event_text.h"
 #include "feed/feed_impl.h"
 #include "feed/migrations.inc"
@@ -22,7 +23,7 @@ Feed::Feed(FeedSettings settings, FeedEvents events, const Clock& clock, Log& lo
 Feed::~Feed() { stop(); }
 
 Status Feed::start() {
-  if (impl_->capturing.joinable()) return fail(ErrorCode::kInUse, "feed: it runs already");
+  if (impl_->capturing.joinable()) return fail(ErrorCode::kInUse, phrase("feed: it runs already"));
   impl_->stopping = false;
   impl_->set_state(FeedState::kStarting, {});
   const auto deadline = Deadline::in(impl_->clock, kSlotInUse);

@@ -138,7 +138,7 @@ void Feed::Impl::run(std::optional<Prepared> first) {
     this->ended = true;
     left = std::exchange(requests, {});
   }
-  for (Request& request : left) request.answer.set_value(fail(ErrorCode::kFeedStopped, "feed: capture has ended"));
+  for (Request& request : left) request.answer.set_value(fail(ErrorCode::kFeedStopped, phrase("feed: capture has ended")));
 }
 
 std::string Feed::Impl::shown(const Error& error) { return error.hint.empty() ? error.message : error.message + ". " + error.hint; }
@@ -278,7 +278,7 @@ Result<ReconcileReport> Feed::Impl::ask(std::optional<TableName> table) {
   std::future<Result<ReconcileReport>> answered;
   {
     const std::lock_guard guard(mutex);
-    if (ended || stopping) return fail(ErrorCode::kFeedStopped, "feed: capture does not run");
+    if (ended || stopping) return fail(ErrorCode::kFeedStopped, phrase("feed: capture does not run"));
     Request request{std::move(table), clock.now(), false, {}};
     answered = request.answer.get_future();
     requests.push_back(std::move(request));
@@ -297,7 +297,7 @@ Result<Cursor> Feed::Impl::stored_head() {
   if (!lease) return pass(lease);
   auto position = read_position(**lease);
   if (!position) return pass(position);
-  if (!*position) return fail(ErrorCode::kFeedStopped, "feed: it has not begun");
+  if (!*position) return fail(ErrorCode::kFeedStopped, phrase("feed: it has not begun"));
   return (*position)->head;
 }
 

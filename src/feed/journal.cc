@@ -1,5 +1,6 @@
 #include "feed/journal.h"
 
+#include "base/messages.h"
 #include "feed/event_text.h"
 
 namespace verbund::feed {
@@ -104,7 +105,7 @@ Result<TransactionEvent> read_event(const postgres::Rows& rows, int row, const H
   const auto csn = parse_u64(rows.text(row, 1));
   const auto lsn = parse_lsn(rows.text(row, 2));
   const auto by = parse_u64(rows.text(row, 4));
-  if (!csn || !lsn || !by) return fail(ErrorCode::kInternal, "feed.transaction holds what it never should");
+  if (!csn || !lsn || !by) return fail(ErrorCode::kInternal, phrase("feed.transaction holds what it never should"));
   event.cursor = {history, {*csn}};
   event.commit_lsn = *lsn;
   event.commit_time = WallTime{microseconds{std::stoll(std::string(rows.text(row, 3)))}};
@@ -122,7 +123,7 @@ Result<std::optional<Position>> read_position(Connection& mid_tier) {
   const auto timeline = parse_u64(rows->text(0, 1));
   const auto lsn = parse_lsn(rows->text(0, 3));
   const auto csn = parse_u64(rows->text(0, 5));
-  if (!timeline || !lsn || !csn) return fail(ErrorCode::kInternal, "feed.position holds what it never should");
+  if (!timeline || !lsn || !csn) return fail(ErrorCode::kInternal, phrase("feed.position holds what it never should"));
   Position position{std::string(rows->text(0, 0)), static_cast<std::uint32_t>(*timeline), std::string(rows->text(0, 2)), *lsn,
                     {{std::string(rows->text(0, 4))}, {*csn}}, {}};
   if (!rows->null(0, 6)) position.loss = Loss{std::string(rows->text(0, 6)), rows->text(0, 7) == "t", false};
@@ -218,7 +219,7 @@ Result<std::vector<TransactionEvent>> read_journal(Connection& mid_tier, const C
 
 Result<int> layout_id(BatchWriter& mid_tier, const CapturedTable& table) {
   auto connection = mid_tier.writing();
-  if (!connection) return pass(connection, "layout of " + table.shown);
+  if (!connection) return pass(connection, phrase("layout of {}", table.shown));
   TextArray names;
   for (const Column& column : table.columns) names.add(column.name);
   TextArray key;
@@ -228,9 +229,9 @@ Result<int> layout_id(BatchWriter& mid_tier, const CapturedTable& table) {
       "INSERT INTO feed.layout (schema_name, table_name, digest, columns, key) VALUES ($1, $2, md5($3), $4::text[], $5::smallint[])"
       " ON CONFLICT (schema_name, table_name, digest) DO UPDATE SET columns = excluded.columns RETURNING id",
       {table.schema, table.table, table.layout(), names.take(), key.take()});
-  if (!rows) return pass(rows, "layout of " + table.shown);
+  if (!rows) return pass(rows, phrase("layout of {}", table.shown));
   auto id = parse_u64(rows->text(0, 0));
-  if (!id) return pass(id, "layout of " + table.shown);
+  if (!id) return pass(id, phrase("layout of {}", table.shown));
   return static_cast<int>(*id);
 }
 

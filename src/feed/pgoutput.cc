@@ -1,4 +1,5 @@
 #include "feed/pgoutput.h"
+#include "base/messages.h"
 
 namespace verbund::feed::pgoutput {
 namespace {
@@ -67,7 +68,7 @@ class Reader {
   Status finish(std::string_view kind) {
     if (why_.empty() && offset_ != data_.size()) wrong<char>("bytes are left over");
     if (why_.empty()) return {};
-    return fail(ErrorCode::kBadStream, fmt::format("pgoutput, {}, byte {}: {}", kind, wrong_at_, why_));
+    return fail(ErrorCode::kBadStream, phrase("pgoutput, {}, byte {}: {}", kind, wrong_at_, why_));
   }
 
  private:
@@ -217,7 +218,7 @@ Result<Message> decode(std::string_view data) {
     case 'M': return finished(in, read_message(in), "Message");
     default: break;
   }
-  if (data.empty()) return fail(ErrorCode::kBadStream, "pgoutput, byte 0: an empty message");
+  if (data.empty()) return fail(ErrorCode::kBadStream, phrase("pgoutput, byte 0: an empty message"));
   return fail(ErrorCode::kBadStream,
               fmt::format("pgoutput, byte 0: unknown kind 0x{:02x}", static_cast<unsigned>(static_cast<unsigned char>(data[0]))));
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/messages.h"
 #include "feed/tables.h"
 
 namespace verbund::feed {
@@ -66,7 +67,7 @@ class Examiner {
     found_.excluded = tables->excluded;
     auto server = source_.query(kServerQuestion);
     if (!server) return pass(server, "settings of the source server");
-    if (server->size() != 1) return fail(ErrorCode::kDatabase, "settings of the source server: the role is not in the catalog");
+    if (server->size() != 1) return fail(ErrorCode::kDatabase, phrase("settings of the source server: the role is not in the catalog"));
     found_.database = server->text(0, kDatabaseName);
     found_.role = server->text(0, kRoleName);
     const auto version = server->text(0, kVersion);  // "15.20 (Debian 15.20-0+deb12u1)"

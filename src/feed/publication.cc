@@ -1,5 +1,7 @@
 #include "feed/publication.h"
 
+#include "base/messages.h"
+
 namespace verbund::feed {
 namespace {
 
@@ -18,7 +20,7 @@ Result<std::set<std::string>> published_tables(Connection& source, const std::st
       "  JOIN pg_class c ON c.oid = r.prrelid JOIN pg_namespace n ON n.oid = c.relnamespace"
       " WHERE p.pubname = $1 AND r.prqual IS NULL AND r.prattrs IS NULL",
       {name});
-  if (!rows) return pass(rows, "publication " + name);
+  if (!rows) return pass(rows, phrase("publication {}", name));
   std::set<std::string> names;
   for (int row = 0; row < rows->size(); ++row) names.insert(quoted(rows->text(row, 0), rows->text(row, 1)));
   return names;
@@ -37,7 +39,7 @@ Result<Publication> read_publication(Connection& source, const std::string& name
       "       (SELECT count(*) FROM pg_publication_rel r WHERE r.prpubid = p.oid)"
       "     + (SELECT count(*) FROM pg_publication_namespace s WHERE s.pnpubid = p.oid) FROM pg_publication p WHERE pubname = $1",
       {name});
-  if (!rows) return pass(rows, "publication " + name);
+  if (!rows) return pass(rows, phrase("publication {}", name));
   if (rows->size() == 0) return Publication{};
   const auto is = [&](int column) { return rows->text(0, column) == "t"; };
   return Publication{true, is(0), is(1), is(2), std::atoll(std::string(rows->text(0, 3)).c_str())};
@@ -57,12 +59,12 @@ Status check_server(Connection& source) {
       "SELECT current_setting('wal_level'), rolreplication OR rolsuper, current_user FROM pg_roles WHERE rolname = current_user");
   if (!rows) return pass(rows, "settings of the source server");
   if (rows->size() != 1 || rows->text(0, 0) != "logical") {
-    return fail(ErrorCode::kServerSetting, fmt::format("feed: wal_level is {}, capture needs logical", rows->text(0, 0)),
-                "ALTER SYSTEM SET wal_level = 'logical'; then restart PostgreSQL.");
+    return fail(ErrorCode::kServerSetting, phrase("feed: wal_level is {}, capture needs logical", rows->text(0, 0)),
+                phrase("ALTER SYSTEM SET wal_level = 'logical'; then restart PostgreSQL."));
   }
   if (rows->text(0, 1) != "t") {
-    return fail(ErrorCode::kServerSetting, fmt::format("feed: role {} may not replicate", rows->text(0, 2)),
-                fmt::format("ALTER ROLE {} REPLICATION;", Connection::quote_identifier(rows->text(0, 2))));
+    return fail(ErrorCode::kServerSetting, phrase("feed: role {} may not replicate", rows->text(0, 2)),
+                phrase("ALTER ROLE {} REPLICATION;", Connection::quote_identifier(rows->text(0, 2))));
   }
   return {};
 }
@@ -72,8 +74,8 @@ Result<std::set<std::string>> keep_publication(Connection& source, const std::st
   auto now = read_publication(source, name);
   if (!now) return pass(now);
   if (now->all_tables) {
-    return fail(ErrorCode::kServerSetting, fmt::format("publication {} is FOR ALL TABLES", name),
-                fmt::format("DROP PUBLICATION {}; the feed creates its own, of the configured tables alone.", shown));
+    return fail(ErrorCode::kServerSetting, phrase("publication {} is FOR ALL TABLES", name),
+                phrase("DROP PUBLICATION {}; the feed creates its own, of the configured tables alone.", shown));
   }
   const auto wanted = wanted_tables(tables);
   auto published = published_tables(source, name);
@@ -94,9 +96,9 @@ Result<std::set<std::string>> keep_publication(Connection& source, const std::st
     if (source.in_transaction()) static_cast<void>(source.execute("ROLLBACK"));
     if (done.error().code == ErrorCode::kForbidden) {
       done.error().code = ErrorCode::kServerSetting;
-      done.error().hint = "The role must own the captured tables and have CREATE on the database, or be a superuser.";
+      done.error().advise(phrase("The role must own the captured tables and have CREATE on the database, or be a superuser."));
     }
-    return pass(done, "publication " + name);
+    return pass(done, phrase("publication {}", name));
   }
   log.info("feed.published", {{"publication", name}, {"tables", wanted.size()}});
   if (!now->whole) return wanted;

@@ -1,5 +1,6 @@
 #include "feed/retake.h"
 
+#include "base/messages.h"
 #include "feed/catalog.h"
 #include "feed/journal_parts.h"
 #include "feed/shadow.h"
@@ -110,7 +111,7 @@ Status Retake::lock_tables(const std::vector<Intake>& intakes) {
                                                  quoted(table.schema, table.table)));
     if (!locked && to_.source.last_sqlstate() == "55P03") locked.error().code = ErrorCode::kTimedOut;
     if (!locked && to_.source.last_sqlstate() == "42P01") locked.error().code = ErrorCode::kInUse;
-    if (!locked) return pass(locked, "lock " + table.shown);
+    if (!locked) return pass(locked, phrase("lock {}", table.shown));
   }
   failed_.reset();
   auto outside = Connection::open(with_exact_text(settings_.source));
@@ -119,10 +120,10 @@ Status Retake::lock_tables(const std::vector<Intake>& intakes) {
     if (!intake.reads_source()) continue;
     const CapturedTable& table = to_.tables.all[intake.table];
     auto now = find_table(*outside, {table.schema, table.table}, 0);
-    if (!now) return pass(now, "table " + table.shown);
+    if (!now) return pass(now, phrase("table {}", table.shown));
     const CapturedTable& found = now->table;
     if (found.relation != table.relation || found.files != table.files || found.layout() != table.layout()) {
-      return fail(ErrorCode::kInUse, fmt::format("feed: table {} is being changed", table.shown));
+      return fail(ErrorCode::kInUse, phrase("feed: table {} is being changed", table.shown));
     }
   }
   return {};
@@ -152,7 +153,7 @@ Status Retake::compare(const Intake& intake) {
   if (intake.silent) return {};
   if (intake.change.changes_columns() && intake.change.kind == Reshaping::Kind::kFollow) {
     auto rows = to_.mid_tier.query("SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = $1::regclass", {quoted("feed", table.shadow)});
-    if (!rows) return pass(rows, "shadow of " + table.shown);
+    if (!rows) return pass(rows, phrase("shadow of {}", table.shown));
     log_.info("feed.reshaped", {{"table", table.shown}});
     if (auto told = tell(Reshaped{intake.table, parse_u64(rows->text(0, 0)).value_or(0)}); !told) return told;
   }

@@ -1,5 +1,6 @@
 #include "feed/row_versions.h"
 
+#include "base/messages.h"
 #include "feed/tables.h"
 
 namespace verbund::feed {
@@ -29,7 +30,7 @@ Result<Extent> read_extent(Connection& mid_tier, const std::string& consumer) {
       "  FROM feed.position p CROSS JOIN feed.retained r",
       {consumer});
   if (!rows) return pass(rows, "extent of the journal");
-  if (rows->size() == 0) return fail(ErrorCode::kUnavailable, "extent of the journal: nothing was ever captured");
+  if (rows->size() == 0) return fail(ErrorCode::kUnavailable, phrase("extent of the journal: nothing was ever captured"));
   Extent extent{{{std::string(rows->text(0, 0))}, csn_at(*rows, 0, 1)}, csn_at(*rows, 0, 2), csn_at(*rows, 0, 3), {}};
   auto histories = mid_tier.query("SELECT history_id, after_csn FROM feed.history ORDER BY number");
   if (!histories) return pass(histories, "histories of the journal");
@@ -37,7 +38,7 @@ Result<Extent> read_extent(Connection& mid_tier, const std::string& consumer) {
     extent.histories.push_back({{std::string(histories->text(row, 0))}, csn_at(*histories, row, 1)});
   }
   if (extent.histories.empty() || extent.histories.back().id != extent.head.history) {
-    return fail(ErrorCode::kInternal, "feed.history does not end with the history of feed.position");
+    return fail(ErrorCode::kInternal, phrase("feed.history does not end with the history of feed.position"));
   }
   return extent;
 }
@@ -93,7 +94,7 @@ Result<RowVersion> read_row(const postgres::Rows& rows, int row) {
   if (!records) return pass(records);
   for (const auto& text : *records) {
     // A key that is longer than keys may be can't be asked for either.
-    if (auto key = text ? parse_record_key(*text) : fail(ErrorCode::kBadKey, "no key"); key) version.records.push_back(std::move(*key));
+    if (auto key = text ? parse_record_key(*text) : fail(ErrorCode::kBadKey, phrase("no key")); key) version.records.push_back(std::move(*key));
   }
   version.changed = optional_text(rows, row, 6);
   version.unchanged = optional_text(rows, row, 7);
@@ -137,7 +138,7 @@ Status assign_transactions(Connection& mid_tier, VersionPage& page) {
   std::size_t at = 0;
   for (RowVersion& version : page.rows) {
     while (at < page.transactions.size() && page.transactions[at].last_csn < version.csn) ++at;
-    if (at == page.transactions.size()) return fail(ErrorCode::kInternal, "feed.change holds a change of no transaction");
+    if (at == page.transactions.size()) return fail(ErrorCode::kInternal, phrase("feed.change holds a change of no transaction"));
     version.transaction = at;
   }
   return {};
@@ -165,7 +166,7 @@ Result<RowLayout> read_layout(Connection& mid_tier, int id) {
   auto rows = mid_tier.query("SELECT schema_name, table_name, columns, key, digest FROM feed.layout WHERE id = $1::integer",
                              {std::to_string(id)});
   if (!rows) return pass(rows, "layout of row versions");
-  if (rows->size() == 0) return fail(ErrorCode::kNotFound, fmt::format("layout {} of row versions: it is unknown", id));
+  if (rows->size() == 0) return fail(ErrorCode::kNotFound, phrase("layout {} of row versions: it is unknown", id));
   const auto text = [&](int column) { return std::string(rows->text(0, column)); };
   return RowLayout{text(0), text(1), text(2), text(3), text(4)};
 }

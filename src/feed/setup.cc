@@ -45,8 +45,8 @@ class Setup {
     auto slot = read_slot(to_.source, settings_.slot);
     if (!slot) return pass(slot);
     if (*slot && (*slot)->foreign) {
-      return fail(ErrorCode::kInUse, fmt::format("replication slot {} belongs to another database or plugin", settings_.slot),
-                  "Choose another slot name for the feed.");
+      return fail(ErrorCode::kInUse, phrase("replication slot {} belongs to another database or plugin", settings_.slot),
+                  phrase("Choose another slot name for the feed."));
     }
     slot_exists_ = slot->has_value();
     if (*position) {
@@ -302,7 +302,7 @@ class Setup {
       if (!intake.reads_source()) continue;
       if (auto refused = refuse(intake.table, why); refused.error().code != ErrorCode::kInUse) return refused;
     }
-    return fail(ErrorCode::kInUse, "feed: tables have to wait until open transactions have ended");
+    return fail(ErrorCode::kInUse, phrase("feed: tables have to wait until open transactions have ended"));
   }
 
   /// The table stays out; the preparation is to be begun again without it.
@@ -315,7 +315,7 @@ class Setup {
     }
     orders_.continued.erase(table.configured);
     orders_.refused.insert_or_assign(table.configured, std::move(error));
-    return fail(ErrorCode::kInUse, fmt::format("feed: table {} can't be taken in", table.shown));
+    return fail(ErrorCode::kInUse, phrase("feed: table {} can't be taken in", table.shown));
   }
 
   void drop_former_slot(const std::string& name) {

@@ -1,5 +1,7 @@
 #include "feed/shadow.h"
 
+#include "base/messages.h"
+
 namespace verbund::feed {
 namespace {
 
@@ -145,7 +147,7 @@ Status update_rows(Connection& mid_tier, const CapturedTable& table, RowArrays& 
                              rows.take());
   if (!done) return pass(done);
   if (done->affected() == count) return {};
-  return fail(ErrorCode::kSnapshotNeeded, fmt::format("the shadow of {} lacks a row that was updated", table.shown));
+  return fail(ErrorCode::kSnapshotNeeded, phrase("the shadow of {} lacks a row that was updated", table.shown));
 }
 
 using Items = std::vector<const World::Entries::value_type*>;
@@ -223,7 +225,7 @@ Result<std::uint64_t> fill_shadow(Connection& source, Connection& mid_tier, cons
   if (written && read) written = mid_tier.copy_in_write(data);
   if (!written || !read) {
     mid_tier.copy_in_abort("the source table could not be read");
-    return written ? std::unexpected(std::move(read.error()).in("copy of " + table.shown)) : pass(written, "copy of " + table.shown);
+    return written ? std::unexpected(std::move(read.error()).in(phrase("copy of {}", table.shown))) : pass(written, phrase("copy of {}", table.shown));
   }
   return mid_tier.copy_in_finish();
 }
@@ -236,18 +238,18 @@ Status write_shadow(BatchWriter& mid_tier, const CapturedTable& table, const Wor
     return {};
   }
   auto connection = mid_tier.writing();
-  if (!connection) return pass(connection, "shadow of " + table.shown);
-  if (auto done = write_many(**connection, table, entries); !done) return pass(done, "shadow of " + table.shown);
+  if (!connection) return pass(connection, phrase("shadow of {}", table.shown));
+  if (auto done = write_many(**connection, table, entries); !done) return pass(done, phrase("shadow of {}", table.shown));
   return {};
 }
 
 Result<std::uint64_t> truncate_shadow(BatchWriter& mid_tier, const CapturedTable& table) {
   auto connection = mid_tier.writing();
-  if (!connection) return pass(connection, "shadow of " + table.shown);
+  if (!connection) return pass(connection, phrase("shadow of {}", table.shown));
   const std::string name = quoted("feed", table.shadow);
   auto count = (*connection)->query(fmt::format("SELECT count(*) FROM {}", name));
-  if (!count) return pass(count, "shadow of " + table.shown);
-  if (auto done = (*connection)->execute("TRUNCATE " + name); !done) return pass(done, "shadow of " + table.shown);
+  if (!count) return pass(count, phrase("shadow of {}", table.shown));
+  if (auto done = (*connection)->execute("TRUNCATE " + name); !done) return pass(done, phrase("shadow of {}", table.shown));
   return parse_u64(count->text(0, 0));
 }
 

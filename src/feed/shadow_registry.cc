@@ -1,3 +1,4 @@
+#include "base/messages.h"
 #include "feed/shadow.h"
 
 // Which shadows there are and what they look like; what stands in them: shadow.cc.
@@ -42,7 +43,7 @@ Result<std::vector<KnownTable>> known_tables(Connection& mid_tier) {
     const auto id = parse_u64(rows->text(row, 0));
     const auto since = parse_lsn(rows->text(row, 5));
     const auto relation = parse_u64(rows->text(row, 6));
-    if (!id || !since || !relation) return fail(ErrorCode::kInternal, "feed.source_table holds what it never should");
+    if (!id || !since || !relation) return fail(ErrorCode::kInternal, phrase("feed.source_table holds what it never should"));
     known.push_back({static_cast<int>(*id), std::string(rows->text(row, 1)), std::string(rows->text(row, 2)),
                      std::string(rows->text(row, 3)), std::string(rows->text(row, 4)), *since,
                      static_cast<std::uint32_t>(*relation), std::string(rows->text(row, 7)), std::string(rows->text(row, 8)),
@@ -56,19 +57,19 @@ Status create_shadow(Connection& mid_tier, CapturedTable& table, Lsn since) {
       "INSERT INTO feed.source_table (schema_name, table_name, shadow, layout, since, relation, files)"
       " VALUES ($1, $2, 'new ' || gen_random_uuid(), $3, $4::pg_lsn, $5::bigint, $6) RETURNING id",
       {table.schema, table.table, table.layout(), to_string(since), std::to_string(table.relation), table.files});
-  if (!made) return pass(made, "register " + table.shown);
+  if (!made) return pass(made, phrase("register {}", table.shown));
   table.id = static_cast<int>(parse_u64(made->text(0, 0)).value_or(0));
   table.shadow = shadow_name(table.id, table.table);
   table.since = since;
   auto named = mid_tier.query("UPDATE feed.source_table SET shadow = $1 WHERE id = $2::integer",
                               {table.shadow, std::to_string(table.id)});
-  if (!named) return pass(named, "register " + table.shown);
+  if (!named) return pass(named, phrase("register {}", table.shown));
   std::string columns = R"(verbund_key text COLLATE "C" PRIMARY KEY, verbund_csn bigint NOT NULL)";
   for (const Column& column : table.columns) {
     columns += fmt::format(R"(, {} text COLLATE "C")", Connection::quote_identifier(column.name));
   }
   if (auto created = mid_tier.execute(fmt::format("CREATE TABLE {} ({}) WITH (fillfactor = 90)", quoted("feed", table.shadow), columns)); !created) {
-    return pass(created, "shadow of " + table.shown);
+    return pass(created, phrase("shadow of {}", table.shown));
   }
   return mid_tier.execute(fmt::format("COMMENT ON TABLE {} IS {}", quoted("feed", table.shadow),
                                       Connection::quote_literal("Copy of " + quoted(table.schema, table.table))));
@@ -92,7 +93,7 @@ Status index_lookups(Connection& mid_tier, const Tables& tables) {
     for (const std::size_t column : lookup.columns) name += fmt::format("_{}", table.columns[column].number);
     auto made = mid_tier.execute(fmt::format("CREATE INDEX IF NOT EXISTS {} ON {} ({})", Connection::quote_identifier(name),
                                              quoted("feed", table.shadow), lookup_expression(table, lookup.columns)));
-    if (!made) return pass(made, "index of the shadow of " + table.shown);
+    if (!made) return pass(made, phrase("index of the shadow of {}", table.shown));
   }
   return {};
 }
@@ -103,7 +104,7 @@ Status register_table(Connection& mid_tier, const CapturedTable& table) {
       "       paused = NULL, paused_at = NULL, retried = false WHERE id = $1::integer",
       {std::to_string(table.id), table.schema, table.table, table.layout(), to_string(table.since), std::to_string(table.relation),
        table.files});
-  if (!done) return pass(done, "register " + table.shown);
+  if (!done) return pass(done, phrase("register {}", table.shown));
   return {};
 }
 
@@ -136,7 +137,7 @@ Status reshape_shadow(Connection& mid_tier, const CapturedTable& table, const Re
                                                Connection::quote_literal(*column.missing), shadow, name(column.name))
                                  : ";";
   }
-  if (auto done = mid_tier.execute(statements); !done) return pass(done, "shadow of " + table.shown);
+  if (auto done = mid_tier.execute(statements); !done) return pass(done, phrase("shadow of {}", table.shown));
   return {};
 }
 

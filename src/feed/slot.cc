@@ -1,5 +1,7 @@
 #include "feed/slot.h"
 
+#include "base/messages.h"
+
 namespace verbund::feed {
 
 using postgres::Connection;
@@ -10,7 +12,7 @@ Result<std::optional<Slot>> read_slot(Connection& source, const std::string& nam
       "       plugin IS DISTINCT FROM 'pgoutput' OR database IS DISTINCT FROM current_database()"
       "  FROM pg_replication_slots WHERE slot_name = $1",
       {name});
-  if (!rows) return pass(rows, "replication slot " + name);
+  if (!rows) return pass(rows, phrase("replication slot {}", name));
   if (rows->size() == 0) return std::nullopt;
   const auto confirmed = parse_lsn(rows->text(0, 0));
   if (!confirmed) return std::unexpected(confirmed.error());
@@ -21,7 +23,7 @@ Status drop_slot(Connection& source, const std::string& name) {
   auto dropped = source.query("SELECT pg_drop_replication_slot($1)", {name});
   if (dropped) return {};
   if (source.last_sqlstate() == "55006") dropped.error().code = ErrorCode::kInUse;
-  return pass(dropped, "drop replication slot " + name);
+  return pass(dropped, phrase("drop replication slot {}", name));
 }
 
 std::optional<Loss> loss_of(const Position& position, const postgres::SystemIdentity& server, const std::optional<Slot>& slot,

@@ -1,5 +1,7 @@
 #include "feed/stream_reader.h"
 
+#include "base/messages.h"
+
 namespace verbund::feed {
 namespace {
 
@@ -77,7 +79,7 @@ Result<StreamReader::Event> StreamReader::next(nanoseconds wait) {
     filled_.wait_for(lock, wait, something);
     waiting_ = false;
   }
-  if (std::exchange(interrupted_, false)) return fail(ErrorCode::kCancelled, "replication stream: interrupted");
+  if (std::exchange(interrupted_, false)) return fail(ErrorCode::kCancelled, phrase("replication stream: interrupted"));
   if (back_.messages.empty()) return failure_ ? Result<Event>(std::unexpected(*failure_)) : Event{};
   front_.bytes.clear();
   front_.messages.clear();

@@ -1,5 +1,6 @@
 #include "feed/tables.h"
 
+#include "base/messages.h"
 #include "feed/catalog.h"
 
 namespace verbund::feed {
@@ -20,7 +21,7 @@ class Loader {
     if (const auto known = indexes_.find(wanted); known != indexes_.end()) return known->second;
     const auto before = former_.find(wanted);
     auto found = find_table(source_, wanted, before == former_.end() ? 0 : before->second.relation);
-    if (!found) return pass(found, "table " + shown_name(schema, name));
+    if (!found) return pass(found, phrase("table {}", shown_name(schema, name)));
     std::string reason = found->reason;
     if (found->root && wanted_.contains(*found->root)) {
       reason = fmt::format("it is a partition of {}, which is captured", shown_name(found->root->first, found->root->second));
@@ -108,7 +109,7 @@ class Loader {
     std::vector<std::size_t> found;
     for (const std::string& name : names) {
       const auto column = position(table, name);
-      if (!column) return fail(ErrorCode::kBadConfig, fmt::format("feed, table {}: there is no column {}", table.shown, name));
+      if (!column) return fail(ErrorCode::kBadConfig, phrase("feed, table {}: there is no column {}", table.shown, name));
       found.push_back(*column);
     }
     return found;
@@ -122,7 +123,7 @@ class Loader {
     if (!own) return pass(own);
     if (!referenced) return pass(referenced);
     if (own->size() != referenced->size() || own->empty()) {
-      return fail(ErrorCode::kBadConfig, fmt::format("feed, {} → {}: the numbers of columns differ", child.shown, target.shown));
+      return fail(ErrorCode::kBadConfig, phrase("feed, {} → {}: the numbers of columns differ", child.shown, target.shown));
     }
     for (std::size_t i = 0; i < own->size(); ++i) {
       hop.columns[i] = child.columns[(*own)[i]].name;
@@ -256,7 +257,7 @@ std::string TextArray::take() {
 }
 
 Result<std::vector<std::optional<std::string>>> read_array(std::string_view literal) {
-  const auto broken = [] { return fail(ErrorCode::kInternal, "an array of the journal is broken"); };
+  const auto broken = [] { return fail(ErrorCode::kInternal, phrase("an array of the journal is broken")); };
   if (literal.size() < 2 || literal.front() != '{' || literal.back() != '}') return broken();
   literal = literal.substr(1, literal.size() - 2);
   std::vector<std::optional<std::string>> values;

@@ -111,7 +111,7 @@ class Installer {
     for (const auto& [table, function] : functions_) {
       auto sql = trigger_function(function, type_, *table, *types, mode);
       if (!sql) return pass(sql);
-      if (auto made = source_.execute(*sql); !made) return pass(made, fmt::format("guard {}", type_.type));
+      if (auto made = source_.execute(*sql); !made) return pass(made, phrase("guard {}", type_.type));
     }
     return source_.execute(truncate_function(truncating(), type_.type, mode));
   }
@@ -255,7 +255,7 @@ Status disable(Connection& source, const std::string& type) {
   if (!known) return pass(known);
   if (known->size() == 0) return fail(ErrorCode::kNotFound, phrase("disable the guard: type {} is not guarded", type));
   auto done = source.query("SELECT verbund_guard.disable($1)", {type});
-  if (!done) return pass(done, fmt::format("unguard {}", type));
+  if (!done) return pass(done, phrase("unguard {}", type));
   return {};
 }
 

@@ -31,7 +31,7 @@ Result<Erasure> erasure_of(std::string_view line) {
   };
   const auto id = text("id"), record = text("record"), at = text("at_us"), by = text("by"), reason = text("reason");
   const auto time = at ? parse_u64(*at) : Result<std::uint64_t>(0);
-  if (!id || !record || !at || !time || !by || !reason) return fail(ErrorCode::kIo, "a line of it is damaged");
+  if (!id || !record || !at || !time || !by || !reason) return fail(ErrorCode::kIo, phrase("a line of it is damaged"));
   return Erasure{*id, *record, WallTime{microseconds{static_cast<std::int64_t>(*time)}}, *by, *reason, 0};
 }
 
@@ -125,7 +125,7 @@ Result<std::vector<Erasure>> Erasures::read_file() const {
     const auto end = rest.find('\n');
     if (end == std::string_view::npos) break;  // cut off by a crash: never acknowledged
     auto erasure = erasure_of(rest.substr(0, end));
-    if (!erasure) return pass(erasure, "read " + file_.string());
+    if (!erasure) return pass(erasure, phrase("read {}", file_.string()));
     all.push_back(std::move(*erasure));
     rest.remove_prefix(end + 1);
   }

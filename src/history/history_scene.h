@@ -2,6 +2,7 @@
 /// The feed's scene with a versions database and a relay, for the tests of this folder.
 #include <gtest/gtest.h>
 
+#include "base/messages.h"
 #include "feed/feed_scene.h"
 #include "history/migrations.h"
 #include "history/relay.h"
@@ -13,7 +14,7 @@ namespace verbund::history::testing_scene {
 class KnownAuthors final : public Authorship {
  public:
   Result<Author> author(Csn, SessionId by, WallTime, const RecordKey& record) override {
-    if (failing) return fail(ErrorCode::kDatabaseDown, "the sessions are not there");
+    if (failing) return fail(ErrorCode::kDatabaseDown, phrase("the sessions are not there"));
     if (by) return Author{Author::How::kMessage, by, fmt::format("place {}", by.value), fmt::format("user {}", by.value)};
     if (record.id == "1") return Author{Author::How::kLock, SessionId{11}, "Empfang 1", "Anna"};
     return Author{};

@@ -28,7 +28,7 @@ struct Contents {
 };
 
 Status name_values(const Contents& contents, StoredVersion& version) {
-  const auto broken = [] { return fail(ErrorCode::kInternal, "history.version holds what it never should"); };
+  const auto broken = [] { return fail(ErrorCode::kInternal, phrase("history.version holds what it never should")); };
   const auto named = [&](const std::optional<std::string>& number) -> std::optional<std::size_t> {
     const auto place = number ? parse_u64(*number) : Result<std::uint64_t>(0);
     if (!number || !place || *place >= contents.columns.size()) return std::nullopt;

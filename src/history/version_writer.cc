@@ -1,5 +1,7 @@
 #include "history/version_writer.h"
 
+#include "base/messages.h"
+
 namespace verbund::history {
 namespace {
 
@@ -46,7 +48,7 @@ Result<Cursor> VersionWriter::position() {
   if (!rows || rows->size() != 1) {
     give_up();
     if (!rows) return pass(rows, "position of the versions");
-    return fail(ErrorCode::kInternal, "history.position is empty");
+    return fail(ErrorCode::kInternal, phrase("history.position is empty"));
   }
   return Cursor{{std::string(rows->text(0, 0))}, {parse_u64(rows->text(0, 1)).value_or(0)}};
 }
@@ -98,7 +100,7 @@ Status VersionWriter::check_position(const Cursor& from) {
                                  {from.history.value, text_of(from.csn)});
   if (!rows) return pass(rows, "position of the versions");
   if (rows->size() == 1 && rows->text(0, 0) == "t") return {};
-  return fail(ErrorCode::kInUse, "store versions: somebody else has moved their position");
+  return fail(ErrorCode::kInUse, phrase("store versions: somebody else has moved their position"));
 }
 
 Status VersionWriter::note_break(int stream, const Cursor& from, const feed::VersionBreak& interrupted) {

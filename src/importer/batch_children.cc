@@ -1,4 +1,5 @@
 /// The part of BatchWriter that writes what belongs to patients.
+#include "base/messages.h"
 #include "importer/batch_writer.h"
 #include "importer/batch_upsert.h"
 
@@ -118,7 +119,7 @@ template <typename Row>
 Status BatchWriter::write_children() {
   const auto rows = pending<Row>();
   auto changes = upsert<Row>(rows);
-  if (!changes) return pass(changes, fmt::format("write {}s", Row::kTable));
+  if (!changes) return pass(changes, phrase("write {}s", Row::kTable));
   for (const auto& [row, item] : rows) settle(*item, *changes, identity_text(row->identifier_system, row->identifier_value));
   return {};
 }

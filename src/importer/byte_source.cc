@@ -7,6 +7,8 @@
 
 #include <fmt/format.h>
 
+#include "base/messages.h"
+
 namespace verbund::importer {
 namespace {
 
@@ -20,7 +22,7 @@ ByteSource::ByteSource(gzFile_s* handle, const InputFile& file) : handle_(handle
 
 Result<ByteSource> ByteSource::open(const InputFile& file) {
   gzFile handle = gzopen(file.path.c_str(), "rb");
-  if (handle == nullptr) return fail(ErrorCode::kIo, fmt::format("read {}: {}", file.shown, std::strerror(errno)));
+  if (handle == nullptr) return fail(ErrorCode::kIo, phrase("read {}: {}", file.shown, std::strerror(errno)));
   gzbuffer(handle, kPieceBytes);
   return ByteSource(handle, file);
 }
@@ -28,11 +30,11 @@ Result<ByteSource> ByteSource::open(const InputFile& file) {
 Result<std::string_view> ByteSource::next() {
   const int got = gzread(handle_.get(), buffer_.data(), kPieceBytes);
   int code = Z_OK;
-  const char* cause = gzerror(handle_.get(), &code);
+  Phrase cause = verbatim(gzerror(handle_.get(), &code));
   if (got < 0 || code == Z_BUF_ERROR) {
-    if (code == Z_ERRNO) cause = std::strerror(errno);
-    if (code == Z_BUF_ERROR) cause = "the compressed file ends too early";
-    return fail(code == Z_ERRNO ? ErrorCode::kIo : ErrorCode::kBadInput, fmt::format("read {}: {}", file_->shown, cause));
+    if (code == Z_ERRNO) cause = verbatim(std::strerror(errno));
+    if (code == Z_BUF_ERROR) cause = phrase("the compressed file ends too early");
+    return fail(code == Z_ERRNO ? ErrorCode::kIo : ErrorCode::kBadInput, phrase("read {}: {}", file_->shown, cause));
   }
   return std::string_view(buffer_.data(), static_cast<std::size_t>(got));
 }

@@ -6,11 +6,15 @@ namespace {
 constexpr unsigned char kPraxisSql[] = {
 #include "importer/praxis_sql.inc"
 };
+constexpr unsigned char kRecordsToml[] = {
+#include "importer/records_toml.inc"
+};
 
 constexpr std::array<std::string_view, 3> kNurses{"anna", "bernd", "cem"};
 
 }  // namespace
 
+std::string_view demo_records_toml() { return {reinterpret_cast<const char*>(kRecordsToml), sizeof kRecordsToml}; }
 std::string_view demo_schema_sql() { return {reinterpret_cast<const char*>(kPraxisSql), sizeof kPraxisSql}; }
 
 std::span<const std::string_view> demo_nurses() { return kNurses; }

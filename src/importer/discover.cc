@@ -1,5 +1,6 @@
 #include <set>
 
+#include "base/messages.h"
 #include "importer/byte_source.h"
 
 namespace verbund::importer {
@@ -99,7 +100,7 @@ Result<Discovery> discover(std::span<const fs::path> paths, Wanted wanted) {
   for (const auto& path : paths) {
     std::error_code error;
     if (!fs::exists(path, error)) {
-      return fail(ErrorCode::kNotFound, fmt::format("import {}: {}", path.string(), error ? error.message() : "no such file or directory"));
+      return fail(ErrorCode::kNotFound, phrase("import {}: {}", path.string(), error ? error.message() : "no such file or directory"));
     }
     walk.visit(path, true);
   }

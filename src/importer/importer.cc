@@ -1,5 +1,6 @@
 #include "importer/importer.h"
 
+#include "base/messages.h"
 #include "importer/batch_writer.h"
 #include "importer/resources.h"
 #include "importer/xdt/file.h"
@@ -187,7 +188,7 @@ class ImportRun {
 
   Status go_on() {
     if (!progress_ || progress_(seen_)) return {};
-    return fail(ErrorCode::kCancelled, fmt::format("import cancelled after {} resources; what was written until then stays", seen_.resources));
+    return fail(ErrorCode::kCancelled, phrase("import cancelled after {} resources; what was written until then stays", seen_.resources));
   }
 
   postgres::Connection& connection_;

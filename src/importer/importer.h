@@ -54,6 +54,8 @@ using ProgressSink = std::function<bool(const ImportProgress&)>;
 
 /// schema/demo/praxis.sql, carried inside the binary; may be executed again. Lives for ever.
 [[nodiscard]] std::string_view demo_schema_sql();
+/// schema/demo/records.toml likewise: the record types of the demo practice, for config/verbund.toml.
+[[nodiscard]] std::string_view demo_records_toml();
 
 /// The demo practice's nurses (user names).
 [[nodiscard]] std::span<const std::string_view> demo_nurses();

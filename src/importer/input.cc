@@ -2,6 +2,7 @@
 
 #include <memory_resource>
 
+#include "base/messages.h"
 #include "importer/byte_source.h"
 
 namespace verbund::importer {
@@ -54,17 +55,17 @@ Status feed(json::stream_parser& parser, ByteSource& source, const InputFile& fi
     boost::system::error_code error;
     const auto taken = parser.write(text.data(), text.size(), error);
     if (error) {
-      return fail(ErrorCode::kBadInput, fmt::format("read {}: byte {} {}", file.shown, position + taken, cause_of(error, limits)));
+      return fail(ErrorCode::kBadInput, phrase("read {}: byte {} {}", file.shown, position + taken, cause_of(error, limits)));
     }
     position += chunk->size();
     if (position > limits.max_document_bytes) {
-      return fail(ErrorCode::kTooLarge, fmt::format("read {}: holds more than {} MiB", file.shown, limits.max_document_bytes >> 20),
-                  "Export it as NDJSON, one resource a line, which has no limit.");
+      return fail(ErrorCode::kTooLarge, phrase("read {}: holds more than {} MiB", file.shown, limits.max_document_bytes >> 20),
+                  phrase("Export it as NDJSON, one resource a line, which has no limit."));
     }
   }
   boost::system::error_code error;
   parser.finish(error);
-  if (error) return fail(ErrorCode::kBadInput, fmt::format("read {}: ends too early, {}", file.shown, cause_of(error, limits)));
+  if (error) return fail(ErrorCode::kBadInput, phrase("read {}: ends too early, {}", file.shown, cause_of(error, limits)));
   return {};
 }
 
@@ -85,8 +86,8 @@ Status read_document(const InputFile& file, const InputLimits& limits, std::uint
     if (document.object == nullptr) document.problem = "is not a JSON object";
     visit(document);
   } catch (const std::bad_alloc&) {
-    return fail(ErrorCode::kTooLarge, fmt::format("read {}: takes more than {} MiB of memory", file.shown, limits.max_memory_bytes >> 20),
-                "Export it as NDJSON, one resource a line, which has no limit.");
+    return fail(ErrorCode::kTooLarge, phrase("read {}: takes more than {} MiB of memory", file.shown, limits.max_memory_bytes >> 20),
+                phrase("Export it as NDJSON, one resource a line, which has no limit."));
   }
   return {};
 }

@@ -1,4 +1,5 @@
 /// Writes synthetic patients by COPY.
+#include "base/messages.h"
 #include "importer/synthetic.h"
 #include "importer/upsert_sql.h"
 
@@ -31,7 +32,7 @@ class CopyBuffer {
     auto done = connection.copy_in_finish();
     text_.clear();
     rows_ = 0;
-    if (!done) return pass(done, fmt::format("write {}", table));
+    if (!done) return pass(done, phrase("write {}", table));
     return {};
   }
   template <typename Row>
@@ -140,7 +141,7 @@ Result<ImportReport> import_synthetic(postgres::Connection& connection, std::uin
     seen.resources = to;
     seen.bytes_done = to;
     if (progress && !progress(seen)) {
-      return fail(ErrorCode::kCancelled, fmt::format("import cancelled after {} patients; what was written until then stays", to));
+      return fail(ErrorCode::kCancelled, phrase("import cancelled after {} patients; what was written until then stays", to));
     }
   }
   report.elapsed = std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - start);

@@ -1,5 +1,6 @@
 #include "mirror/epoch.h"
 
+#include "base/messages.h"
 #include "mirror/crc.h"
 #include "platform/os/file.h"
 
@@ -9,8 +10,8 @@ namespace {
 constexpr std::uint64_t kMaxTerm = 0xffff;  // 16 bits of a fencing token
 
 std::unexpected<Error> damaged(const std::filesystem::path& file) {
-  return fail(ErrorCode::kBadJournal, fmt::format("read {}: damaged", file.string()),
-              "Restore it from the last backup with a higher term; a lower one would give fencing tokens twice.");
+  return fail(ErrorCode::kBadJournal, phrase("read {}: damaged", file.string()),
+              phrase("Restore it from the last backup with a higher term; a lower one would give fencing tokens twice."));
 }
 
 }  // namespace
@@ -33,7 +34,7 @@ Result<LockEpoch> next_epoch(const std::filesystem::path& file) {
   if (!epoch && epoch.error().code != ErrorCode::kNotFound) return epoch;
   LockEpoch next = epoch ? *epoch : LockEpoch{Term{1}, 0};
   if (next.start_count == 0xffff) {
-    if (next.term.value == kMaxTerm) return fail(ErrorCode::kUnsupported, "raise the epoch: all terms are used up");
+    if (next.term.value == kMaxTerm) return fail(ErrorCode::kUnsupported, phrase("raise the epoch: all terms are used up"));
     next = {Term{next.term.value + 1}, 0};
   }
   ++next.start_count;

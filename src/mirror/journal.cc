@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "base/ids.h"
+#include "base/messages.h"
 #include "mirror/crc.h"
 
 namespace verbund::mirror {
@@ -50,13 +51,13 @@ std::string_view take_word(std::string_view& rest) {
 bool control_character(char c) { return static_cast<unsigned char>(c) < ' '; }
 
 std::unexpected<Error> bad(std::string_view what) {
-  return fail(ErrorCode::kBadJournal, fmt::format("agent's journal: {}", what));
+  return fail(ErrorCode::kBadJournal, phrase("agent's journal: {}", what));
 }
 
 Status cut(const std::filesystem::path& path, std::size_t bytes) {
   // A cut that is lost in a crash only leaves the torn line, which is then cut again.
   if (::truncate(path.c_str(), static_cast<off_t>(bytes)) == 0) return {};
-  return fail(ErrorCode::kIo, fmt::format("truncate {}: {}", path.string(), std::strerror(errno)));
+  return fail(ErrorCode::kIo, phrase("truncate {}: {}", path.string(), std::strerror(errno)));
 }
 
 Status rewrite(const std::filesystem::path& path, std::span<const JournalEntry> entries) {
@@ -121,8 +122,8 @@ Result<Journal> Journal::open(const std::filesystem::path& path, const Clock& cl
   if (text) {
     auto journal = parse_journal(*text);
     if (!journal) {
-      journal.error().hint = fmt::format("Look at {}; moved away, the agent begins a new one.", path.string());
-      return pass(journal, path.string());
+      journal.error().advise(phrase("Look at {}; moved away, the agent begins a new one.", path.string()));
+      return pass(journal, verbatim(path.string()));
     }
     if (!journal->entries.empty()) last = journal->entries.back();
     Status cleaned;

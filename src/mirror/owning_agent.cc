@@ -2,6 +2,7 @@
 #include <deque>
 #include <thread>
 
+#include "base/messages.h"
 #include "mirror/agent_base.h"
 #include "mirror/journal.h"
 
@@ -38,7 +39,7 @@ class OwningAgent final : public AgentBase {
     changed_.notify_all();
     const auto over = [&] { return requests_taken_ >= request && (state_ == ServerState::kRunning || failure_); };
     if (!wait_until(guard, deadline, over)) {
-      return fail(ErrorCode::kTimedOut, fmt::format("start PostgreSQL: still {}", to_string(state_)));
+      return fail(ErrorCode::kTimedOut, phrase("start PostgreSQL: still {}", to_string(state_)));
     }
     return failure_ ? Status(std::unexpected(*failure_)) : Status{};
   }
@@ -51,7 +52,7 @@ class OwningAgent final : public AgentBase {
     changed_.notify_all();
     const auto over = [&] { return requests_taken_ >= request && state_ == ServerState::kStopped; };
     if (wait_until(guard, deadline, over)) return {};
-    return fail(ErrorCode::kTimedOut, fmt::format("stop PostgreSQL: still {}", to_string(state_)));
+    return fail(ErrorCode::kTimedOut, phrase("stop PostgreSQL: still {}", to_string(state_)));
   }
 
  private:
@@ -111,7 +112,7 @@ class OwningAgent final : public AgentBase {
   bool carry_out(const action::Initialise&) {
     Status done;
     if (!server_.initialised()) done = server_.initialise();
-    if (done && !server_.initialised()) done = fail(ErrorCode::kInternal, "initialise PostgreSQL: it left nothing behind");
+    if (done && !server_.initialised()) done = fail(ErrorCode::kInternal, phrase("initialise PostgreSQL: it left nothing behind"));
     report(Step::kInitialise, std::move(done));
     return true;
   }
@@ -132,7 +133,7 @@ class OwningAgent final : public AgentBase {
       return;
     }
     postmaster_ = server_.running_pid();
-    if (done && postmaster_ == 0) done = fail(ErrorCode::kDatabaseDown, "start PostgreSQL: it has ended again");
+    if (done && postmaster_ == 0) done = fail(ErrorCode::kDatabaseDown, phrase("start PostgreSQL: it has ended again"));
     report(Step::kStart, std::move(done));
   }
 
@@ -141,7 +142,7 @@ class OwningAgent final : public AgentBase {
     Status done = server_.stop(fast ? StopMode::kFast : StopMode::kImmediate, stop_deadline(stop.how));
     // Nothing of this directory may live on, or the next start would not get its shared memory.
     if (done || !fast) done = server_.clear_up(Deadline::in(clock_, tuning_.stop_immediate_within));
-    if (done && server_.running_pid() != 0) done = fail(ErrorCode::kInternal, "stop PostgreSQL: it runs again");
+    if (done && server_.running_pid() != 0) done = fail(ErrorCode::kInternal, phrase("stop PostgreSQL: it runs again"));
     report(Step::kStop, std::move(done));
     return true;
   }

@@ -3,6 +3,7 @@
 
 #include <thread>
 
+#include "base/messages.h"
 #include "mirror/agent_base.h"
 #include "platform/postgres/connection.h"
 
@@ -37,7 +38,7 @@ class WatchingAgent final : public AgentBase {
     const auto hopeless = [&] { return failure_ && failure_->code != ErrorCode::kDatabaseDown; };
     if (wait_until(guard, deadline, [&] { return state_ == ServerState::kRunning || hopeless(); }) && !hopeless()) return {};
     if (failure_) return std::unexpected(*failure_);
-    return fail(ErrorCode::kTimedOut, fmt::format("reach PostgreSQL {}: no answer yet", settings_.shown()));
+    return fail(ErrorCode::kTimedOut, phrase("reach PostgreSQL {}: no answer yet", settings_.shown()));
   }
 
   Status stop(Deadline deadline) override {
@@ -45,7 +46,7 @@ class WatchingAgent final : public AgentBase {
     watching_ = false;
     changed_.notify_all();
     if (wait_until(guard, deadline, [&] { return state_ == ServerState::kStopped; })) return {};
-    return fail(ErrorCode::kTimedOut, "stop watching PostgreSQL: it does not answer");
+    return fail(ErrorCode::kTimedOut, phrase("stop watching PostgreSQL: it does not answer"));
   }
 
  private:

@@ -4,6 +4,7 @@
 
 #include <boost/json.hpp>
 
+#include "base/messages.h"
 #include "node/feed_tables.h"
 #include "platform/os/file.h"
 #include "records/catalog_snapshot.h"
@@ -89,7 +90,7 @@ Status record_adoption(const Installation& installation, const AdoptionPlan& pla
 Status forget_adoption(const Installation& installation) {
   std::error_code error;
   std::filesystem::remove(record_of(installation), error);
-  if (error) return fail(ErrorCode::kIo, fmt::format("remove {}: {}", record_of(installation).string(), error.message()));
+  if (error) return fail(ErrorCode::kIo, phrase("remove {}: {}", record_of(installation).string(), error.message()));
   return {};
 }
 

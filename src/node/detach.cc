@@ -1,6 +1,7 @@
 // The way back from an adoption: see adoption.h.
 #include <algorithm>
 
+#include "base/messages.h"
 #include "node/adoption.h"
 
 namespace verbund::node {
@@ -44,13 +45,13 @@ class Detach {
     if (auto done = source_.execute(sql); !done) {
       if (done.error().code == ErrorCode::kForbidden) {
         done.error().code = ErrorCode::kServerSetting;
-        done.error().hint = fmt::format("as superuser: {};", sql);
+        done.error().advise(phrase("as superuser: {};", sql));
       }
       if (source_.last_sqlstate() == "55P03") {
         done.error().code = ErrorCode::kTimedOut;
-        done.error().hint = "Somebody's transaction is open there; nothing is half done, repeat the command.";
+        done.error().advise(phrase("Somebody's transaction is open there; nothing is half done, repeat the command."));
       }
-      return pass(done, fmt::format("remove {} {}", kind, shown));
+      return pass(done, phrase("remove {} {}", kind, shown));
     }
     removed_.push_back({kind, std::move(shown)});
     return {};
@@ -96,7 +97,7 @@ class Detach {
       const std::string name(rows->text(row, 0));
       if (!rows->null(row, 1)) {
         auto ended = source_.query("SELECT pg_terminate_backend($1::int, $2)", {std::string(rows->text(row, 1)), kTerminateWithin});
-        if (!ended) return pass(ended, "end the reader of replication slot " + name);
+        if (!ended) return pass(ended, phrase("end the reader of replication slot {}", name));
       }
       if (auto done = drop("replication slot", name, "SELECT pg_drop_replication_slot({})", Connection::quote_literal(name)); !done) {
         return done;
@@ -120,7 +121,7 @@ class Detach {
     auto ours = connection->query("SELECT to_regclass('public.verbund_migrations') IS NOT NULL OR NOT EXISTS"
                                   " (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
                                   "   WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^(pg_|information_schema$)')");
-    if (!ours) return pass(ours, "look into database " + database);
+    if (!ours) return pass(ours, phrase("look into database {}", database));
     if (ours->text(0, 0) == "t") return {};
     return fail(ErrorCode::kForbidden, phrase("remove database {}: it holds tables that are not Verbund's", database));
   }

@@ -1,5 +1,6 @@
 #include "node/first_login.h"
 
+#include "base/messages.h"
 #include "platform/os/file.h"
 #include "platform/os/random.h"
 
@@ -49,7 +50,7 @@ Result<FirstLogin> ensure_first_login(const Installation& installation, access::
     const auto client = installation.directory() / "client.toml";
     std::error_code error;
     if (std::filesystem::exists(client)) std::filesystem::rename(client, installation.directory() / "client.toml.old", error);
-    if (error) return fail(ErrorCode::kIo, fmt::format("rename {}: {}", client.string(), error.message()));
+    if (error) return fail(ErrorCode::kIo, phrase("rename {}: {}", client.string(), error.message()));
     if (auto added = accounts.add(login.user, login.password, access::Role::kAdministrator); !added) return pass(added);
   } else {
     const auto administrator = std::find_if(existing->begin(), existing->end(), [](const access::Account& account) {

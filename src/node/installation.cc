@@ -4,6 +4,8 @@
 
 #include <cstdlib>
 
+#include "base/messages.h"
+#include "importer/importer.h"
 #include "platform/os/file.h"
 #include "platform/os/random.h"
 
@@ -44,26 +46,6 @@ journal_rows_kept = 5000000    # 10 000 … 1 000 000 000: how far back clients 
 # types = ["patient"]          # record types whose versions are kept in SIQVersions; default: all; [] = no history
 )toml";
 
-constexpr const char* kDemoRecords = R"toml(
-# What makes a record: its root table, the label and branch of the tree, the child tables.
-[[record]]
-type = "patient"
-label = "Patient"
-table = "public.patient"
-label_sql = """concat_ws(', ', nullif(family_name, ''), nullif(given_name, '')) ||
-  coalesce(' * ' || to_char(birth_date, CASE birth_date_precision WHEN 'year' THEN 'YYYY' WHEN 'month' THEN 'MM.YYYY' ELSE 'DD.MM.YYYY' END), '')"""
-group_sql = "upper(left(coalesce(nullif(family_name, ''), '?'), 1))"
-search = ["family_name", "given_name", "birth_date"]
-children = [
-  "public.patient_identifier.patient_id",
-  "public.encounter.patient_id",
-  "public.condition.patient_id",
-  "public.observation.patient_id",
-  "public.medication.patient_id",
-  "public.care_assignment.patient_id",
-]
-)toml";
-
 std::string host_name() {
   std::string name(256, '\0');
   if (gethostname(name.data(), name.size() - 1) != 0) return "verbund";
@@ -100,7 +82,7 @@ Result<std::pair<std::string, std::uint16_t>> parse_host_port(std::string_view t
   if (text.starts_with('[')) {
     const auto end = text.find(']');
     if (end == std::string_view::npos) {
-      return fail(ErrorCode::kUsage, fmt::format("read an address: '{}' lacks ']'", text), "write [::1]:2222");
+      return fail(ErrorCode::kUsage, phrase("read an address: '{}' lacks ']'", text), phrase("write [::1]:2222"));
     }
     host = text.substr(1, end - 1);
     port = text.substr(end + 1);
@@ -113,8 +95,8 @@ Result<std::pair<std::string, std::uint16_t>> parse_host_port(std::string_view t
   if (!port.empty()) {
     const auto parsed = parse_u64(port);
     if (!parsed || *parsed > 65535) {
-      return fail(ErrorCode::kUsage, fmt::format("read an address: port '{}' is not in 0 … 65535", port),
-                  "write HOST:PORT, for example 127.0.0.1:2222");
+      return fail(ErrorCode::kUsage, phrase("read an address: port '{}' is not in 0 … 65535", port),
+                  phrase("write HOST:PORT, for example 127.0.0.1:2222"));
     }
     number = *parsed;
   }
@@ -180,13 +162,13 @@ Status Installation::add_demo_records(const fs::path& directory) {
   if (config->count("record") > 0) return {};
   auto text = os::read_file(path, 1024 * 1024);
   if (!text) return pass(text);
-  return os::write_file_atomically(path, *text + kDemoRecords, 0644);
+  return os::write_file_atomically(path, *text + "\n" + std::string(importer::demo_records_toml()), 0644);
 }
 
 Result<Installation> Installation::load(const fs::path& directory) {
   if (!exists(directory)) {
-    return fail(ErrorCode::kNotFound, fmt::format("open the installation: {} holds none", directory.string()),
-                "make one with `verbund up --dir DIR`, or name it with --dir or VERBUND_DIR");
+    return fail(ErrorCode::kNotFound, phrase("open the installation: {} holds none", directory.string()),
+                phrase("make one with `verbund up --dir DIR`, or name it with --dir or VERBUND_DIR"));
   }
   auto config = os::ConfigFile::read_toml(directory / "config" / "verbund.toml");
   if (!config) return pass(config);

@@ -3,6 +3,7 @@
 #include <csignal>
 #include <thread>
 
+#include "base/messages.h"
 #include "access/certificates.h"
 #include "api/api.h"
 #include "cluster/service.h"
@@ -106,7 +107,7 @@ struct Node::Impl {
 
 Status Node::Impl::prepare() {
   auto taken = os::FileLock::acquire(options.directory / "node.lock", fmt::format("verbund node, pid {}", getpid()));
-  if (!taken) return pass(taken, fmt::format("start a node on {}", options.directory.string()));
+  if (!taken) return pass(taken, phrase("start a node on {}", options.directory.string()));
   lock = std::move(*taken);
   if (options.demo) {
     if (auto added = Installation::add_demo_records(options.directory); !added) return pass(added);

@@ -1,5 +1,6 @@
 #include "node/provision.h"
 
+#include "base/messages.h"
 #include "access/accounts.h"
 #include "feed/feed.h"
 #include "history/migrations.h"
@@ -37,7 +38,7 @@ Status ensure_database(Connection& connection, const std::string& database, cons
   auto made = connection.execute(fmt::format("CREATE DATABASE {} OWNER {} TEMPLATE template0 ENCODING 'UTF8'{}",
                                              Connection::quote_identifier(database), Connection::quote_identifier(owner),
                                              plain ? "" : " LOCALE 'C'"));
-  if (!made) return pass(made, fmt::format("create database {}", database));
+  if (!made) return pass(made, phrase("create database {}", database));
   log.info("node.database_created", {{"database", database}, {"owner", owner}});
   return {};
 }
@@ -117,7 +118,7 @@ Status migrate_databases(const Installation& installation, Log& log) {
     auto connection = Connection::open(*settings);
     if (!connection) return pass(connection);
     auto migrated = postgres::migrate(*connection, sets, log);
-    if (!migrated) return pass(migrated, fmt::format("migrate database {}", settings->database));
+    if (!migrated) return pass(migrated, phrase("migrate database {}", settings->database));
     return connection;
   };
   const postgres::MigrationSet mid_tier[] = {access::migrations(), feed::migrations(), session_migrations()};

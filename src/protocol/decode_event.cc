@@ -1,3 +1,4 @@
+#include "base/messages.h"
 #include "protocol/decode_views.h"
 
 namespace verbund::protocol {
@@ -8,7 +9,7 @@ SessionId session_of(const Fields& fields) { return {fields.decimal("session", P
 Event read_joined(const Fields& fields) {
   SessionJoined event;
   if (!fields.object("session", [&](const Fields& inner) { event.session = read_session(inner); })) {
-    fields.complain(ErrorCode::kBadMessage, "session", "is missing; it must be an object");
+    fields.complain(ErrorCode::kBadMessage, "session", phrase("is missing; it must be an object"));
   }
   return event;
 }
@@ -123,9 +124,10 @@ Result<std::variant<std::monostate, Reply, Event>> decode_from_server(std::strin
   Document document;
   if (auto parsed = document.parse(json, kMaxServerNesting); !parsed) {
     // To a client one kind of broken message is as good as another.
-    return fail(ErrorCode::kBadMessage, std::move(parsed.error().message), std::move(parsed.error().hint));
+    parsed.error().code = ErrorCode::kBadMessage;
+    return pass(parsed);
   }
-  Findings findings{"message of the server", {}};
+  Findings findings{phrase("message of the server"), {}};
   const Fields fields(document.root(), findings);
   std::variant<std::monostate, Reply, Event> out;
   if (fields.has("event")) {
@@ -136,10 +138,11 @@ Result<std::variant<std::monostate, Reply, Event>> decode_from_server(std::strin
     auto id = read_id(fields, "re");
     out = Reply{std::move(id), read_reply(fields)};
   } else {
-    return fail(ErrorCode::kBadMessage, "read a message of the server: neither a reply nor an event");
+    return fail(ErrorCode::kBadMessage, phrase("read a message of the server: neither a reply nor an event"));
   }
   if (findings.error) {
-    return fail(ErrorCode::kBadMessage, std::move(findings.error->message));
+    findings.error->code = ErrorCode::kBadMessage;
+    return std::unexpected(std::move(*findings.error));
   }
   return out;
 }

@@ -1,5 +1,7 @@
 #include <boost/json/serialize.hpp>
 
+#include "base/messages.h"
+
 #include "protocol/decode_views.h"
 
 namespace verbund::protocol {
@@ -88,7 +90,7 @@ Refused read_refused(const Fields& fields) {
     }
   });
   if (!there) {
-    fields.complain(ErrorCode::kBadMessage, "error", "is missing; it must be an object");
+    fields.complain(ErrorCode::kBadMessage, "error", phrase("is missing; it must be an object"));
   }
   return refused;
 }

@@ -1,5 +1,7 @@
 #include "protocol/decode_views.h"
 
+#include "base/messages.h"
+
 namespace verbund::protocol {
 namespace {
 
@@ -40,7 +42,7 @@ RequestBody read_resume(const Fields& fields) {
   const auto presence = request.ticket.empty() ? Presence::kRequired : Presence::kOptional;
   request.session.value = fields.decimal("session", presence);
   if (!request.session && presence == Presence::kRequired) {
-    fields.complain(ErrorCode::kBadMessage, "session", "must be the id of the welcome, not 0");
+    fields.complain(ErrorCode::kBadMessage, "session", phrase("must be the id of the welcome, not 0"));
   }
   request.secret = fields.text("secret", request.ticket.empty() ? required(kSecret) : kSecret);
   request.cursor = read_cursor_field(fields, "cursor");
@@ -71,7 +73,7 @@ RequestBody read_unlock(const Fields& fields) {
   request.token.value = fields.decimal("token");
   const bool by_token = request.token.value != 0;
   if (by_token && fields.has("keys")) {
-    fields.complain(ErrorCode::kBadMessage, "token", "must not stand beside 'keys'; send one of the two");
+    fields.complain(ErrorCode::kBadMessage, "token", phrase("must not stand beside 'keys'; send one of the two"));
   }
   if (!by_token) {
     request.keys = fields.keys("keys", kKeyList);
@@ -106,7 +108,7 @@ RequestBody read_locks_request(const Fields& fields) {
 RequestBody read_set_watch(const Fields& fields) {
   SetWatch request;
   if (!fields.object("watch", [&](const Fields& inner) { request.watch = read_watch(inner); })) {
-    fields.complain(ErrorCode::kBadMessage, "watch", "is missing; it must be an object");
+    fields.complain(ErrorCode::kBadMessage, "watch", phrase("is missing; it must be an object"));
   }
   request.cursor = read_cursor_field(fields, "cursor");
   return request;
@@ -142,8 +144,8 @@ Error unknown_operation(std::string_view name) {
     known.append(known.empty() ? "" : ", ").append(operation.name);
   }
   constexpr std::size_t kShownBytes = 40;
-  return {ErrorCode::kUnknownOp, fmt::format("read a request: there is no operation '{}'", name.substr(0, kShownBytes)),
-          "Operations: " + known};
+  return make_error(ErrorCode::kUnknownOp, phrase("read a request: there is no operation '{}'", name.substr(0, kShownBytes)),
+                    phrase("Operations: {}", known));
 }
 
 }  // namespace
@@ -153,19 +155,19 @@ std::expected<Request, BadRequest> decode_request(std::string_view json) {
   if (auto parsed = document.parse(json, kMaxNesting); !parsed) {
     return std::unexpected(BadRequest{{}, std::move(parsed.error())});
   }
-  Findings findings{"request", {}};
+  Findings findings{phrase("request"), {}};
   const Fields fields(document.root(), findings);
   Request request{read_id(fields, "id"), {}};
   const auto* op = fields.find("op");
   if (op == nullptr || !op->is_string()) {
-    fields.complain(ErrorCode::kBadMessage, "op", "must be a string, the operation's name");
+    fields.complain(ErrorCode::kBadMessage, "op", phrase("must be a string, the operation's name"));
   } else {
     const std::string_view name(op->get_string().data(), op->get_string().size());
     const auto* found = std::ranges::find(kOperations, name, &Operation::name);
     if (found == kOperations.end()) {
       return std::unexpected(BadRequest{std::move(request.id), unknown_operation(name)});
     }
-    findings.operation = found->name;
+    findings.operation = verbatim(std::string(found->name));
     request.body = found->read(fields);
   }
   if (findings.error) {

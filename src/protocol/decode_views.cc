@@ -1,5 +1,6 @@
 #include "protocol/decode_views.h"
 
+#include "base/messages.h"
 #include "protocol/json_write.h"
 
 namespace verbund::protocol {
@@ -64,7 +65,7 @@ WallTime Fields::time(std::string_view name) const {
   if (const auto time = parse_time(text(name, kAnyText))) {
     return *time;
   }
-  complain(ErrorCode::kBadMessage, name, "must be a time like '2026-11-22T03:04:05.123456Z'");
+  complain(ErrorCode::kBadMessage, name, phrase("must be a time like '2026-11-22T03:04:05.123456Z'"));
   return {};
 }
 
@@ -83,7 +84,7 @@ RequestId read_id(const Fields& fields, std::string_view name) {
   } else {
     fields.complain(
         ErrorCode::kBadMessage, name,
-        fmt::format("must be a whole number of 64 bits or a string of at most {} bytes", kMaxRequestIdBytes));
+        phrase("must be a whole number of 64 bits or a string of at most {} bytes", kMaxRequestIdBytes));
   }
   return id;
 }

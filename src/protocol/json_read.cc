@@ -2,6 +2,7 @@
 
 #include <boost/json/parser.hpp>
 
+#include "base/messages.h"
 #include "base/utf8.h"
 #include "protocol/json_write.h"
 
@@ -27,10 +28,10 @@ bool allowed(char c, Controls controls) {
 
 Error parse_error(const boost::json::error_code& cause, std::size_t offset) {
   if (cause == boost::json::error::too_deep) {
-    return {ErrorCode::kTooDeep, "read a message: it is nested deeper than allowed", {}};
+    return make_error(ErrorCode::kTooDeep, phrase("read a message: it is nested deeper than allowed"));
   }
-  return {ErrorCode::kBadMessage, fmt::format("read a message: no JSON: {} near byte {}", cause.message(), offset),
-          "Send one JSON object per line or frame."};
+  return make_error(ErrorCode::kBadMessage, phrase("read a message: no JSON: {} near byte {}", cause.message(), offset),
+          phrase("Send one JSON object per line or frame."));
 }
 
 }  // namespace
@@ -38,8 +39,8 @@ Error parse_error(const boost::json::error_code& cause, std::size_t offset) {
 Status Document::parse(std::string_view text, std::size_t max_nesting) {
   const auto valid = valid_utf8_prefix(text);
   if (valid != text.size()) {
-    return fail(ErrorCode::kBadUtf8, fmt::format("read a message: byte {} is not UTF-8", valid),
-                "Send text as UTF-8, not in a code page.");
+    return fail(ErrorCode::kBadUtf8, phrase("read a message: byte {} is not UTF-8", valid),
+                phrase("Send text as UTF-8, not in a code page."));
   }
   std::array<unsigned char, 2048> scratch;
   boost::json::parse_options options;
@@ -55,18 +56,18 @@ Status Document::parse(std::string_view text, std::size_t max_nesting) {
     }
     value_.emplace(parser.release());
   } catch (const std::exception& error) {  // out of memory, or a size that Boost.JSON does not take
-    return fail(ErrorCode::kTooLarge, fmt::format("read a message of {} bytes: {}", text.size(), error.what()));
+    return fail(ErrorCode::kTooLarge, phrase("read a message of {} bytes: {}", text.size(), error.what()));
   }
   if (!value_->is_object()) {
-    return fail(ErrorCode::kBadMessage, "read a message: it is JSON, but no object",
-                "Send one JSON object per line or frame.");
+    return fail(ErrorCode::kBadMessage, phrase("read a message: it is JSON, but no object"),
+                phrase("Send one JSON object per line or frame."));
   }
   return {};
 }
 
-void Findings::complain(ErrorCode code, const Place& place, std::string_view must) {
+void Findings::complain(ErrorCode code, const Place& place, Phrase must) {
   if (!error) {
-    error = Error{code, fmt::format("{}: field '{}' {}", operation, describe(place), must), {}};
+    error = make_error(code, phrase("{}: field '{}' {}", operation, describe(place), must));
   }
 }
 
@@ -77,24 +78,24 @@ const boost::json::value* Fields::find(std::string_view name) const {
 
 std::string Fields::checked_text(const boost::json::value& value, const Place& place, const TextRule& rule) const {
   if (!value.is_string()) {
-    findings_.complain(ErrorCode::kBadMessage, place, "must be a string");
+    findings_.complain(ErrorCode::kBadMessage, place, phrase("must be a string"));
     return {};
   }
   const auto& json = value.get_string();
   const std::string_view text(json.data(), json.size());
   if (text.size() > rule.max_bytes) {
     findings_.complain(ErrorCode::kTooLarge, place,
-                       fmt::format("has {} bytes, {} are allowed", text.size(), rule.max_bytes));
+                       phrase("has {} bytes, {} are allowed", text.size(), rule.max_bytes));
     return {};
   }
   for (const char c : text) {
     if (!allowed(c, rule.controls)) {
-      findings_.complain(ErrorCode::kBadMessage, place, "must not hold control characters");
+      findings_.complain(ErrorCode::kBadMessage, place, phrase("must not hold control characters"));
       return {};
     }
   }
   if (text.empty() && rule.presence == Presence::kRequired) {
-    findings_.complain(ErrorCode::kBadMessage, place, "must not be empty");
+    findings_.complain(ErrorCode::kBadMessage, place, phrase("must not be empty"));
   }
   return std::string(text);
 }
@@ -103,7 +104,7 @@ std::string Fields::text(std::string_view name, const TextRule& rule) const {
   const auto* value = find(name);
   if (value == nullptr) {
     if (rule.presence == Presence::kRequired) {
-      complain(ErrorCode::kBadMessage, name, "is missing; it must be a string");
+      complain(ErrorCode::kBadMessage, name, phrase("is missing; it must be a string"));
     }
     return {};
   }
@@ -116,7 +117,7 @@ bool Fields::flag(std::string_view name, bool absent) const {
     return absent;
   }
   if (!value->is_bool()) {
-    complain(ErrorCode::kBadMessage, name, "must be true or false");
+    complain(ErrorCode::kBadMessage, name, phrase("must be true or false"));
     return absent;
   }
   return value->get_bool();
@@ -137,7 +138,7 @@ std::uint64_t Fields::number(std::string_view name, std::uint64_t max, std::uint
     good = false;
   }
   if (!good || number > max) {
-    complain(ErrorCode::kBadMessage, name, fmt::format("must be a whole number from 0 to {}", max));
+    complain(ErrorCode::kBadMessage, name, phrase("must be a whole number from 0 to {}", max));
     return absent;
   }
   return number;
@@ -159,7 +160,7 @@ std::uint64_t Fields::decimal(std::string_view name, Presence presence) const {
       return *number;
     }
   }
-  complain(ErrorCode::kBadMessage, name, "must be a decimal number of 64 bits in a string");
+  complain(ErrorCode::kBadMessage, name, phrase("must be a decimal number of 64 bits in a string"));
   return 0;
 }
 
@@ -174,19 +175,19 @@ std::optional<Lsn> Fields::lsn(std::string_view name) const {
       return *lsn;
     }
   }
-  complain(ErrorCode::kBadMessage, name, "must be a WAL position like '16/B374D848'");
+  complain(ErrorCode::kBadMessage, name, phrase("must be a WAL position like '16/B374D848'"));
   return std::nullopt;
 }
 
 RecordKey Fields::checked_key(const boost::json::value& value, const Place& place) const {
   if (!value.is_string()) {
-    findings_.complain(ErrorCode::kBadMessage, place, "must be a record key, a string 'TYPE/ID'");
+    findings_.complain(ErrorCode::kBadMessage, place, phrase("must be a record key, a string 'TYPE/ID'"));
     return {};
   }
   const auto& text = value.get_string();
   auto key = parse_record_key({text.data(), text.size()});
   if (!key) {
-    findings_.complain(key.error().code, place, "is no record key: " + key.error().message);
+    findings_.complain(key.error().code, place, phrase("is no record key: {}", key.error().message_parts.front()));
     return {};
   }
   return std::move(*key);
@@ -195,7 +196,7 @@ RecordKey Fields::checked_key(const boost::json::value& value, const Place& plac
 RecordKey Fields::key(std::string_view name) const {
   const auto* value = find(name);
   if (value == nullptr) {
-    complain(ErrorCode::kBadMessage, name, "is missing; it must be a record key 'TYPE/ID'");
+    complain(ErrorCode::kBadMessage, name, phrase("is missing; it must be a record key 'TYPE/ID'"));
     return {};
   }
   return checked_key(*value, {place_, name});
@@ -208,12 +209,12 @@ const boost::json::array* Fields::list(std::string_view name, const ListRule& ru
     return nullptr;
   }
   if (value == nullptr || !value->is_array() || (needed && value->get_array().empty())) {
-    complain(ErrorCode::kBadMessage, name, needed ? "must be a list with at least one element" : "must be a list");
+    complain(ErrorCode::kBadMessage, name, needed ? phrase("must be a list with at least one element") : phrase("must be a list"));
     return nullptr;
   }
   const auto& values = value->get_array();
   if (values.size() > rule.max) {
-    complain(rule.too_many, name, fmt::format("has {} elements, {} are allowed", values.size(), rule.max));
+    complain(rule.too_many, name, phrase("has {} elements, {} are allowed", values.size(), rule.max));
     return nullptr;
   }
   return &values;

@@ -13,6 +13,7 @@
 #include <boost/json/monotonic_resource.hpp>
 #include <boost/json/value.hpp>
 
+#include "base/messages.h"
 #include "protocol/names.h"
 
 namespace verbund::protocol {
@@ -42,9 +43,9 @@ struct Place {
 
 /// The first complaint about a message.
 struct Findings {
-  std::string_view operation;  ///< "lock"
+  Phrase operation;  ///< "lock"
   std::optional<Error> error;
-  void complain(ErrorCode code, const Place& place, std::string_view must);
+  void complain(ErrorCode code, const Place& place, Phrase must);
 };
 
 enum class Presence { kOptional, kRequired };
@@ -93,8 +94,8 @@ class Fields {
   [[nodiscard]] std::vector<RecordKey> keys(std::string_view name, const ListRule& rule) const;
 
   [[nodiscard]] const boost::json::value* find(std::string_view name) const;
-  void complain(ErrorCode code, std::string_view name, std::string_view must) const {
-    findings_.complain(code, {place_, name}, must);
+  void complain(ErrorCode code, std::string_view name, Phrase must) const {
+    findings_.complain(code, {place_, name}, std::move(must));
   }
 
  private:
@@ -120,7 +121,7 @@ E Fields::word(std::string_view name, std::optional<E> absent) const {
       return *known;
     }
   }
-  complain(ErrorCode::kBadMessage, name, "must be one of " + all_words<E>());
+  complain(ErrorCode::kBadMessage, name, phrase("must be one of {}", all_words<E>()));
   return kWords<E>.front().value;
 }
 
@@ -132,7 +133,7 @@ bool Fields::object(std::string_view name, Read&& read) const {
   }
   const Place place{place_, name};
   if (!value->is_object()) {
-    findings_.complain(ErrorCode::kBadMessage, place, "must be an object");
+    findings_.complain(ErrorCode::kBadMessage, place, phrase("must be an object"));
     return false;
   }
   read(Fields(value->get_object(), findings_, &place));
@@ -150,7 +151,7 @@ void Fields::objects(std::string_view name, const ListRule& rule, Read&& read) c
     if ((*values)[i].is_object()) {
       read(Fields((*values)[i].get_object(), findings_, &place));
     } else {
-      findings_.complain(ErrorCode::kBadMessage, place, "must be an object");
+      findings_.complain(ErrorCode::kBadMessage, place, phrase("must be an object"));
     }
   }
 }

@@ -6,6 +6,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "base/messages.h"
+
 namespace verbund::records {
 namespace {
 
@@ -93,8 +95,8 @@ std::string quoted(const TableName& name) {
 }
 
 Result<std::vector<std::string>> split_name(std::string_view text) {
-  const auto refuse = [&](std::string_view why) {
-    return fail(ErrorCode::kBadConfig, fmt::format("'{}': {}", text, why), "Names look like schema.table or schema.\"odd.name\".");
+  const auto refuse = [&](const Phrase& why) {
+    return fail(ErrorCode::kBadConfig, phrase("'{}': {}", text, why), phrase("Names look like schema.table or schema.\"odd.name\"."));
   };
   std::vector<std::string> parts(1);
   bool inside = false;
@@ -112,8 +114,8 @@ Result<std::vector<std::string>> split_name(std::string_view text) {
       parts.back() += text[at];
     }
   }
-  if (inside) return refuse("a quote is not closed");
-  if (std::ranges::any_of(parts, [](const std::string& part) { return part.empty(); })) return refuse("a part is empty");
+  if (inside) return refuse(phrase("a quote is not closed"));
+  if (std::ranges::any_of(parts, [](const std::string& part) { return part.empty(); })) return refuse(phrase("a part is empty"));
   return parts;
 }
 
@@ -132,8 +134,8 @@ Result<CatalogTable> read_table(Connection& source, const TableName& name) {
   if (rows->size() == 0) {
     auto all = all_tables(source);
     if (!all) return pass(all);
-    return fail(ErrorCode::kBadConfig, fmt::format("there is no table {}", shown(name)),
-                all->empty() ? "The database has no tables yet." : "Nearest: " + nearest(shown(name), *all));
+    return fail(ErrorCode::kBadConfig, phrase("there is no table {}", shown(name)),
+                all->empty() ? phrase("The database has no tables yet.") : phrase("Nearest: {}", nearest(shown(name), *all)));
   }
   const std::string oid(rows->text(0, 0));
   auto found_columns = columns(source, oid);

@@ -1,5 +1,7 @@
 #include "records/key_text.h"
 
+#include "base/messages.h"
+
 namespace verbund::records {
 
 std::string join_key(const std::vector<std::string>& parts) {
@@ -24,7 +26,7 @@ Result<std::vector<std::string>> split_key(std::string_view id) {
     if (id[at] == '\\') {
       ++at;
       if (at == id.size() || (id[at] != ',' && id[at] != '\\')) {
-        return fail(ErrorCode::kBadKey, "read a record id: '\\' stands before neither ',' nor '\\'");
+        return fail(ErrorCode::kBadKey, phrase("read a record id: '\\' stands before neither ',' nor '\\'"));
       }
     }
     parts.back() += id[at];

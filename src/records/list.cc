@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "base/messages.h"
 #include "records/key_text.h"
 #include "records/statements.h"
 
@@ -24,7 +25,7 @@ std::string to_hex(std::string_view text) {
 
 /// Branch, label and key of the row after which to go on. Errors: kBadMessage.
 Result<std::vector<std::string>> read_after(const std::string& hex, const RecordType& type) {
-  const auto refuse = [] { return fail(ErrorCode::kBadMessage, "list records: 'after' is not from an earlier page"); };
+  const auto refuse = [] { return fail(ErrorCode::kBadMessage, phrase("list records: 'after' is not from an earlier page")); };
   if (hex.size() % 2 != 0) return refuse();
   std::string text;
   for (std::size_t i = 0; i < hex.size(); i += 2) {
@@ -182,7 +183,7 @@ Result<RecordPage> list(Connection& source, const RecordType& type, std::optiona
   auto rows = page_rows(source, type, last, limit, words);
   if (!rows) {
     if (!unreadable_value(source) || (!last && words.empty())) return pass(rows, "list records");
-    return fail(ErrorCode::kBadMessage, "list records: PostgreSQL can't read 'after' or the words to search");
+    return fail(ErrorCode::kBadMessage, phrase("list records: PostgreSQL can't read 'after' or the words to search"));
   }
   RecordPage page;
   const auto found = static_cast<std::size_t>(rows->size());

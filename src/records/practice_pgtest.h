@@ -12,22 +12,11 @@
 namespace verbund::records {
 
 /// As in the configuration that a new installation gets.
-inline constexpr const char* kPatient = R"toml([[record]]
-type = "patient"
-label = "Patient"
-table = "public.patient"
-label_sql = "concat_ws(', ', nullif(family_name, ''), nullif(given_name, ''))"
-group_sql = "upper(left(coalesce(nullif(family_name, ''), '?'), 1))"
-search = ["family_name", "given_name", "birth_date"]
-children = [
-  "public.patient_identifier.patient_id",
-  "public.encounter.patient_id",
-  "public.condition.patient_id",
-  "public.observation.patient_id",
-  "public.medication.patient_id",
-  "public.care_assignment.patient_id",
-]
-)toml";
+inline std::string practice_record() {
+  auto text = os::read_file("schema/demo/records.toml");
+  if (!text) throw std::runtime_error(text.error().message);
+  return *text;
+}
 
 class PracticeTest : public ::testing::Test {
  protected:

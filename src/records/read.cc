@@ -1,6 +1,7 @@
 // One whole record: the root row and the rows of its children, in one snapshot.
 #include <fmt/format.h>
 
+#include "base/messages.h"
 #include "records/catalog.h"
 #include "records/key_text.h"
 #include "records/statements.h"
@@ -13,7 +14,7 @@ using postgres::Parameter;
 using postgres::Rows;
 
 std::unexpected<Error> no_such(const RecordKey& key) {
-  return fail(ErrorCode::kNotFound, fmt::format("read a record: there is no {}", to_string(key)));
+  return fail(ErrorCode::kNotFound, phrase("read a record: there is no {}", to_string(key)));
 }
 
 std::string shown_name(const std::string& schema, const std::string& table) {
@@ -88,7 +89,7 @@ Result<WholeRecord> read(Connection& source, const RecordType& type, const Recor
   record.tables.push_back(table_from(shown_name(type.schema, type.table), *root, 2));
   for (const auto& child : type.children) {
     auto rows = source.query(child_statement(type, child), parameters);
-    if (!rows) return pass(rows, fmt::format("read a record: {}", shown_name(child.schema, child.table)));
+    if (!rows) return pass(rows, phrase("read a record: {}", shown_name(child.schema, child.table)));
     record.tables.push_back(table_from(shown_name(child.schema, child.table), *rows, 0));
   }
   if (auto done = transaction->commit(); !done) return pass(done);

@@ -29,7 +29,7 @@ class ReadingTest : public PracticeTest {
 
 TEST_F(ReadingTest, OrdersUmlautsAsGermansDo) {
   for (const char* name : {"Zorn", "Ärmel", "Arm", "Öhler", "Azur"}) patient(name, "A");
-  const auto type = this->type(kPatient);
+  const auto type = this->type(practice_record());
   if (type.collation.empty()) GTEST_SKIP() << "this PostgreSQL has no ICU collations";
   auto page = list(source_, type, std::nullopt, 100, "");
   ASSERT_TRUE(page) << page.error().message;
@@ -41,7 +41,7 @@ TEST_F(ReadingTest, OrdersUmlautsAsGermansDo) {
 
 TEST_F(ReadingTest, PagesShowEachRecordOnceAlsoWithEqualLabels) {
   for (int i = 0; i < 23; ++i) patient(i % 3 == 0 ? "Meier" : "Müller, \\ '", "Eva");
-  const auto type = this->type(kPatient);
+  const auto type = this->type(practice_record());
   std::set<RecordKey> seen;
   std::optional<std::string> after;
   int pages = 0;
@@ -59,7 +59,7 @@ TEST_F(ReadingTest, PagesShowEachRecordOnceAlsoWithEqualLabels) {
 
 TEST_F(ReadingTest, FindsEverySpellingOfAnUmlaut) {
   for (const char* name : {"Müller", "Mueller", "Muller", "Weiß", "Weiss", "Miller"}) patient(name, "Michael");
-  const auto type = this->type(kPatient);
+  const auto type = this->type(practice_record());
   for (const char* words : {"müller", "MUELLER", "Muller", "müll", "muell"}) {
     EXPECT_THAT(search(type, words), UnorderedElementsAre("Müller, Michael", "Mueller, Michael", "Muller, Michael")) << words;
   }
@@ -71,7 +71,7 @@ TEST_F(ReadingTest, FindsEverySpellingOfAnUmlaut) {
 TEST_F(ReadingTest, SearchesDatesInBothWritings) {
   patient("Alt", "A", "1931-02-01");
   patient("Jung", "B", "2020-02-01");
-  const auto type = this->type(kPatient);
+  const auto type = this->type(practice_record());
   EXPECT_THAT(search(type, "1.2.1931"), ElementsAre("Alt, A"));
   EXPECT_THAT(search(type, "2020-02"), ElementsAre("Jung, B"));
 }
@@ -79,14 +79,14 @@ TEST_F(ReadingTest, SearchesDatesInBothWritings) {
 TEST_F(ReadingTest, WildcardsAndQuotesAreOrdinaryLetters) {
   patient("100%_\\O'Neil", "A");
   patient("Meier", "B");
-  const auto type = this->type(kPatient);
+  const auto type = this->type(practice_record());
   for (const char* words : {"%", "_", "\\", "'", "100%_\\o'neil"}) EXPECT_THAT(search(type, words), ElementsAre("100%_\\O'Neil, A")) << words;
   EXPECT_THAT(search(type, "'); DROP TABLE patient; --"), IsEmpty());
   EXPECT_THAT(search(type, " "), UnorderedElementsAre("100%_\\O'Neil, A", "Meier, B"));
 }
 
 TEST_F(ReadingTest, RefusesForeignPagePositions) {
-  const auto type = this->type(kPatient);
+  const auto type = this->type(practice_record());
   for (const char* after : {"x", "zz", "4d", "4d2c4d2c6e6f2d75756964", "ff2cff2cff", "00", "5c"}) {
     const auto page = list(source_, type, after, 5, "");
     ASSERT_FALSE(page) << after;
@@ -98,7 +98,7 @@ TEST_F(ReadingTest, RefusesForeignPagePositions) {
 
 TEST_F(ReadingTest, ListsChosenRecordsAndSkipsIdsThatCannotExist) {
   patient("Meier", "A");
-  const auto type = this->type(kPatient);
+  const auto type = this->type(practice_record());
   const auto id = list(source_, type, std::nullopt, 5, "")->records.at(0).key.id;
   auto some = list_some(source_, type, {id, "00000000-0000-0000-0000-000000000000"});
   ASSERT_TRUE(some) << some.error().message;
@@ -114,7 +114,7 @@ TEST_F(ReadingTest, ReadsARecordWithItsChildren) {
   patient("Other", "X");
   sql("INSERT INTO encounter (patient_id, status) SELECT id, 'planned' FROM patient WHERE family_name = 'Meier';"
       "INSERT INTO encounter (patient_id) SELECT id FROM patient WHERE family_name = 'Other'");
-  const auto type = this->type(kPatient);
+  const auto type = this->type(practice_record());
   const auto key = list(source_, type, std::nullopt, 5, "Meier")->records.at(0).key;
   auto record = read(source_, type, key);
   ASSERT_TRUE(record) << record.error().message;
@@ -133,7 +133,7 @@ TEST_F(ReadingTest, ReadsARecordWithItsChildren) {
 TEST_F(ReadingTest, SaysThatThereAreMoreChildRows) {
   patient("Meier", "Eva");
   sql("INSERT INTO observation (patient_id, display) SELECT id, 'x' FROM patient, generate_series(1, 2001)");
-  const auto type = this->type(kPatient);
+  const auto type = this->type(practice_record());
   const auto record = read(source_, type, list(source_, type, std::nullopt, 5, "")->records.at(0).key);
   ASSERT_TRUE(record) << record.error().message;
   EXPECT_EQ(record->tables[4].rows.size(), kMaxChildRows);
@@ -141,7 +141,7 @@ TEST_F(ReadingTest, SaysThatThereAreMoreChildRows) {
 }
 
 TEST_F(ReadingTest, MissingRecordsAreNotFound) {
-  const auto type = this->type(kPatient);
+  const auto type = this->type(practice_record());
   for (const char* id : {"00000000-0000-0000-0000-000000000000", "17", "a,b", "\\", "\xff"}) {
     const auto record = read(source_, type, {"patient", id});
     ASSERT_FALSE(record);
@@ -178,7 +178,7 @@ TEST_F(ReadingTest, ReadsAPageOf100000PatientsQuickly) {
   sql("INSERT INTO patient (family_name, given_name, birth_date, birth_date_precision)"
       " SELECT initcap(substr(md5(i::text), 1, 8)) || CASE WHEN i % 7 = 0 THEN 'mäü' ELSE 'er' END, initcap(substr(md5('g' || i), 1, 6)),"
       " date '1930-01-01' + i % 30000, 'day' FROM generate_series(1, 100000) i; ANALYZE patient");
-  const auto type = this->type(kPatient);
+  const auto type = this->type(practice_record());
   const auto timed = [&](const char* what, std::optional<std::string> after, const std::string& words) {
     const auto start = std::chrono::steady_clock::now();
     auto page = list(source_, type, std::move(after), 5000, words);

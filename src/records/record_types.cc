@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "base/messages.h"
 #include "records/catalog.h"
 #include "records/statements.h"
 
@@ -15,15 +16,10 @@ namespace {
 using os::ConfigFile;
 using postgres::Connection;
 
-/// "FILE:LINE" of a key that is there. ConfigFile tells lines in its refusals only, so this provokes one: no text or list
-/// is an integer. A key that is missing has no line: the file and which record.
-std::string place(ConfigFile& config, const std::string& record, const std::string& field) {
-  const auto key = record + field;
-  if (!config.has(key)) return fmt::format("{}: [[record]] number {}", config.name(), std::stoul(record.substr(record.find('.') + 1)) + 1);
-  const auto refused = config.integer(key, 0, 0, 0);
-  if (refused) return fmt::format("{}: {}", config.name(), key);
-  const auto end = refused.error().message.find(": " + key);
-  return refused.error().message.substr(0, end);
+/// "FILE:LINE" of a key; of one that is missing the file and which record.
+Phrase place(const ConfigFile& config, const std::string& record, const std::string& field) {
+  if (const int line = config.line(record + field); line != 0) return verbatim(fmt::format("{}:{}", config.name(), line));
+  return phrase("{}: [[record]] number {}", config.name(), std::stoul(record.substr(record.find('.') + 1)) + 1);
 }
 
 std::vector<std::string> names_of(const std::vector<CatalogColumn>& columns) {
@@ -47,7 +43,7 @@ Result<TableName> table_name(std::string_view text) {
   if (!parts) return pass(parts);
   if (parts->size() == 1) return TableName{"public", (*parts)[0]};
   if (parts->size() == 2) return TableName{(*parts)[0], (*parts)[1]};
-  return fail(ErrorCode::kBadConfig, fmt::format("'{}' is not of the form schema.table", text));
+  return fail(ErrorCode::kBadConfig, phrase("'{}' is not of the form schema.table", text));
 }
 
 Result<ColumnName> column_name(std::string_view text) {
@@ -55,7 +51,7 @@ Result<ColumnName> column_name(std::string_view text) {
   if (!parts) return pass(parts);
   if (parts->size() == 2) return ColumnName{{"public", (*parts)[0]}, (*parts)[1]};
   if (parts->size() == 3) return ColumnName{{(*parts)[0], (*parts)[1]}, (*parts)[2]};
-  return fail(ErrorCode::kBadConfig, fmt::format("'{}' is not of the form schema.table.column", text));
+  return fail(ErrorCode::kBadConfig, phrase("'{}' is not of the form schema.table.column", text));
 }
 
 /// "a.b.c > d.e.f" at the '>' outside of quotes, without the blanks around.
@@ -85,8 +81,8 @@ std::string shown(const TableName& from, const ForeignKey& key) {
 /// The foreign key of `table` that has `column` and leads to `parent`.
 Result<ForeignKey> step(const CatalogTable& table, const std::string& column, const TableName& parent) {
   if (!has_column(table, column)) {
-    return fail(ErrorCode::kBadConfig, fmt::format("table {} has no column {}", records::shown(table.name), column),
-                "Nearest: " + nearest(column, names_of(table.columns)));
+    return fail(ErrorCode::kBadConfig, phrase("table {} has no column {}", records::shown(table.name), column),
+                phrase("Nearest: {}", nearest(column, names_of(table.columns))));
   }
   std::vector<const ForeignKey*> fitting;
   std::vector<std::string> existing;
@@ -99,16 +95,16 @@ Result<ForeignKey> step(const CatalogTable& table, const std::string& column, co
   }
   if (fitting.empty()) {
     return fail(ErrorCode::kBadConfig,
-                fmt::format("no foreign key leads from {}.{} to {}", records::shown(table.name), column, records::shown(parent)),
-                existing.empty() ? "The table has no foreign key." : "Foreign keys of the table: " + nearest("", existing, 10));
+                phrase("no foreign key leads from {}.{} to {}", records::shown(table.name), column, records::shown(parent)),
+                existing.empty() ? phrase("The table has no foreign key.") : phrase("Foreign keys of the table: {}", nearest("", existing, 10)));
   }
   const bool same = std::ranges::all_of(fitting, [&](const ForeignKey* key) {
     return key->columns == fitting[0]->columns && key->parent_columns == fitting[0]->parent_columns;
   });
   if (!same) {
     return fail(ErrorCode::kBadConfig,
-                fmt::format("several foreign keys lead from {}.{} to {}", records::shown(table.name), column, records::shown(parent)),
-                "Name a column that only one of them has: " + nearest("", existing, 10));
+                phrase("several foreign keys lead from {}.{} to {}", records::shown(table.name), column, records::shown(parent)),
+                phrase("Name a column that only one of them has: {}", nearest("", existing, 10)));
   }
   return *fitting[0];
 }
@@ -149,11 +145,10 @@ class Reader {
  private:
   std::unexpected<Error> refuse(const std::string& field, Error error) {
     if (error.code != ErrorCode::kBadConfig) return std::unexpected(std::move(error).in("read record types"));
-    return fail(ErrorCode::kBadConfig,
-                fmt::format("{}: record '{}', {}: {}", place(config_, at_, field), type_.type, field, error.message), error.hint);
+    return std::unexpected(std::move(error).in(phrase("{}: record '{}', {}", place(config_, at_, field), type_.type, field)));
   }
-  std::unexpected<Error> refuse(const std::string& field, std::string why, std::string hint = {}) {
-    return refuse(field, Error{ErrorCode::kBadConfig, std::move(why), std::move(hint)});
+  std::unexpected<Error> refuse(const std::string& field, Phrase why, Phrase hint = {}) {
+    return refuse(field, make_error(ErrorCode::kBadConfig, std::move(why), std::move(hint)));
   }
   Status text(const std::string& field, std::string& into, std::string fallback) {
     auto value = config_.text(at_ + field, std::move(fallback));
@@ -165,7 +160,7 @@ class Reader {
   Status names() {
     if (auto read = text("type", type_.type, ""); !read) return read;
     if (auto valid = parse_record_key(type_.type + "/1"); !valid || type_.type.find('/') != std::string::npos) {
-      return refuse("type", fmt::format("a type has 1 to {} bytes without '/' and control characters", kMaxRecordTypeBytes));
+      return refuse("type", phrase("a type has 1 to {} bytes without '/' and control characters", kMaxRecordTypeBytes));
     }
     return text("label", type_.label, type_.type);
   }
@@ -178,8 +173,8 @@ class Reader {
     auto table = read_table(source_, *parsed);
     if (!table) return refuse("table", table.error());
     if (table->key.empty()) {
-      return refuse("table", fmt::format("table {} has no primary key", shown(*parsed)),
-                    fmt::format("ALTER TABLE {} ADD PRIMARY KEY (…);", quoted(*parsed)));
+      return refuse("table", phrase("table {} has no primary key", shown(*parsed)),
+                    phrase("ALTER TABLE {} ADD PRIMARY KEY (…);", quoted(*parsed)));
     }
     root_ = std::move(*table);
     type_.schema = root_.name.schema;
@@ -196,8 +191,8 @@ class Reader {
     if (!columns) return pass(columns);
     for (const auto& column : *columns) {
       if (!has_column(root_, column)) {
-        return refuse("search", fmt::format("table {} has no column {}", shown(root_.name), column),
-                      "Nearest: " + nearest(column, names_of(root_.columns)));
+        return refuse("search", phrase("table {} has no column {}", shown(root_.name), column),
+                      phrase("Nearest: {}", nearest(column, names_of(root_.columns))));
       }
     }
     type_.search_columns = std::move(*columns);
@@ -227,8 +222,8 @@ class Reader {
       // Names and syntax are looked at before rights. What rights are missing is said elsewhere, all at once (feed/preflight.h).
       if (probed || probed.error().code == ErrorCode::kForbidden) continue;
       if (probed.error().code == ErrorCode::kDatabaseDown) return pass(probed);
-      return refuse(field, probed.error().message,
-                    fmt::format("Columns of {}: {}", shown(root_.name), fmt::join(names_of(root_.columns), ", ")));
+      return refuse(field, verbatim(probed.error().message),
+                    phrase("Columns of {}: {}", shown(root_.name), fmt::format("{}", fmt::join(names_of(root_.columns), ", "))));
     }
     return {};
   }
@@ -249,7 +244,7 @@ Result<RecordTypes> RecordTypes::load(ConfigFile& config, Connection& source) {
     auto type = Reader(config, source, at).read();
     if (!type) return pass(type);
     if (types.find(type->type) != nullptr) {
-      return fail(ErrorCode::kBadConfig, fmt::format("{}: record type '{}' stands there twice", place(config, at, "type"), type->type));
+      return fail(ErrorCode::kBadConfig, phrase("{}: record type '{}' stands there twice", place(config, at, "type"), type->type));
     }
     types.types_.push_back(std::move(*type));
   }

@@ -12,7 +12,7 @@ using RecordTypesTest = PracticeTest;
 
 TEST_F(RecordTypesTest, DefaultConfigurationFitsTheDemoPractice) {
   demo();
-  const auto patient = type(kPatient);
+  const auto patient = type(practice_record());
   EXPECT_EQ(patient.key, std::vector<std::string>{"id"});
   EXPECT_EQ(patient.key_types, std::vector<std::string>{"uuid"});
   ASSERT_EQ(patient.children.size(), 6U);

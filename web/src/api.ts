@@ -41,7 +41,10 @@ export const MAX_KEYS = 100;
 async function call<T>(path: string, init: RequestInit = {}): Promise<T> {
   let response: Response;
   try {
-    response = await fetch(path, { credentials: 'same-origin', ...init });
+    // The language that was chosen on the page, not the browser's: errors are said in it.
+    const headers = new Headers(init.headers);
+    headers.set('accept-language', document.documentElement.lang);
+    response = await fetch(path, { credentials: 'same-origin', ...init, headers });
   } catch {
     throw new ProtocolError({ code: 'not_reachable', message: `${path}: no answer` });
   }

@@ -219,7 +219,7 @@ Result<ImportReport> import_csv(postgres::Connection& connection, std::span<cons
   const std::function<Status(std::uint64_t)> between = [&](std::uint64_t rows) -> Status {
     seen.resources += rows;
     if (!progress || progress(seen)) return {};
-    return fail(ErrorCode::kCancelled, fmt::format("import cancelled after {} rows; what was committed until then stays", seen.resources));
+    return fail(ErrorCode::kCancelled, phrase("import cancelled after {} rows; what was committed until then stays", seen.resources));
   };
   for (const auto& file : found->files) {
     const auto before = seen.bytes_done;

@@ -1,5 +1,7 @@
 #include "node/adapters/authenticator.h"
 
+#include "base/messages.h"
+
 namespace verbund::node {
 
 void AccountAuthenticator::authenticate(cluster::Credentials credentials, std::function<void(Answer)> done) {
@@ -21,7 +23,7 @@ cluster::Authenticator::Answer AccountAuthenticator::check(const cluster::Creden
   if (!attempt.account) return {std::unexpected(attempt.account.error()), attempt.retry_after};
   const auto& account = *attempt.account;
   if (!access::has_right(account.role, access::Right::kEditRecords)) {
-    return {fail(ErrorCode::kForbidden, fmt::format("register: role {} may not join as a workstation", to_wire(account.role))),
+    return {fail(ErrorCode::kForbidden, phrase("register: role {} may not join as a workstation", to_wire(account.role))),
             std::nullopt};
   }
   return {cluster::Identity{account.user, std::string(to_wire(account.role)),

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/messages.h"
 #include "platform/net/client_impl.h"
 
 namespace verbund::net {
@@ -18,8 +19,8 @@ void MessageClient::Impl::start(seconds connect_timeout) {
   timeout = loop.after(connect_timeout, [weak = weak_from_this(), connect_timeout] {
     const auto self = weak.lock();
     if (!self) return;
-    const auto text = fmt::format("connect to {}: no answer within {} s", name_of(self->endpoint), connect_timeout.count());
-    self->fail_with({ErrorCode::kTimedOut, text, {}});
+    self->fail_with(make_error(ErrorCode::kTimedOut, phrase("connect to {}: no answer within {} s", name_of(self->endpoint),
+                                                            connect_timeout.count())));
   });
   addresses = resolve(endpoint, true);
   if (addresses.empty()) return start_resolving();
@@ -61,7 +62,7 @@ void MessageClient::Impl::try_next() {
     last_cause = std::strerror(errno);
     transport.reset();
   }
-  fail_with(not_reachable(endpoint, last_cause.empty() ? "the name has no address" : last_cause));
+  fail_with(not_reachable(endpoint, last_cause.empty() ? phrase("the name has no address") : verbatim(last_cause)));
 }
 
 void MessageClient::Impl::connected() {
@@ -73,8 +74,12 @@ void MessageClient::Impl::connected() {
   want(EPOLLIN);
   if (!endpoint.tls) return secured();
   auto context = TlsContext::client(endpoint.ca_pem);
-  if (!context) return fail_with({ErrorCode::kUntrusted, std::move(context.error().message), "hand in the authority's PEM"});
-  if (!transport->connect_tls(*context, endpoint.host)) return fail_with(not_reachable(endpoint, "no memory for TLS"));
+  if (!context) {
+    context.error().code = ErrorCode::kUntrusted;
+    context.error().advise(phrase("hand in the authority's PEM"));
+    return fail_with(std::move(context.error()));
+  }
+  if (!transport->connect_tls(*context, endpoint.host)) return fail_with(not_reachable(endpoint, phrase("no memory for TLS")));
   phase = Phase::kHandshake;
   shake_hands();
 }
@@ -148,7 +153,7 @@ void MessageClient::close() {
       self->write_out();
       if (self->phase == Impl::Phase::kOpen) self->transport->shut_down_writes();
     }
-    self->fail_with({ErrorCode::kCancelled, fmt::format("the connection to {} was closed by this side", name_of(self->endpoint)), {}});
+    self->fail_with(make_error(ErrorCode::kCancelled, phrase("the connection to {} was closed by this side", name_of(self->endpoint))));
   });
 }
 

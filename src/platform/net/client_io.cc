@@ -1,6 +1,8 @@
 // MessageClient: reading and writing of an open connection.
 #include <openssl/rand.h>
 
+#include "base/messages.h"
+
 #include "platform/net/client_impl.h"
 
 namespace verbund::net {
@@ -34,8 +36,8 @@ void MessageClient::Impl::read_available() {
     if (result.status == IoStatus::kAgain) return;
     if (result.status != IoStatus::kDone) {
       // With TLS 1.3 a refusal of the handshake may come as late as here.
-      if (phase == Phase::kUpgrading) return fail_with(not_reachable(endpoint, "the server closed the connection"));
-      return fail_with({ErrorCode::kNotReachable, fmt::format("{} closed the connection", name_of(endpoint)), {}});
+      if (phase == Phase::kUpgrading) return fail_with(not_reachable(endpoint, phrase("the server closed the connection")));
+      return fail_with(make_error(ErrorCode::kNotReachable, phrase("{} closed the connection", name_of(endpoint))));
     }
     process(std::span(buffer).first(result.bytes));
     if (phase == Phase::kClosed) return;
@@ -63,14 +65,14 @@ void MessageClient::Impl::process(std::span<char> bytes) {
 
 std::size_t MessageClient::Impl::process_upgrade(std::span<char> bytes) {
   std::size_t consumed = 0;
-  const auto whole = upgrade->next({bytes.data(), bytes.size()}, consumed);
+  auto whole = upgrade->next({bytes.data(), bytes.size()}, consumed);
   if (!whole) {
-    fail_with(not_reachable(endpoint, whole.error().message));
+    fail_with(not_reachable(endpoint, std::move(whole.error())));
   } else if (*whole && upgrade->accepts_websocket(websocket_key)) {
     upgrade.reset();
     opened();
   } else if (*whole) {
-    fail_with(not_reachable(endpoint, fmt::format("no WebSocket there (HTTP status {})", upgrade->status())));
+    fail_with(not_reachable(endpoint, phrase("no WebSocket there (HTTP status {})", upgrade->status())));
   }
   return consumed;
 }
@@ -111,11 +113,11 @@ void MessageClient::Impl::take_frame(const FrameReader::Step& step) {
     case FrameReader::Event::kClose:
       send_frame(Opcode::kClose, step.payload.substr(0, 2));
       write_out();
-      return fail_with({ErrorCode::kNotReachable, fmt::format("{} closed the connection", name_of(endpoint)), {}});
+      return fail_with(make_error(ErrorCode::kNotReachable, phrase("{} closed the connection", name_of(endpoint))));
     case FrameReader::Event::kFailed:
       send_frame(Opcode::kClose, close_payload(step.code));
       write_out();
-      return fail_with({ErrorCode::kBadMessage, fmt::format("{} sent a malformed WebSocket frame", name_of(endpoint)), {}});
+      return fail_with(make_error(ErrorCode::kBadMessage, phrase("{} sent a malformed WebSocket frame", name_of(endpoint))));
   }
 }
 

@@ -9,6 +9,8 @@
 #include <netinet/tcp.h>
 #include <unistd.h>
 
+#include "base/messages.h"
+
 namespace verbund::net {
 namespace {
 
@@ -60,18 +62,24 @@ int connect_error(int fd) {
   return ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 ? error : errno;
 }
 
-Error not_reachable(const Endpoint& endpoint, std::string_view cause) {
-  return {ErrorCode::kNotReachable, fmt::format("connect to {}: {}", name_of(endpoint), cause),
-          "check that the node runs and that host and port are right"};
+Error not_reachable(const Endpoint& endpoint, Error cause) {
+  Error error = std::move(cause).in(phrase("connect to {}", name_of(endpoint)));
+  error.code = ErrorCode::kNotReachable;
+  error.advise(phrase("check that the node runs and that host and port are right"));
+  return error;
+}
+
+Error not_reachable(const Endpoint& endpoint, Phrase cause) {
+  return not_reachable(endpoint, make_error(ErrorCode::kNotReachable, std::move(cause)));
 }
 
 Error handshake_error(const Endpoint& endpoint, const Transport& transport) {
   const auto cause = transport.tls_failure();
   if (transport.untrusted()) {
-    return {ErrorCode::kUntrusted, fmt::format("verify the certificate of {}: {}", name_of(endpoint), cause),
-            "use the authority (ca.pem) of this installation and a host name that the certificate carries"};
+    return make_error(ErrorCode::kUntrusted, phrase("verify the certificate of {}: {}", name_of(endpoint), cause),
+                      phrase("use the authority (ca.pem) of this installation and a host name that the certificate carries"));
   }
-  return not_reachable(endpoint, cause.empty() ? "the server ended the TLS handshake" : "TLS: " + cause);
+  return not_reachable(endpoint, cause.empty() ? phrase("the server ended the TLS handshake") : phrase("TLS: {}", cause));
 }
 
 }  // namespace verbund::net

@@ -5,6 +5,7 @@
 
 #include <sys/socket.h>
 
+#include "base/messages.h"
 #include "platform/net/client.h"
 #include "platform/net/transport.h"
 
@@ -25,6 +26,7 @@ int begin_connect(const DialAddress& address);
 int connect_error(int fd);
 /// The error that a failed handshake amounts to: kUntrusted when the certificate was the reason.
 Error handshake_error(const Endpoint& endpoint, const Transport& transport);
-Error not_reachable(const Endpoint& endpoint, std::string_view cause);
+Error not_reachable(const Endpoint& endpoint, Error cause);
+Error not_reachable(const Endpoint& endpoint, Phrase cause);
 
 }  // namespace verbund::net

@@ -5,6 +5,7 @@
 
 #include <poll.h>
 
+#include "base/messages.h"
 #include "platform/net/dial.h"
 #include "platform/net/http_codec.h"
 
@@ -32,28 +33,32 @@ class Request {
   Status connect() {
     auto addresses = resolve(endpoint_, true);
     if (addresses.empty()) addresses = resolve(endpoint_, false);
-    std::string cause = "the name has no address";
+    Phrase cause = phrase("the name has no address");
     for (const auto& address : addresses) {
       const int fd = begin_connect(address);
       if (fd < 0) {
-        cause = std::strerror(errno);
+        cause = verbatim(std::strerror(errno));
         continue;
       }
       transport_.emplace(fd);
       if (auto ready = wait(POLLOUT); !ready) return ready;
       const int error = connect_error(fd);
       if (error == 0) return {};
-      cause = std::strerror(error);
+      cause = verbatim(std::strerror(error));
     }
-    return std::unexpected(not_reachable(endpoint_, cause));
+    return std::unexpected(not_reachable(endpoint_, std::move(cause)));
   }
 
   Status secure() {
     if (!endpoint_.tls) return {};
     auto context = TlsContext::client(endpoint_.ca_pem);
-    if (!context) return fail(ErrorCode::kUntrusted, std::move(context.error().message), "hand in the authority's PEM");
+    if (!context) {
+      context.error().code = ErrorCode::kUntrusted;
+      context.error().advise(phrase("hand in the authority's PEM"));
+      return pass(context);
+    }
     if (!transport_->connect_tls(*context, endpoint_.host)) {
-      return std::unexpected(not_reachable(endpoint_, "no memory for TLS"));
+      return std::unexpected(not_reachable(endpoint_, phrase("no memory for TLS")));
     }
     while (true) {
       const auto result = transport_->handshake();
@@ -91,13 +96,13 @@ class Request {
         continue;
       }
       if (result.status != IoStatus::kDone) {
-        if (auto ended = parser.end(); !ended) return std::unexpected(not_reachable(endpoint_, ended.error().message));
+        if (auto ended = parser.end(); !ended) return std::unexpected(not_reachable(endpoint_, std::move(ended.error())));
         return parser.take_response();
       }
       input.append(buffer.data(), result.bytes);
       std::size_t consumed = 0;
       const auto whole = parser.next(input, consumed);
-      if (!whole) return std::unexpected(not_reachable(endpoint_, whole.error().message));
+      if (!whole) return std::unexpected(not_reachable(endpoint_, std::move(whole.error())));
       if (*whole) return parser.take_response();
       input.erase(0, consumed);
     }
@@ -111,7 +116,7 @@ class Request {
       if (rc > 0) return {};
       if (rc < 0 && errno == EINTR) continue;
       return fail(ErrorCode::kTimedOut,
-                  fmt::format("request to {}: no answer within {} s", name_of(endpoint_), timeout_.count()));
+                  phrase("request to {}: no answer within {} s", name_of(endpoint_), timeout_.count()));
     }
   }
 

@@ -7,6 +7,8 @@
 #include <boost/url/parse.hpp>
 #include <boost/url/url_view.hpp>
 
+#include "base/messages.h"
+
 namespace verbund::net {
 
 namespace http = boost::beast::http;
@@ -134,9 +136,9 @@ Result<bool> HttpResponseParser::next(std::string_view input, std::size_t& consu
     consumed += parser.put(buffer(input.data() + consumed, input.size() - consumed), error);
   }
   if (error == http::error::body_limit || error == http::error::header_limit) {
-    return fail(ErrorCode::kTooLarge, "read the response: " + error.message());
+    return fail(ErrorCode::kTooLarge, phrase("read the response: {}", error.message()));
   }
-  if (error && error != http::error::need_more) return fail(ErrorCode::kBadMessage, "read the response: " + error.message());
+  if (error && error != http::error::need_more) return fail(ErrorCode::kBadMessage, phrase("read the response: {}", error.message()));
   return parser.is_done();
 }
 
@@ -144,7 +146,7 @@ Status HttpResponseParser::end() {
   boost::system::error_code error;
   if (impl_->parser.is_header_done()) impl_->parser.put_eof(error);
   if (error || !impl_->parser.is_done()) {
-    return fail(ErrorCode::kBadMessage, "read the response: the server closed the connection in the middle of it");
+    return fail(ErrorCode::kBadMessage, phrase("read the response: the server closed the connection in the middle of it"));
   }
   return {};
 }

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/messages.h"
 #include "platform/net/server_impl.h"
 
 namespace verbund::net {
@@ -57,8 +58,8 @@ Result<Addresses> addresses_of(const std::string& host, std::uint16_t port) {
   const auto service = std::to_string(port);
   const int rc = ::getaddrinfo(host.empty() ? nullptr : host.c_str(), service.c_str(), &wish, &found);
   if (rc != 0) {
-    return fail(ErrorCode::kIo, fmt::format("listen on {}:{}: {}", host, port, ::gai_strerror(rc)),
-                "use an address of this machine, 0.0.0.0 or ::");
+    return fail(ErrorCode::kIo, phrase("listen on {}:{}: {}", host, port, ::gai_strerror(rc)),
+                phrase("use an address of this machine, 0.0.0.0 or ::"));
   }
   return Addresses(found, &freeaddrinfo);
 }
@@ -79,10 +80,10 @@ Result<int> open_listener(const addrinfo& address, std::uint16_t port, bool v6_o
   const int error = errno;
   if (fd >= 0) ::close(fd);
   if (error == EADDRINUSE) {
-    return fail(ErrorCode::kInUse, "the port is in use by another program",
-                fmt::format("another node may be running; see who it is: ss -ltnp 'sport = :{}'", port));
+    return fail(ErrorCode::kInUse, phrase("the port is in use by another program"),
+                phrase("another node may be running; see who it is: ss -ltnp 'sport = :{}'", port));
   }
-  return fail(ErrorCode::kIo, std::strerror(error));
+  return fail(ErrorCode::kIo, verbatim(std::strerror(error)));
 }
 
 std::uint16_t port_of(int fd) {
@@ -136,10 +137,10 @@ Result<std::uint16_t> Server::listen(const std::string& host, std::uint16_t port
     auto fd = open_listener(*at, port, several);
     if (!fd && !opened.empty() && fd.error().code == ErrorCode::kIo) continue;
     if (!fd && at->ai_next != nullptr && fd.error().code == ErrorCode::kIo) continue;
-    if (!fd) return pass(fd, fmt::format("listen on {}:{}", host, port));
+    if (!fd) return pass(fd, phrase("listen on {}:{}", host, port));
     if (port == 0) port = port_of(*fd);
     auto& listener = *opened.emplace_back(std::make_unique<Listener>(*impl_, *fd, port));
-    if (!listener.start()) return fail(ErrorCode::kIo, fmt::format("listen on {}:{}: no memory", host, port));
+    if (!listener.start()) return fail(ErrorCode::kIo, phrase("listen on {}:{}: no memory", host, port));
   }
   std::ranges::move(opened, std::back_inserter(impl_->listeners));
   return port;

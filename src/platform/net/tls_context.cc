@@ -2,6 +2,8 @@
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 
+#include "base/messages.h"
+
 #include "platform/net/transport.h"
 
 namespace verbund::net {
@@ -38,7 +40,7 @@ Result<TlsContext> TlsContext::server(const std::string& certificate_chain_pem, 
   const auto chain = memory(certificate_chain_pem);
   const auto leaf = next_certificate(chain.get());
   if (!leaf || SSL_CTX_use_certificate(context.get(), leaf.get()) != 1) {
-    return fail(ErrorCode::kBadConfig, "read the TLS certificate: " + last_reason());
+    return fail(ErrorCode::kBadConfig, phrase("read the TLS certificate: {}", last_reason()));
   }
   while (auto next = next_certificate(chain.get())) SSL_CTX_add1_chain_cert(context.get(), next.get());
   ERR_clear_error();
@@ -47,10 +49,10 @@ Result<TlsContext> TlsContext::server(const std::string& certificate_chain_pem, 
   const Key key(PEM_read_bio_PrivateKey(key_text.get(), nullptr, [](char*, int, int, void*) { return 0; }, nullptr),
                 &EVP_PKEY_free);
   if (!key || SSL_CTX_use_PrivateKey(context.get(), key.get()) != 1) {
-    return fail(ErrorCode::kBadConfig, "read the TLS key: " + last_reason());
+    return fail(ErrorCode::kBadConfig, phrase("read the TLS key: {}", last_reason()));
   }
   if (SSL_CTX_check_private_key(context.get()) != 1) {
-    return fail(ErrorCode::kBadConfig, "pair TLS certificate and key: " + last_reason());
+    return fail(ErrorCode::kBadConfig, phrase("pair TLS certificate and key: {}", last_reason()));
   }
   SSL_CTX_set_num_tickets(context.get(), 0);
   return context;
@@ -64,7 +66,7 @@ Result<TlsContext> TlsContext::client(const std::string& ca_pem) {
     X509_STORE_add_cert(SSL_CTX_get_cert_store(context.get()), authority.get());
     ++count;
   }
-  if (count == 0) return fail(ErrorCode::kBadConfig, "read the trusted authority: " + last_reason());
+  if (count == 0) return fail(ErrorCode::kBadConfig, phrase("read the trusted authority: {}", last_reason()));
   ERR_clear_error();
   SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, nullptr);
   return context;

@@ -18,6 +18,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "base/messages.h"
 #include "platform/os/descriptor.h"
 
 extern char** environ;  // NOLINT: POSIX gives no header for it
@@ -63,7 +64,7 @@ bool executable(const std::string& path) {
 
 /// Empty and relative entries of PATH are passed over: what is run must not depend on the directory we stand in.
 Result<std::string> find_program(const Command& command) {
-  if (command.argv.empty() || command.argv[0].empty()) return fail(ErrorCode::kInternal, "run program: no name given");
+  if (command.argv.empty() || command.argv[0].empty()) return fail(ErrorCode::kInternal, phrase("run program: no name given"));
   const std::string& name = command.argv[0];
   if (name.find('/') != std::string::npos) return name;
   std::string path = variable(command, "PATH");
@@ -74,7 +75,7 @@ Result<std::string> find_program(const Command& command) {
     if (candidate.front() == '/' && end > start && executable(candidate)) return candidate;
     start = end + 1;
   }
-  return fail(ErrorCode::kNotFound, fmt::format("run {}: no such program in PATH", name));
+  return fail(ErrorCode::kNotFound, phrase("run {}: no such program in PATH", name));
 }
 
 void prepare_environment(const Command& command, Preparation& preparation) {
@@ -98,8 +99,8 @@ Status prepare_user(const Command& command, Preparation& preparation) {
   if (!command.as_user || (command.as_user->uid == ::geteuid() && ::geteuid() != 0)) return {};
   const User& user = *command.as_user;
   if (::geteuid() != 0) {
-    return fail(ErrorCode::kIo, fmt::format("run {} as user {}: not root", command.argv[0], user.name),
-                "Only root can start programs as another user.");
+    return fail(ErrorCode::kIo, phrase("run {} as user {}: not root", command.argv[0], user.name),
+                phrase("Only root can start programs as another user."));
   }
   preparation.switch_user = true;
   preparation.uid = user.uid;
@@ -107,7 +108,7 @@ Status prepare_user(const Command& command, Preparation& preparation) {
   int count = 32;
   preparation.groups.resize(static_cast<std::size_t>(count));
   while (::getgrouplist(user.name.c_str(), user.gid, preparation.groups.data(), &count) < 0) {
-    if (count > NGROUPS_MAX) return fail(ErrorCode::kIo, fmt::format("look up groups of {}: too many", user.name));
+    if (count > NGROUPS_MAX) return fail(ErrorCode::kIo, phrase("look up groups of {}: too many", user.name));
     preparation.groups.resize(static_cast<std::size_t>(count));
   }
   preparation.groups.resize(static_cast<std::size_t>(count));
@@ -118,18 +119,18 @@ Status prepare_user(const Command& command, Preparation& preparation) {
 Result<Descriptor> stdin_of(const Command& command) {
   if (command.stdin_text.empty()) {
     Descriptor null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-    if (!null) return failed_call("open", "/dev/null", errno);
+    if (!null) return failed_call(phrase("open {}", "/dev/null"), errno);
     return null;
   }
   Descriptor memory(::memfd_create("stdin", MFD_CLOEXEC));
-  if (!memory) return failed_call("make standard input of", command.argv[0], errno);
+  if (!memory) return failed_call(phrase("make standard input of {}", command.argv[0]), errno);
   std::string_view rest = command.stdin_text;
   while (!rest.empty()) {
     const ssize_t written = uninterrupted([&] { return ::write(memory.number(), rest.data(), rest.size()); });
-    if (written < 0) return failed_call("fill standard input of", command.argv[0], errno);
+    if (written < 0) return failed_call(phrase("fill standard input of {}", command.argv[0]), errno);
     rest.remove_prefix(static_cast<std::size_t>(written));
   }
-  if (::lseek(memory.number(), 0, SEEK_SET) < 0) return failed_call("rewind standard input of", command.argv[0], errno);
+  if (::lseek(memory.number(), 0, SEEK_SET) < 0) return failed_call(phrase("rewind standard input of {}", command.argv[0]), errno);
   return memory;
 }
 
@@ -204,16 +205,16 @@ void become_user(const Preparation& preparation, int report) {
 
 std::unexpected<Error> explain(const Command& command, const std::string& program, Failure failure) {
   switch (failure.step) {
-    case Step::kDescriptors: return failed_call("hand descriptors to", program, failure.error_number);
+    case Step::kDescriptors: return failed_call(phrase("hand descriptors to {}", program), failure.error_number);
     case Step::kUser:
-      return failed_call(fmt::format("become user {} for", command.as_user->name), program, failure.error_number);
-    case Step::kDirectory: return failed_call("enter directory", command.directory, failure.error_number);
+      return failed_call(phrase("become user {} for {}", command.as_user->name, program), failure.error_number);
+    case Step::kDirectory: return failed_call(phrase("enter directory {}", command.directory), failure.error_number);
     case Step::kExec: break;
   }
   if (failure.error_number == ENOENT) {
-    return fail(ErrorCode::kNotFound, fmt::format("run {}: no such program", program));
+    return fail(ErrorCode::kNotFound, phrase("run {}: no such program", program));
   }
-  return failed_call("run", program, failure.error_number);
+  return failed_call(phrase("run {}", program), failure.error_number);
 }
 
 /// No handler of ours may run in the child before exec: signals are held back across the fork.
@@ -249,7 +250,7 @@ Result<int> spawn(const Command& command, ChildGroup group, int output, int erro
   auto input = stdin_of(command);
   if (!input) return pass(input);
   int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) return failed_call("make pipe for", *program, errno);
+  if (::pipe2(ends, O_CLOEXEC) != 0) return failed_call(phrase("make pipe for {}", *program), errno);
   const Descriptor report_read(ends[0]);
   Descriptor report_write(ends[1]);
   preparation.descriptors[0] = input->number();
@@ -258,14 +259,14 @@ Result<int> spawn(const Command& command, ChildGroup group, int output, int erro
   preparation.report = report_write.number();
 
   const pid_t pid = fork_quietly(preparation);
-  if (pid < 0) return failed_call("fork for", *program, errno);
+  if (pid < 0) return failed_call(phrase("fork for {}", *program), errno);
   report_write.close();
   Failure failure{};
   // Ends with nothing read when exec has closed the other end.
   const ssize_t got = uninterrupted([&] { return ::read(report_read.number(), &failure, sizeof failure); });
   if (got == 0) return pid;
   uninterrupted([&] { return ::waitpid(pid, nullptr, 0); });
-  if (got != sizeof failure) return fail(ErrorCode::kIo, fmt::format("run {}: it ended before it began", *program));
+  if (got != sizeof failure) return fail(ErrorCode::kIo, phrase("run {}: it ended before it began", *program));
   return explain(command, *program, failure);
 }
 

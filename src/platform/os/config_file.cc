@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "base/messages.h"
 #include "platform/os/file.h"
 
 namespace verbund::os {
@@ -51,8 +52,8 @@ std::string shown(const std::string& key, const ConfigValue& value) {
 }
 
 std::unexpected<Error> refuse(const std::string& file, const std::string& key, const ConfigValue& value,
-                              std::string_view cause, std::string hint) {
-  return fail(ErrorCode::kBadConfig, fmt::format("{}:{}: {} = {}: {}", file, value.line, key, shown(key, value), cause),
+                              Phrase cause, Phrase hint) {
+  return fail(ErrorCode::kBadConfig, phrase("{}:{}: {} = {}: {}", file, value.line, key, shown(key, value), cause),
               std::move(hint));
 }
 
@@ -137,19 +138,19 @@ Result<std::string> ConfigFile::text(const std::string& key, std::string fallbac
   const ConfigValue* value = find(key);
   if (value == nullptr) return fallback;
   if (const auto* text = std::get_if<std::string>(&value->value)) return *text;
-  return refuse(name_, key, *value, "not a text", "Write the value in quotes.");
+  return refuse(name_, key, *value, phrase("not a text"), phrase("Write the value in quotes."));
 }
 
 Result<std::int64_t> ConfigFile::integer(const std::string& key, std::int64_t fallback, std::int64_t low,
                                          std::int64_t high) {
   const ConfigValue* value = find(key);
   if (value == nullptr) return fallback;
-  const std::string range = fmt::format("A whole number from {} to {}.", low, high);
+  const Phrase range = phrase("A whole number from {} to {}.", low, high);
   std::optional<std::int64_t> number;
   if (const auto* given = std::get_if<std::int64_t>(&value->value)) number = *given;
   if (const auto* text = std::get_if<std::string>(&value->value); text != nullptr && only_texts_) number = number_in(*text);
-  if (!number) return refuse(name_, key, *value, "not a whole number", range);
-  if (*number < low || *number > high) return refuse(name_, key, *value, "out of range", range);
+  if (!number) return refuse(name_, key, *value, phrase("not a whole number"), range);
+  if (*number < low || *number > high) return refuse(name_, key, *value, phrase("out of range"), range);
   return *number;
 }
 
@@ -162,7 +163,7 @@ Result<bool> ConfigFile::boolean(const std::string& key, bool fallback) {
     if (word == "true" || word == "yes" || word == "on" || word == "1") return true;
     if (word == "false" || word == "no" || word == "off" || word == "0") return false;
   }
-  return refuse(name_, key, *value, "neither true nor false", "true or false");
+  return refuse(name_, key, *value, phrase("neither true nor false"), phrase("true or false"));
 }
 
 Result<std::vector<std::string>> ConfigFile::list(const std::string& key, std::vector<std::string> fallback) {
@@ -170,7 +171,7 @@ Result<std::vector<std::string>> ConfigFile::list(const std::string& key, std::v
   if (value == nullptr) return fallback;
   if (const auto* list = std::get_if<std::vector<std::string>>(&value->value)) return *list;
   if (const auto* text = std::get_if<std::string>(&value->value); text != nullptr && only_texts_) return split_list(*text);
-  return refuse(name_, key, *value, "not a list of texts", R"(Write: ["first", "second"])");
+  return refuse(name_, key, *value, phrase("not a list of texts"), phrase("Write: {}", R"(["first", "second"])"));
 }
 
 Result<std::string> ConfigFile::choice(const std::string& key, std::string fallback,
@@ -182,10 +183,15 @@ Result<std::string> ConfigFile::choice(const std::string& key, std::string fallb
       if (lower(word) == lower(*text)) return word;
     }
   }
-  return refuse(name_, key, *value, "not one of the choices", fmt::format("One of: {}.", fmt::join(allowed, ", ")));
+  return refuse(name_, key, *value, phrase("not one of the choices"), phrase("One of: {}.", fmt::format("{}", fmt::join(allowed, ", "))));
 }
 
 bool ConfigFile::has(const std::string& key) const { return find(key) != nullptr || arrays_.contains(key); }
+
+int ConfigFile::line(const std::string& key) const {
+  const auto found = values_.find(key);
+  return found == values_.end() ? 0 : found->second.line;
+}
 
 std::size_t ConfigFile::count(const std::string& array) const {
   known_[array] = true;
@@ -203,8 +209,8 @@ Status ConfigFile::refuse_unknown(std::string_view except) const {
   }
   if (first == nullptr) return {};
   const std::string proposal = nearest(*first_key, known_);
-  return fail(ErrorCode::kBadConfig, fmt::format("{}:{}: {}: no such setting", name_, first->line, *first_key),
-              proposal.empty() ? std::string() : fmt::format("Did you mean {}?", proposal));
+  return fail(ErrorCode::kBadConfig, phrase("{}:{}: {}: no such setting", name_, first->line, *first_key),
+              proposal.empty() ? Phrase() : phrase("Did you mean {}?", proposal));
 }
 
 }  // namespace verbund::os

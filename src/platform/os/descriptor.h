@@ -44,7 +44,7 @@ auto uninterrupted(Call call) {
   }
 }
 
-/// "operation object: cause" with ENOSPC and EDQUOT as kDiskFull, everything else as kIo.
-std::unexpected<Error> failed_call(std::string_view operation, std::string_view object, int error_number);
+/// "operation: cause" with ENOSPC and EDQUOT as kDiskFull, everything else as kIo.
+std::unexpected<Error> failed_call(Phrase operation, int error_number);
 
 }  // namespace verbund::os

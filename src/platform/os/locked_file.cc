@@ -4,6 +4,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include "base/messages.h"
 #include "platform/os/descriptor.h"
 #include "platform/os/file.h"
 
@@ -29,7 +30,7 @@ Result<off_t> end_of_whole_lines(int descriptor, off_t size, std::string_view pa
     const off_t start = size > static_cast<off_t>(block.size()) ? size - static_cast<off_t>(block.size()) : 0;
     const auto wanted = static_cast<std::size_t>(size - start);
     const ssize_t got = uninterrupted([&] { return ::pread(descriptor, block.data(), wanted, start); });
-    if (got < 0) return failed_call("read", path, errno);
+    if (got < 0) return failed_call(phrase("read {}", path), errno);
     const auto newline = std::string_view(block.data(), static_cast<std::size_t>(got)).rfind('\n');
     if (newline != std::string_view::npos) return start + static_cast<off_t>(newline) + 1;
     size = start;
@@ -42,16 +43,16 @@ Result<off_t> end_of_whole_lines(int descriptor, off_t size, std::string_view pa
 Result<FileLock> FileLock::acquire(const std::filesystem::path& path, std::string_view holder) {
   // O_CLOEXEC: an inherited descriptor would keep the lock alive in a child after we are gone.
   Descriptor file(uninterrupted([&] { return ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644); }));
-  if (!file) return failed_call("open", path.native(), errno);
+  if (!file) return failed_call(phrase("open {}", path.native()), errno);
   if (uninterrupted([&] { return ::flock(file.number(), LOCK_EX | LOCK_NB); }) != 0) {
-    if (errno != EWOULDBLOCK) return failed_call("lock", path.native(), errno);
-    return fail(ErrorCode::kInUse, fmt::format("lock {}: held by {}", path.native(), holder_of(file.number())));
+    if (errno != EWOULDBLOCK) return failed_call(phrase("lock {}", path.native()), errno);
+    return fail(ErrorCode::kInUse, phrase("lock {}: held by {}", path.native(), holder_of(file.number())));
   }
   FileLock lock(file.release());
   const std::string line = std::string(holder) + "\n";
   if (::ftruncate(lock.descriptor_, 0) != 0 ||
       uninterrupted([&] { return ::pwrite(lock.descriptor_, line.data(), line.size(), 0); }) < 0) {
-    return failed_call("write", path.native(), errno);
+    return failed_call(phrase("write {}", path.native()), errno);
   }
   return lock;
 }
@@ -70,18 +71,18 @@ FileLock::~FileLock() {
 
 Result<AppendFile> AppendFile::open(const std::filesystem::path& path, unsigned mode) {
   Descriptor file(uninterrupted([&] { return ::open(path.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, mode); }));
-  if (!file) return failed_call("open", path.native(), errno);
+  if (!file) return failed_call(phrase("open {}", path.native()), errno);
   struct stat status{};
-  if (::fstat(file.number(), &status) != 0) return failed_call("look at", path.native(), errno);
+  if (::fstat(file.number(), &status) != 0) return failed_call(phrase("look at {}", path.native()), errno);
   auto whole = end_of_whole_lines(file.number(), status.st_size, path.native());
   if (!whole) return pass(whole);
   if (*whole != status.st_size && ::ftruncate(file.number(), *whole) != 0) {
-    return failed_call("cut the torn last line of", path.native(), errno);
+    return failed_call(phrase("cut the torn last line of {}", path.native()), errno);
   }
   const auto directory = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
   const Descriptor opened(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!opened || (::fsync(opened.number()) != 0 && errno != EINVAL)) {
-    return failed_call("sync directory", directory.native(), errno);
+    return failed_call(phrase("sync directory {}", directory.native()), errno);
   }
   return AppendFile(file.release(), path.native());
 }
@@ -92,14 +93,14 @@ AppendFile::~AppendFile() {
 
 Status AppendFile::append(std::string_view line) {
   if (descriptor_ < 0) {
-    return fail(ErrorCode::kIo, fmt::format("append to {}: an earlier write did not reach the disk", path_),
-                "Check the disk, then start again.");
+    return fail(ErrorCode::kIo, phrase("append to {}: an earlier write did not reach the disk", path_),
+                phrase("Check the disk, then start again."));
   }
   if (line.find('\n') != std::string_view::npos) {
-    return fail(ErrorCode::kInternal, fmt::format("append to {}: the line holds a newline", path_));
+    return fail(ErrorCode::kInternal, phrase("append to {}: the line holds a newline", path_));
   }
   const off_t before = ::lseek(descriptor_, 0, SEEK_END);
-  if (before < 0) return failed_call("append to", path_, errno);
+  if (before < 0) return failed_call(phrase("append to {}", path_), errno);
   const std::string whole = std::string(line) + "\n";
   std::size_t done = 0;
   while (done < whole.size()) {
@@ -111,14 +112,14 @@ Status AppendFile::append(std::string_view line) {
     const int cause = errno;
     // After a failed sync the kernel drops the dirty pages, and the next sync reports success: never ask again.
     ::close(std::exchange(descriptor_, -1));
-    return failed_call("sync", path_, cause);
+    return failed_call(phrase("sync {}", path_), cause);
   }
   return {};
 }
 
 Status AppendFile::give_up(int cause, off_t before) {
   if (::ftruncate(descriptor_, before) != 0) ::close(std::exchange(descriptor_, -1));
-  return failed_call("append to", path_, cause);
+  return failed_call(phrase("append to {}", path_), cause);
 }
 
 }  // namespace verbund::os

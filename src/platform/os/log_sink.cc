@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <fcntl.h>
 
+#include "base/messages.h"
 #include "platform/os/clock.h"
 #include "platform/os/log_line.h"
 
@@ -85,7 +86,7 @@ Result<std::unique_ptr<Log>> open_log(const LogSettings& settings) {
   try {
     return std::make_unique<SpdlogLog>(settings);
   } catch (const spdlog::spdlog_ex& error) {
-    return fail(ErrorCode::kIo, fmt::format("open log {}: {}", settings.file ? settings.file->native() : "standard error",
+    return fail(ErrorCode::kIo, phrase("open log {}: {}", settings.file ? settings.file->native() : "standard error",
                                             error.what()));
   }
 }

@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "base/messages.h"
 #include "platform/os/child.h"
 #include "platform/os/descriptor.h"
 
@@ -45,7 +46,7 @@ int exit_code_of(int status) { return WIFSIGNALED(status) ? 128 + WTERMSIG(statu
 
 Status make_stream(Stream& stream, Descriptor& write_end, const std::string& name) {
   int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) return failed_call("make pipe for", name, errno);
+  if (::pipe2(ends, O_CLOEXEC) != 0) return failed_call(phrase("make pipe for {}", name), errno);
   stream.from = Descriptor(ends[0]);
   write_end = Descriptor(ends[1]);
   ::fcntl(stream.from.number(), F_SETFL, O_NONBLOCK);  // our end only
@@ -68,8 +69,8 @@ Result<User> find_user(const std::string& name) {
   passwd* found = nullptr;
   const int cause = ::getpwnam_r(name.c_str(), &entry, buffer.data(), buffer.size(), &found);
   if (found != nullptr) return User{entry.pw_name, entry.pw_uid, entry.pw_gid};
-  if (cause != 0 && cause != ENOENT && cause != ESRCH) return failed_call("look up user", name, cause);
-  return fail(ErrorCode::kNotFound, fmt::format("look up user {}: no such user on this machine", name));
+  if (cause != 0 && cause != ENOENT && cause != ESRCH) return failed_call(phrase("look up user {}", name), cause);
+  return fail(ErrorCode::kNotFound, phrase("look up user {}: no such user on this machine", name));
 }
 
 bool running_as_root() { return ::geteuid() == 0; }
@@ -98,11 +99,11 @@ Result<Outcome> run(const Command& command, Deadline deadline, const Clock& cloc
     drain(output, command.max_output_bytes);
     drain(errors, command.max_output_bytes);
     if (reaped == *pid) return Outcome{exit_code_of(status), std::move(output.text), std::move(errors.text)};
-    if (reaped < 0) return failed_call("wait for", name, cause);
+    if (reaped < 0) return failed_call(phrase("wait for {}", name), cause);
     const auto left = std::chrono::ceil<milliseconds>(deadline.left(clock));
     if (left.count() == 0) {
       kill_group(*pid);
-      return fail(ErrorCode::kTimedOut, fmt::format("run {}: not done at the deadline, killed", name));
+      return fail(ErrorCode::kTimedOut, phrase("run {}: not done at the deadline, killed", name));
     }
     pollfd watched[] = {{ended.number(), POLLIN, 0}, {output.from.number(), POLLIN, 0}, {errors.from.number(), POLLIN, 0}};
     ::poll(watched, 3, static_cast<int>(std::min(left, kLookAgain).count()));
@@ -111,7 +112,7 @@ Result<Outcome> run(const Command& command, Deadline deadline, const Clock& cloc
 
 Result<Child> start(const Command& command, const std::string& log_file) {
   const Descriptor log(::open(log_file.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640));
-  if (!log) return failed_call("open", log_file, errno);
+  if (!log) return failed_call(phrase("open {}", log_file), errno);
   auto pid = spawn(command, ChildGroup::kSession, log.number(), log.number());
   if (!pid) return pass(pid);
   return Child{*pid};

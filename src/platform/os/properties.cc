@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "base/messages.h"
 #include "platform/os/config_file.h"
 #include "base/utf8.h"
 
@@ -72,7 +73,7 @@ class PropertiesParser {
     while (separator < text.size() && text[separator] != '=' && text[separator] != ':') {
       separator += text[separator] == '\\' ? 2 : 1;
     }
-    if (separator >= text.size()) return refuse(line, "no '=' or ':' in the line", "Write: key = value");
+    if (separator >= text.size()) return refuse(line, phrase("no '=' or ':' in the line"), phrase("Write: {}", "key = value"));
     std::string_view raw_key = text.substr(0, separator);
     // A blank behind an odd number of backslashes belongs to the key.
     while (!raw_key.empty() && kBlanks.contains(raw_key.back()) && !continues(raw_key.substr(0, raw_key.size() - 1))) {
@@ -80,7 +81,7 @@ class PropertiesParser {
     }
     auto key = unescape(raw_key, line, true);
     if (!key) return pass(key);
-    if (key->empty()) return refuse(line, "no key before the '=' or ':'", "Write: key = value");
+    if (key->empty()) return refuse(line, phrase("no key before the '=' or ':'"), phrase("Write: {}", "key = value"));
     std::string_view raw_value = skip_blanks(text.substr(separator + 1));
     auto value = unescape(trim_end(raw_value), line, false);
     if (!value) return pass(value);
@@ -105,9 +106,9 @@ class PropertiesParser {
         continue;
       }
       if (key && kBlanks.contains(c)) {
-        return refuse(line, fmt::format("blank inside the key \"{}\"", result), "Is a '=' missing?");
+        return refuse(line, phrase("blank inside the key \"{}\"", result), phrase("Is a '=' missing?"));
       }
-      if (static_cast<unsigned char>(c) < 0x20 && c != '\t' && c != '\f') return refuse(line, "control character", {});
+      if (static_cast<unsigned char>(c) < 0x20 && c != '\t' && c != '\f') return refuse(line, phrase("control character"));
       result += c;
     }
     return result;
@@ -128,8 +129,8 @@ class PropertiesParser {
     const auto byte = static_cast<unsigned char>(c);
     if ((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || byte >= 0x80 || byte < 0x20) {
       // Java silently drops the backslash: C:\data would become C:data.
-      return refuse(line, fmt::format("unknown escape sequence \\{}", byte < 0x80 && byte >= 0x20 ? std::string(1, c) : "…"),
-                    "Write a backslash as \\\\.");
+      return refuse(line, phrase("unknown escape sequence \\{}", byte < 0x80 && byte >= 0x20 ? std::string(1, c) : "…"),
+                    phrase("Write a backslash as \\\\."));
     }
     result += c;
     return {};
@@ -146,22 +147,22 @@ class PropertiesParser {
 
   Status unicode(std::string_view& text, int line, std::string& result) {
     auto unit = four_digits(text);
-    if (!unit) return refuse(line, "\\u needs four hex digits", {});
-    if (*unit == 0) return refuse(line, "control character", {});
+    if (!unit) return refuse(line, phrase("\\u needs four hex digits"));
+    if (*unit == 0) return refuse(line, phrase("control character"));
     if (*unit >= 0xd800 && *unit < 0xdc00 && text.starts_with("\\u")) {
       text.remove_prefix(2);
       const auto low = four_digits(text);
-      if (!low || *low < 0xdc00 || *low > 0xdfff) return refuse(line, "half of a surrogate pair", {});
+      if (!low || *low < 0xdc00 || *low > 0xdfff) return refuse(line, phrase("half of a surrogate pair"));
       append_utf8(result, 0x10000 + ((*unit - 0xd800) << 10) + (*low - 0xdc00));
       return {};
     }
-    if (*unit >= 0xd800 && *unit <= 0xdfff) return refuse(line, "half of a surrogate pair", {});
+    if (*unit >= 0xd800 && *unit <= 0xdfff) return refuse(line, phrase("half of a surrogate pair"));
     append_utf8(result, *unit);
     return {};
   }
 
-  std::unexpected<Error> refuse(int line, std::string_view cause, std::string hint) const {
-    return fail(ErrorCode::kBadConfig, fmt::format("{}:{}: {}", name_, line, cause), std::move(hint));
+  std::unexpected<Error> refuse(int line, Phrase cause, Phrase hint = {}) const {
+    return fail(ErrorCode::kBadConfig, phrase("{}:{}: {}", name_, line, cause), std::move(hint));
   }
 
   std::string_view rest_;
@@ -186,9 +187,9 @@ Result<ConfigFile> ConfigFile::parse_properties(std::string_view text, std::stri
     const int line = (*entry)->line;
     const auto [where, fresh] = file.values_.try_emplace((*entry)->key, ConfigValue{std::move((*entry)->value), line});
     if (!fresh) {
-      return fail(ErrorCode::kBadConfig, fmt::format("{}:{}: {} is given twice, first in line {}", file.name_, line,
+      return fail(ErrorCode::kBadConfig, phrase("{}:{}: {} is given twice, first in line {}", file.name_, line,
                                                      where->first, where->second.line),
-                  "Remove one of the two lines.");
+                  phrase("Remove one of the two lines."));
     }
   }
 }

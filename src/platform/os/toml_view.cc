@@ -18,6 +18,7 @@
 #pragma pop_macro("TOML_UNREACHABLE")
 #include <toml++/toml.h>
 
+#include "base/messages.h"
 #include "platform/os/config_file.h"
 
 namespace verbund::os {
@@ -33,7 +34,7 @@ class Flattener {
       : name_(name), values_(values), arrays_(arrays) {}
 
   Status table(const toml::table& table, const std::string& prefix, int depth) {
-    if (depth > kMaxDepth) return refuse(table, prefix, fmt::format("nested deeper than {}", kMaxDepth), {});
+    if (depth > kMaxDepth) return refuse(table, prefix, phrase("nested deeper than {}", kMaxDepth));
     for (const auto& [key, node] : table) {
       const std::string path = prefix.empty() ? std::string(key.str()) : prefix + "." + std::string(key.str());
       if (auto done = add(node, path, depth); !done) return done;
@@ -49,12 +50,12 @@ class Flattener {
     if (const auto* number = node.as_integer()) return put(node, path, number->get());
     if (const auto* flag = node.as_boolean()) return put(node, path, flag->get());
     if (const auto* fraction = node.as_floating_point()) return put(node, path, fraction->get());
-    return refuse(node, path, "dates and times are not used in this file", "Write it in quotes.");
+    return refuse(node, path, phrase("dates and times are not used in this file"), phrase("Write it in quotes."));
   }
 
   Status array(const toml::array& array, const std::string& path, int depth) {
     if (array.is_array_of_tables()) {
-      if (!arrays_.try_emplace(path, array.size()).second) return refuse(array, path, "is given twice", {});
+      if (!arrays_.try_emplace(path, array.size()).second) return refuse(array, path, phrase("is given twice"));
       std::size_t index = 0;
       for (const toml::node& element : array) {
         if (auto done = table(*element.as_table(), fmt::format("{}.{}", path, index++), depth + 1); !done) return done;
@@ -64,7 +65,7 @@ class Flattener {
     std::vector<std::string> texts;
     for (const toml::node& element : array) {
       const auto* text = element.as_string();
-      if (text == nullptr) return refuse(element, path, "is not a list of texts", R"(Write: ["first", "second"])");
+      if (text == nullptr) return refuse(element, path, phrase("is not a list of texts"), phrase("Write: {}", R"(["first", "second"])"));
       texts.push_back(text->get());
     }
     return put(array, path, std::move(texts));
@@ -75,13 +76,13 @@ class Flattener {
     const int line = static_cast<int>(node.source().begin.line);
     // "a.b" in quotes and b in table a are two keys to TOML but one to us.
     if (!values_.try_emplace(path, ConfigValue{std::move(value), line}).second) {
-      return refuse(node, path, "is given twice", "Remove one of the two lines.");
+      return refuse(node, path, phrase("is given twice"), phrase("Remove one of the two lines."));
     }
     return {};
   }
 
-  std::unexpected<Error> refuse(const toml::node& node, const std::string& path, std::string_view cause, std::string hint) {
-    return fail(ErrorCode::kBadConfig, fmt::format("{}:{}: {}: {}", name_, node.source().begin.line, path, cause),
+  std::unexpected<Error> refuse(const toml::node& node, const std::string& path, Phrase cause, Phrase hint = {}) {
+    return fail(ErrorCode::kBadConfig, phrase("{}:{}: {}: {}", name_, node.source().begin.line, path, cause),
                 std::move(hint));
   }
 
@@ -97,10 +98,10 @@ Status check_lines(std::string_view text, std::string_view name) {
   for (int line = 1; !text.empty(); ++line) {
     const std::size_t end = std::min(text.find('\n'), text.size());
     if (end > kMaxLineBytes) {
-      return fail(ErrorCode::kBadConfig, fmt::format("{}:{}: line longer than {} bytes", name, line, kMaxLineBytes));
+      return fail(ErrorCode::kBadConfig, phrase("{}:{}: line longer than {} bytes", name, line, kMaxLineBytes));
     }
     if (std::ranges::any_of(text.substr(0, end), control_character)) {
-      return fail(ErrorCode::kBadConfig, fmt::format("{}:{}: control character", name, line));
+      return fail(ErrorCode::kBadConfig, phrase("{}:{}: control character", name, line));
     }
     text.remove_prefix(std::min(end + 1, text.size()));
   }
@@ -117,7 +118,7 @@ Result<ConfigFile> ConfigFile::parse_toml(std::string_view text, std::string nam
   if (!parsed) {
     const toml::parse_error& error = parsed.error();
     return fail(ErrorCode::kBadConfig,
-                fmt::format("{}:{}: {}", file.name_, error.source().begin.line, error.description()));
+                phrase("{}:{}: {}", file.name_, error.source().begin.line, error.description()));
   }
   Flattener flattener(file.name_, file.values_, file.arrays_);
   if (auto done = flattener.table(parsed.table(), "", 0); !done) return pass(done);

@@ -9,6 +9,8 @@
 
 #include <fmt/format.h>
 
+#include "base/messages.h"
+
 namespace verbund::os {
 
 struct WorkerPool::Impl {
@@ -55,10 +57,10 @@ WorkerPool::~WorkerPool() {
 Status WorkerPool::submit(std::function<void()> task) {
   {
     const std::lock_guard lock(impl_->mutex);
-    if (impl_->ending) return fail(ErrorCode::kUnavailable, "submit task: the worker pool is ending");
+    if (impl_->ending) return fail(ErrorCode::kUnavailable, phrase("submit task: the worker pool is ending"));
     if (impl_->tasks.size() >= impl_->max_waiting) {
-      return fail(ErrorCode::kUnavailable, fmt::format("submit task: {} tasks wait already", impl_->tasks.size()),
-                  "The server is busy; try again in a moment.");
+      return fail(ErrorCode::kUnavailable, phrase("submit task: {} tasks wait already", impl_->tasks.size()),
+                  phrase("The server is busy; try again in a moment."));
     }
     impl_->tasks.push_back(std::move(task));
   }

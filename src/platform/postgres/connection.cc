@@ -1,5 +1,6 @@
 #include "platform/postgres/connection.h"
 
+#include "base/messages.h"
 #include "platform/postgres/libpq.h"
 
 namespace verbund::postgres {
@@ -22,7 +23,7 @@ Result<Values> values_of(std::span<const Parameter> parameters, std::string_view
   for (const Parameter& parameter : parameters) {
     // A zero byte would end the value early in text format: refused here, as PostgreSQL would.
     if (parameter && parameter->find('\0') != std::string::npos) {
-      return fail(ErrorCode::kBadUtf8, fmt::format("PostgreSQL, {}: a parameter contains a zero byte", brief(sql)));
+      return fail(ErrorCode::kBadUtf8, phrase("PostgreSQL, {}: a parameter contains a zero byte", brief(sql)));
     }
     values.texts.push_back(parameter ? parameter->c_str() : nullptr);
     values.lengths.push_back(parameter ? static_cast<int>(parameter->size()) : 0);
@@ -130,7 +131,7 @@ Result<std::vector<std::string>> Connection::prepare_all(std::span<const Stateme
 }
 
 Result<std::vector<Rows>> Connection::run(std::span<const Statement> statements) {
-  if (statements.size() > kMaxPipelined) return fail(ErrorCode::kInternal, "PostgreSQL: too many statements in one pipeline");
+  if (statements.size() > kMaxPipelined) return fail(ErrorCode::kInternal, phrase("PostgreSQL: too many statements in one pipeline"));
   auto names = prepare_all(statements);
   if (!names) return pass(names);
   auto rows = run_prepared(statements, *names);
@@ -237,12 +238,12 @@ Connection::Transaction::~Transaction() { rollback(); }
 
 Status Connection::Transaction::commit() {
   Connection* connection = std::exchange(connection_, nullptr);
-  if (connection == nullptr) return fail(ErrorCode::kInternal, "PostgreSQL, COMMIT: the transaction has ended already");
+  if (connection == nullptr) return fail(ErrorCode::kInternal, phrase("PostgreSQL, COMMIT: the transaction has ended already"));
   const ResultHandle result(PQexec(connection->connection_, "COMMIT"));
   if (PQresultStatus(result.get()) != PGRES_COMMAND_OK) return connection->failed(result.get(), "COMMIT");
   // PostgreSQL answers COMMIT of an aborted transaction with success and the tag ROLLBACK.
   if (std::string_view(PQcmdStatus(result.get())) != "COMMIT") {
-    return fail(ErrorCode::kDatabase, "PostgreSQL, COMMIT: rolled back, because an earlier statement of it failed");
+    return fail(ErrorCode::kDatabase, phrase("PostgreSQL, COMMIT: rolled back, because an earlier statement of it failed"));
   }
   return {};
 }

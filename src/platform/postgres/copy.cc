@@ -1,4 +1,5 @@
 // COPY in and out of a connection.
+#include "base/messages.h"
 #include "platform/postgres/connection.h"
 #include "platform/postgres/libpq.h"
 
@@ -46,7 +47,7 @@ Status Connection::copy_in_begin(std::string_view sql) {
   const ResultHandle result(PQexec(connection_, std::string(sql).c_str()));
   if (PQresultStatus(result.get()) == PGRES_COPY_IN) return {};
   if (PQresultStatus(result.get()) == PGRES_FATAL_ERROR) return failed(result.get(), brief(sql));
-  return fail(ErrorCode::kInternal, fmt::format("PostgreSQL, {}: no COPY … FROM STDIN", brief(sql)));
+  return fail(ErrorCode::kInternal, phrase("PostgreSQL, {}: no COPY … FROM STDIN", brief(sql)));
 }
 
 Status Connection::copy_in_write(std::string_view data) {
@@ -79,14 +80,14 @@ std::unexpected<Error> Connection::refuse_copy(std::string_view sql) {
     while (PQgetCopyData(connection_, &buffer.text, 0) > 0) PQfreemem(std::exchange(buffer.text, nullptr));
   }
   const ResultHandle result = drain(connection_);
-  return fail(ErrorCode::kInternal, fmt::format("PostgreSQL, {}: COPY goes through copy_in and copy_out", brief(sql)));
+  return fail(ErrorCode::kInternal, phrase("PostgreSQL, {}: COPY goes through copy_in and copy_out", brief(sql)));
 }
 
 Status Connection::copy_out(std::string_view sql, const std::function<bool(std::string_view)>& sink) {
   const ResultHandle started(PQexec(connection_, std::string(sql).c_str()));
   if (PQresultStatus(started.get()) == PGRES_FATAL_ERROR) return failed(started.get(), brief(sql));
   if (PQresultStatus(started.get()) != PGRES_COPY_OUT) {
-    return fail(ErrorCode::kInternal, fmt::format("PostgreSQL, {}: no COPY … TO STDOUT", brief(sql)));
+    return fail(ErrorCode::kInternal, phrase("PostgreSQL, {}: no COPY … TO STDOUT", brief(sql)));
   }
   bool wanted = true;
   for (;;) {
@@ -99,7 +100,7 @@ Status Connection::copy_out(std::string_view sql, const std::function<bool(std::
     }
   }
   const ResultHandle result = drain(connection_);
-  if (!wanted) return fail(ErrorCode::kCancelled, fmt::format("PostgreSQL, {}: cancelled by its reader", brief(sql)));
+  if (!wanted) return fail(ErrorCode::kCancelled, phrase("PostgreSQL, {}: cancelled by its reader", brief(sql)));
   if (PQresultStatus(result.get()) != PGRES_COMMAND_OK) return failed(result.get(), brief(sql));
   return {};
 }

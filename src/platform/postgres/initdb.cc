@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/messages.h"
 #include "platform/os/clock.h"
 #include "platform/os/file.h"
 #include "platform/os/process.h"
@@ -63,30 +64,30 @@ std::string conf_line(std::string_view name, std::string_view value) {
   return line + "'\n";
 }
 
-Status system_error(std::string_view operation, const fs::path& path) {
-  return fail(ErrorCode::kIo, fmt::format("{} {}: {}", operation, path.string(), std::strerror(errno)));
+Status system_error(Phrase operation) {
+  return std::unexpected(make_error(ErrorCode::kIo, verbatim(std::strerror(errno))).in(std::move(operation)));
 }
 
 Status give_to_server(const fs::path& path) {
   const auto user = server_user();
   if (!user) return std::unexpected(user.error());
   if (!*user) return {};
-  if (::chown(path.c_str(), (*user)->uid, (*user)->gid) != 0) return system_error("chown", path);
+  if (::chown(path.c_str(), (*user)->uid, (*user)->gid) != 0) return system_error(phrase("chown {}", path.string()));
   return {};
 }
 
 Status sync_directory(const fs::path& path) {
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (descriptor < 0) return system_error("open", path);
+  if (descriptor < 0) return system_error(phrase("open {}", path.string()));
   const bool synced = ::fsync(descriptor) == 0;
   ::close(descriptor);
-  return synced ? Status{} : system_error("fsync", path);
+  return synced ? Status{} : system_error(phrase("fsync {}", path.string()));
 }
 
 Status remove_tree(const fs::path& path) {
   std::error_code error;
   fs::remove_all(path, error);
-  if (error) return fail(ErrorCode::kIo, fmt::format("remove {}: {}", path.string(), error.message()));
+  if (error) return fail(ErrorCode::kIo, phrase("remove {}: {}", path.string(), error.message()));
   return {};
 }
 
@@ -96,7 +97,7 @@ Status end_initdb(const fs::path& target, const Clock& clock) {
   for (const int pid : processes_in(target)) left.push_back(pid);
   for (const int pid : left) {
     if (!os::signal_and_wait(pid, SIGKILL, Deadline::in(clock, seconds{10}), clock)) {
-      return fail(ErrorCode::kTimedOut, fmt::format("end the orphaned initdb process {}: it still runs", pid));
+      return fail(ErrorCode::kTimedOut, phrase("end the orphaned initdb process {}: it still runs", pid));
     }
   }
   return {};
@@ -156,7 +157,7 @@ Status OwnedServer::run_initdb(const fs::path& target) const {
   if (!outcome) return std::unexpected(outcome.error());
   if (outcome->exit_code == 0) return {};
   return fail(ErrorCode::kServerSetting,
-              fmt::format("initdb {}: exit code {}: {}", target.string(), outcome->exit_code, outcome->errors));
+              phrase("initdb {}: exit code {}: {}", target.string(), outcome->exit_code, outcome->errors));
 }
 
 Status OwnedServer::configure(const fs::path& target) const {
@@ -179,7 +180,7 @@ Status OwnedServer::initialise() {
   if (auto created = run_initdb(target); !created) return created;
   if (auto configured = configure(target); !configured) return configured;
   if (auto synced = sync_directory(target); !synced) return synced;
-  if (std::rename(target.c_str(), data_directory().c_str()) != 0) return system_error("rename to", data_directory());
+  if (std::rename(target.c_str(), data_directory().c_str()) != 0) return system_error(phrase("rename to {}", data_directory().string()));
   if (auto synced = sync_directory(settings_.directory); !synced) return synced;
   log_.info("postgres.initialised", {{"directory", settings_.directory.string()}});
   return {};

@@ -4,6 +4,8 @@
 
 #include <cerrno>
 
+#include "base/messages.h"
+
 namespace verbund::postgres {
 namespace {
 
@@ -33,7 +35,7 @@ Status add_options(Parameters& parameters, const std::string& text) {
   if (!options) {
     const std::string cause = trimmed(reason != nullptr ? reason : "out of memory");
     PQfreemem(reason);
-    return fail(ErrorCode::kBadConfig, fmt::format("connect: connection options: {}", cause));
+    return fail(ErrorCode::kBadConfig, phrase("connect: connection options: {}", cause));
   }
   for (const PQconninfoOption* option = options.get(); option->keyword != nullptr; ++option) {
     if (option->val != nullptr) parameters.add(option->keyword, option->val);
@@ -102,7 +104,7 @@ Error connect_error(PGconn* connection, const ConnectionSettings& settings) {
   ErrorCode code = ErrorCode::kDatabaseDown;
   if (sqlstate.starts_with("28")) code = ErrorCode::kUnauthenticated;
   if (sqlstate == "3D000") code = ErrorCode::kNotFound;
-  return {code, fmt::format("connect to PostgreSQL {}: {}", settings.shown(), trimmed(message)), {}};
+  return make_error(code, phrase("connect to PostgreSQL {}: {}", settings.shown(), trimmed(message)));
 }
 
 }  // namespace
@@ -124,7 +126,7 @@ Result<ConnectionHandle> connect(const ConnectionSettings& settings, const std::
   auto parameters = parameters_of(settings, extra);
   if (!parameters) return pass(parameters);
   ConnectionHandle connection = start(*parameters);
-  if (!connection) return fail(ErrorCode::kInternal, "connect to PostgreSQL: out of memory");
+  if (!connection) return fail(ErrorCode::kInternal, phrase("connect to PostgreSQL: out of memory"));
   if (PQstatus(connection.get()) == CONNECTION_BAD) return std::unexpected(connect_error(connection.get(), settings));
   // Verbose, because libpq hands out the SQLSTATE of a refused connection in no other way.
   PQsetErrorVerbosity(connection.get(), PQERRORS_VERBOSE);
@@ -133,7 +135,7 @@ Result<ConnectionHandle> connect(const ConnectionSettings& settings, const std::
   while (wanted != PGRES_POLLING_OK) {
     if (wanted == PGRES_POLLING_FAILED) return std::unexpected(connect_error(connection.get(), settings));
     if (!wait_for(connection.get(), wanted, deadline)) {
-      return fail(ErrorCode::kDatabaseDown, fmt::format("connect to PostgreSQL {}: no answer within {} s",
+      return fail(ErrorCode::kDatabaseDown, phrase("connect to PostgreSQL {}: no answer within {} s",
                                                         settings.shown(), timeout.count()));
     }
     wanted = PQconnectPoll(connection.get());
@@ -168,17 +170,17 @@ Error error_of(PGconn* connection, const PGresult* result, std::string_view what
     // Without SQLSTATE libpq itself speaks: the connection broke, or it was used out of turn.
     const ErrorCode code =
         PQstatus(connection) == CONNECTION_BAD ? ErrorCode::kDatabaseDown : ErrorCode::kDatabase;
-    return {code, fmt::format("PostgreSQL, {}: {}", what, trimmed(PQerrorMessage(connection))), {}};
+    return make_error(code, phrase("PostgreSQL, {}: {}", what, trimmed(PQerrorMessage(connection))));
   }
   const auto field = [&](int code) {
     const char* text = PQresultErrorField(result, code);
     return std::string(text != nullptr ? text : "");
   };
   const std::string constraint = field(PG_DIAG_CONSTRAINT_NAME);
-  return {code_of_sqlstate(sqlstate),
-          fmt::format("PostgreSQL, {}: {} [{}]{}{}", what, trimmed(field(PG_DIAG_MESSAGE_PRIMARY)), sqlstate,
-                      constraint.empty() ? "" : ", constraint ", constraint),
-          field(PG_DIAG_MESSAGE_HINT)};
+  return make_error(code_of_sqlstate(sqlstate),
+                    phrase("PostgreSQL, {}: {} [{}]{}", what, trimmed(field(PG_DIAG_MESSAGE_PRIMARY)), sqlstate,
+                           constraint.empty() ? verbatim("") : phrase(", constraint {}", constraint)),
+                    verbatim(field(PG_DIAG_MESSAGE_HINT)));
 }
 
 }  // namespace verbund::postgres

@@ -1,5 +1,7 @@
 #include "platform/postgres/migrations.h"
 
+#include "base/messages.h"
+
 namespace verbund::postgres {
 namespace {
 
@@ -17,7 +19,7 @@ Result<int> highest(Connection& connection, std::string_view owner) {
                                {std::string(owner)});
   if (!rows) return pass(rows);
   const auto number = parse_u64(rows->text(0, 0));
-  if (!number) return fail(ErrorCode::kInternal, "migrations: a number in verbund_migrations is no number");
+  if (!number) return fail(ErrorCode::kInternal, phrase("migrations: a number in verbund_migrations is no number"));
   return static_cast<int>(*number);
 }
 
@@ -31,7 +33,7 @@ Result<bool> run(Connection& connection, std::string_view owner, const Migration
   if (!present) return std::unexpected(present.error());
   if (*present >= migration.number) return false;
   if (auto done = connection.execute(migration.sql); !done) {
-    return pass(done, fmt::format("migration {}/{:03}_{}", owner, migration.number, migration.name));
+    return pass(done, phrase("migration {}/{}_{}", owner, fmt::format("{:03}", migration.number), migration.name));
   }
   auto noted = connection.query("INSERT INTO public.verbund_migrations (owner, number, name) VALUES ($1, $2, $3)",
                                 {std::string(owner), std::to_string(migration.number), std::string(migration.name)});
@@ -46,8 +48,8 @@ Status migrate_one(Connection& connection, const MigrationSet& set, Log& log) {
   const int known = set.migrations.empty() ? 0 : set.migrations.back().number;
   if (*present > known + 1) {
     return fail(ErrorCode::kUnsupported,
-                fmt::format("migrate schema {}: the database is at {}, this program knows {}", set.owner, *present, known),
-                "Run a newer verbund on this database.");
+                phrase("migrate schema {}: the database is at {}, this program knows {}", set.owner, *present, known),
+                phrase("Run a newer verbund on this database."));
   }
   for (const Migration& migration : set.migrations) {
     if (migration.number <= *present) continue;

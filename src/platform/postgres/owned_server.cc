@@ -6,6 +6,7 @@
 
 #include <cstdlib>
 
+#include "base/messages.h"
 #include "platform/os/clock.h"
 #include "platform/os/file.h"
 #include "platform/os/process.h"
@@ -54,8 +55,8 @@ Status check_major(const fs::path& data) {
   if (!text) return std::unexpected(text.error());
   const auto major = parse_u64(trimmed(*text));
   if (major && *major >= kOldestMajor) return {};
-  return fail(ErrorCode::kUnsupported, fmt::format("start PostgreSQL in {}: version {}", data.string(), trimmed(*text)),
-              fmt::format("PostgreSQL {} or newer is needed.", kOldestMajor));
+  return fail(ErrorCode::kUnsupported, phrase("start PostgreSQL in {}: version {}", data.string(), trimmed(*text)),
+              phrase("PostgreSQL {} or newer is needed.", kOldestMajor));
 }
 
 /// Interrupt, quit, kill: each gets a share of the time.
@@ -74,8 +75,8 @@ Result<fs::path> OwnedServer::find_binaries() {
   if (auto debian = newest_debian()) return *debian;
   if (auto found = first_in_path()) return *found;
   return fail(ErrorCode::kServerSetting,
-              fmt::format("find PostgreSQL: no version {} or newer in /usr/lib/postgresql and none in PATH", kOldestMajor),
-              "apt-get install postgresql, or use an existing server with --database.");
+              phrase("find PostgreSQL: no version {} or newer in /usr/lib/postgresql and none in PATH", kOldestMajor),
+              phrase("apt-get install postgresql, or use an existing server with --database."));
 }
 
 OwnedServer::OwnedServer(OwnedServerSettings settings, Log& log, const Clock& clock)
@@ -117,7 +118,7 @@ Status OwnedServer::clear_up(Deadline deadline) {
   if (const int orphan = running_pid(); orphan != 0) {
     log_.warning("postgres.orphan_stopped", {{"pid", orphan}, {"directory", settings_.directory.string()}});
     if (!stop_hard(orphan, deadline, clock_)) {
-      return fail(ErrorCode::kTimedOut, fmt::format("stop the orphaned PostgreSQL {} of {}: it still runs", orphan,
+      return fail(ErrorCode::kTimedOut, phrase("stop the orphaned PostgreSQL {} of {}: it still runs", orphan,
                                                     settings_.directory.string()));
     }
   }
@@ -125,7 +126,7 @@ Status OwnedServer::clear_up(Deadline deadline) {
   for (const int pid : processes_in(data_directory())) {
     log_.warning("postgres.orphaned_backend_killed", {{"pid", pid}});
     if (!os::signal_and_wait(pid, SIGKILL, deadline, clock_) && alive(pid)) {
-      return fail(ErrorCode::kTimedOut, fmt::format("kill the orphaned PostgreSQL process {}: it still runs", pid));
+      return fail(ErrorCode::kTimedOut, phrase("kill the orphaned PostgreSQL process {}: it still runs", pid));
     }
   }
   // PostgreSQL takes the pid in such a file for a living server if it belongs to anybody, be it a zombie.
@@ -134,20 +135,20 @@ Status OwnedServer::clear_up(Deadline deadline) {
                                 settings_.directory / "run" / socket}) {
     std::error_code error;
     if (fs::remove(stale, error)) log_.info("postgres.stale_file_removed", {{"file", stale.string()}});
-    if (error) return fail(ErrorCode::kIo, fmt::format("remove the stale {}: {}", stale.string(), error.message()));
+    if (error) return fail(ErrorCode::kIo, phrase("remove the stale {}: {}", stale.string(), error.message()));
   }
   return {};
 }
 
 Status OwnedServer::start(Deadline deadline) {
   if (!initialised()) {
-    return fail(ErrorCode::kNotFound, fmt::format("start PostgreSQL in {}: not initialised", settings_.directory.string()));
+    return fail(ErrorCode::kNotFound, phrase("start PostgreSQL in {}: not initialised", settings_.directory.string()));
   }
   if (auto known = check_major(data_directory()); !known) return known;
   const std::string socket = fmt::format("{}/run/.s.PGSQL.{}", settings_.directory.string(), settings_.port);
   if (socket.size() >= sizeof(sockaddr_un::sun_path)) {
-    return fail(ErrorCode::kServerSetting, fmt::format("start PostgreSQL: the socket's name {} is too long", socket),
-                "Use a directory with a shorter name (a socket's name has at most 107 bytes).");
+    return fail(ErrorCode::kServerSetting, phrase("start PostgreSQL: the socket's name {} is too long", socket),
+                phrase("Use a directory with a shorter name (a socket's name has at most 107 bytes)."));
   }
   if (auto prepared = prepare_directories(); !prepared) return prepared;
   if (auto cleared = clear_up(deadline); !cleared) return cleared;
@@ -183,7 +184,7 @@ Status OwnedServer::await(int pid, Deadline deadline) {
     if (PQpingParams(keys.data(), values.data(), 0) == PQPING_OK) return {};
     if (deadline.passed(clock_)) {
       return fail(ErrorCode::kTimedOut,
-                  fmt::format("start PostgreSQL in {}: process {} does not take connections yet",
+                  phrase("start PostgreSQL in {}: process {} does not take connections yet",
                               settings_.directory.string(), pid));
     }
     std::this_thread::sleep_for(kPollEvery);
@@ -195,7 +196,7 @@ Status OwnedServer::stop(StopMode mode, Deadline deadline) {
   if (pid == 0) return {};
   const int signal = mode == StopMode::kFast ? SIGINT : SIGQUIT;
   if (!os::signal_and_wait(pid, signal, deadline, clock_) && alive(pid)) {
-    return fail(ErrorCode::kTimedOut, fmt::format("stop PostgreSQL {} of {}: it still runs", pid,
+    return fail(ErrorCode::kTimedOut, phrase("stop PostgreSQL {} of {}: it still runs", pid,
                                                   settings_.directory.string()));
   }
   log_.info("postgres.stopped", {{"pid", pid}});

@@ -2,6 +2,7 @@
 
 #include <condition_variable>
 
+#include "base/messages.h"
 #include "platform/postgres/connection.h"
 #include "platform/postgres/libpq.h"
 
@@ -40,7 +41,7 @@ struct Pool::Impl {
     std::unique_lock lock(mutex);
     while (in_use >= max_connections) {
       if (deadline.passed(clock)) {
-        return fail(ErrorCode::kTimedOut, fmt::format("wait for a database connection to {}: all {} are in use",
+        return fail(ErrorCode::kTimedOut, phrase("wait for a database connection to {}: all {} are in use",
                                                       settings.shown(), max_connections));
       }
       freed.wait_for(lock, std::min<nanoseconds>(deadline.left(clock), kSlice));

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/messages.h"
 #include "platform/postgres/libpq.h"
 
 namespace verbund::postgres {
@@ -52,13 +53,13 @@ Error slot_error(PGconn* connection, const PGresult* result, const std::string& 
     error.code = ErrorCode::kSnapshotNeeded;
   } else if (state == "55000") {
     error.code = ErrorCode::kServerSetting;
-    error.hint = "ALTER SYSTEM SET wal_level = 'logical', then restart PostgreSQL.";
+    error.advise(phrase("ALTER SYSTEM SET wal_level = 'logical', then restart PostgreSQL."));
   } else if (state == "53400") {
     error.code = ErrorCode::kServerSetting;
-    error.hint = "ALTER SYSTEM SET max_replication_slots = 20, then restart PostgreSQL; or drop a slot that nobody reads.";
+    error.advise(phrase("ALTER SYSTEM SET max_replication_slots = 20, then restart PostgreSQL; or drop a slot that nobody reads."));
   } else if (state == "42501") {
     error.code = ErrorCode::kServerSetting;
-    error.hint = fmt::format("ALTER ROLE {} REPLICATION", Connection::quote_identifier(PQuser(connection)));
+    error.advise(verbatim(fmt::format("ALTER ROLE {} REPLICATION", Connection::quote_identifier(PQuser(connection)))));
   }
   return error;
 }
@@ -91,7 +92,7 @@ struct ReplicationStream::Impl {
     const ResultHandle result(PQgetResult(connection.get()));
     const bool by_error = result && PQresultStatus(result.get()) == PGRES_FATAL_ERROR;
     if (by_error) return slot_error(connection.get(), result.get(), "replication stream");
-    return {ErrorCode::kDatabaseDown, "PostgreSQL, replication stream: the server has ended it", {}};
+    return make_error(ErrorCode::kDatabaseDown, phrase("PostgreSQL, replication stream: the server has ended it"));
   }
 
   Status read_socket() {
@@ -152,7 +153,7 @@ struct ReplicationStream::Impl {
       }
       return event;
     }
-    return fail(ErrorCode::kBadStream, fmt::format("replication stream: message of type {} with {} bytes",
+    return fail(ErrorCode::kBadStream, phrase("replication stream: message of type {} with {} bytes",
                                                    static_cast<int>(bytes[0]), message_bytes));
   }
 
@@ -163,7 +164,7 @@ struct ReplicationStream::Impl {
   std::size_t message_bytes = 0;
   bool message_waits = false;  // taken by `ready`, not handed out yet
   bool streaming = false;
-  Error failure{ErrorCode::kDatabaseDown, "PostgreSQL, replication stream: not started", {}};  // why not streaming
+  Error failure = make_error(ErrorCode::kDatabaseDown, phrase("PostgreSQL, replication stream: not started"));  // why not streaming
   Lsn received;
   Lsn flushed;
 };
@@ -177,7 +178,7 @@ Result<ReplicationStream> ReplicationStream::open(const ConnectionSettings& sett
   auto connection = connect(settings, {{"replication", "database"}}, seconds{10});
   if (!connection) return pass(connection, "replication");
   auto impl = std::make_unique<Impl>(std::move(*connection));
-  if (impl->wake < 0) return fail(ErrorCode::kIo, fmt::format("replication: eventfd: {}", std::strerror(errno)));
+  if (impl->wake < 0) return fail(ErrorCode::kIo, phrase("replication: eventfd: {}", std::strerror(errno)));
   return ReplicationStream(std::move(impl));
 }
 
@@ -191,7 +192,7 @@ Result<SystemIdentity> ReplicationStream::identify() {
   identity.system_id = PQgetvalue(result.get(), 0, 0);
   const auto timeline = parse_u64(PQgetvalue(result.get(), 0, 1));
   const auto flushed = parse_lsn(PQgetvalue(result.get(), 0, 2));
-  if (!timeline || !flushed) return fail(ErrorCode::kBadStream, "IDENTIFY_SYSTEM: an answer that is not understood");
+  if (!timeline || !flushed) return fail(ErrorCode::kBadStream, phrase("IDENTIFY_SYSTEM: an answer that is not understood"));
   identity.timeline = static_cast<std::uint32_t>(*timeline);
   identity.flushed = *flushed;
   return identity;
@@ -238,7 +239,7 @@ Status ReplicationStream::start(std::string_view slot, Lsn from, std::string_vie
 Result<ReplicationStream::Event> ReplicationStream::next(nanoseconds wait) {
   const auto until = std::chrono::steady_clock::now() + wait;
   for (;;) {
-    if (impl_->take_interrupt()) return fail(ErrorCode::kCancelled, "replication stream: interrupted");
+    if (impl_->take_interrupt()) return fail(ErrorCode::kCancelled, phrase("replication stream: interrupted"));
     if (std::exchange(impl_->message_waits, false)) return impl_->parse();
     if (!impl_->streaming) return std::unexpected(impl_->failure);
     auto taken = impl_->take();

@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "base/ids.h"
+#include "base/messages.h"
 #include "platform/os/file.h"
 
 namespace verbund::postgres {
@@ -88,8 +89,8 @@ Result<std::optional<os::User>> server_user() {
   for (const char* name : {"postgres", "verbund", "nobody"}) {
     if (auto user = os::find_user(name)) return *user;
   }
-  return fail(ErrorCode::kServerSetting, "run PostgreSQL: it refuses root, and there is no ordinary user for it",
-              "Create one: adduser --system --group verbund");
+  return fail(ErrorCode::kServerSetting, phrase("run PostgreSQL: it refuses root, and there is no ordinary user for it"),
+              phrase("Create one: adduser --system --group verbund"));
 }
 
 Status check_enterable(const fs::path& directory, const os::User& user, const Clock& clock) {
@@ -111,8 +112,8 @@ Status check_enterable(const fs::path& directory, const os::User& user, const Cl
     const auto enterable = may_enter(way);
     if (enterable && *enterable) continue;
     return fail(ErrorCode::kServerSetting,
-                fmt::format("run PostgreSQL in {}: user {} may not enter {}", directory.string(), user.name, way.string()),
-                fmt::format("chmod o+x {}, or choose another directory.", way.string()));
+                phrase("run PostgreSQL in {}: user {} may not enter {}", directory.string(), user.name, way.string()),
+                phrase("chmod o+x {}, or choose another directory.", way.string()));
   }
   return {};
 }

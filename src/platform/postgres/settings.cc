@@ -1,4 +1,5 @@
 #include "base/ids.h"
+#include "base/messages.h"
 #include "platform/postgres/connection.h"
 #include "platform/postgres/libpq.h"
 
@@ -15,8 +16,8 @@ Status take(ConnectionSettings& settings, std::string_view key, const std::strin
   } else if (key == "port") {
     const auto port = parse_u64(value);
     if (!port || *port == 0 || *port > 65535) {
-      return fail(ErrorCode::kBadConfig, fmt::format("connection string: port = {}: not a port", value),
-                  "One port from 1 to 65535.");
+      return fail(ErrorCode::kBadConfig, phrase("connection string: port = {}: not a port", value),
+                  phrase("One port from 1 to 65535."));
     }
     settings.port = static_cast<std::uint16_t>(*port);
   } else if (key == "dbname") {
@@ -54,8 +55,8 @@ Result<ConnectionSettings> parse_connection_string(std::string_view text) {
     std::string cause = trimmed(reason != nullptr ? reason : "out of memory");
     PQfreemem(reason);
     cause.resize(std::min(cause.find('"'), cause.size()));
-    return fail(ErrorCode::kBadConfig, fmt::format("connection string: {}", trimmed(cause)),
-                "Write host=… port=… dbname=… user=…, or postgresql://user@host:port/database.");
+    return fail(ErrorCode::kBadConfig, phrase("connection string: {}", trimmed(cause)),
+                phrase("Write host=… port=… dbname=… user=…, or postgresql://user@host:port/database."));
   }
   ConnectionSettings settings;
   for (const PQconninfoOption* option = options.get(); option->keyword != nullptr; ++option) {

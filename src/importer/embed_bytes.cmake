@@ -2,4 +2,4 @@
 file(READ ${INPUT} bytes HEX)
 string(REGEX REPLACE "(..)" "0x\\1," bytes "${bytes}")
 string(REGEX REPLACE "((0x..,){24})" "\\1\n" bytes "${bytes}")
-file(WRITE ${OUTPUT} "// Made by embed_sql.cmake.\n${bytes}\n")
+file(WRITE ${OUTPUT} "// Made by embed_bytes.cmake.\n${bytes}\n")

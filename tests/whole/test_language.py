@@ -1,0 +1,97 @@
+"""A person is told what went wrong in the language of the session (issue "The cluster runs", point 9)."""
+import json
+import socket
+import unittest
+
+from office import Office
+
+GERMAN = {"LC_ALL": "de_DE.UTF-8"}
+PASSWORD = "ein langes Kennwort"
+
+
+class Language(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.office = Office().start()
+        for user in ("anna", "bert"):
+            cls.office.run("user", "add", user, stdin=PASSWORD + "\n").check()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.office.close()
+
+    def refused(self, *words, code, stdin=None, **environment):
+        done = self.office.run(*words, stdin=stdin, **(environment or GERMAN))
+        self.assertEqual(done.code, code, done.output + done.errors)
+        return done.errors
+
+    def test_of_two_german_users_the_second_reads_who_holds_the_record(self):
+        key = f"patient/{self.office.a_patient()}"
+        holder = self.office.workstation("Labor")
+        self.assertTrue(holder.ask("lock", keys=[key])["ok"])
+        errors = self.refused("--user", "bert", "--workstation", "Empfang", "lock", key, stdin=PASSWORD + "\n", code=4)
+        self.assertIn(f"verbund: Fehler: {key} sperren: gesperrt durch Labor (Benutzer ", errors)
+        self.assertIn("Hinweis: mit --wait SEKUNDEN anstehen", errors)
+        english = self.refused("--user", "bert", "lock", key, stdin=PASSWORD + "\n", code=4, LC_ALL="C.UTF-8")
+        self.assertIn(f"verbund: error: lock {key}: held by Labor (user ", english)
+        holder.close()
+
+    def test_a_wrong_password_and_a_missing_right(self):
+        errors = self.refused("--user", "anna", "who", stdin="falsch\n", code=4)
+        self.assertIn("anmelden: Benutzer, Kennwort oder Zugriffsschlüssel ist falsch", errors)
+        errors = self.refused("--user", "anna", "unlock", "patient/1", "--reason", "Test", stdin=PASSWORD + "\n", code=4)
+        self.assertIn("Arbeitssperren aufheben: Benutzer anna hat das Recht nicht", errors)
+        self.assertIn("Hinweis: ein Administrator kann Arbeitssperren aufheben", errors)
+
+    def test_a_refusal_of_the_rest_interface(self):
+        errors = self.refused("user", "remove", "niemand", code=4)
+        self.assertIn("Benutzer entfernen: es gibt keinen Benutzer 'niemand'", errors)
+        self.assertIn("Hinweis: `verbund user list` zeigt, welche es gibt.", errors)
+
+    def test_the_request_of_a_page_names_its_language(self):
+        for header, said in (("de-AT,de;q=0.9,en;q=0.8", "Anmeldung lesen: es wurde keine gesendet"), ("fr, en;q=0.5, de", "read the login: none was sent"),
+                             ("fr", "read the login: none was sent")):
+            with socket.create_connection(("127.0.0.1", self.office.port)) as connection:
+                connection.sendall(f"GET /api/types HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAccept-Language: {header}\r\n\r\n".encode())
+                answer = b"".join(iter(lambda: connection.recv(65536), b""))
+            self.assertEqual(json.loads(answer.split(b"\r\n\r\n", 1)[1])["error"]["message"], said, header)
+
+    def test_a_bad_setting_with_file_and_line(self):
+        path = self.office.data / "config" / "P2P.properties"
+        text = path.read_text(encoding="utf-8")
+        try:
+            kept = [line for line in text.splitlines() if not line.startswith("sessions.max")]
+            path.write_text("\n".join(kept + ["sessions.max=viele", ""]), encoding="utf-8")
+            errors = self.refused("config", "check", code=2)
+            self.assertIn(f"{path}:{len(kept) + 1}: sessions.max = viele: keine ganze Zahl", errors)
+            self.assertIn("Hinweis: Eine ganze Zahl von 1 bis 1000000.", errors)
+            path.write_text("\n".join(kept + ["session.max=7", ""]), encoding="utf-8")
+            errors = self.refused("config", "check", code=2)
+            self.assertIn("session.max: diese Einstellung gibt es nicht", errors)
+            self.assertIn("Hinweis: Meinten Sie sessions.max?", errors)
+        finally:
+            path.write_text(text, encoding="utf-8")
+
+    def test_a_node_that_does_not_answer(self):
+        with socket.socket() as nobody:
+            nobody.bind(("127.0.0.1", 0))
+            errors = self.refused("--server", f"127.0.0.1:{nobody.getsockname()[1]}", "who", code=3)
+        self.assertIn("Verbindung zu 127.0.0.1:", errors)
+        self.assertIn("Hinweis: prüfen Sie, ob der Knoten läuft und ob Rechner und Port stimmen", errors)
+
+    def test_the_command_line_itself(self):
+        self.assertIn("verbund: Fehler: keys fehlt", self.refused("lock", code=2))
+        self.assertIn("Das war nicht erwartet: --sofort", self.refused("who", "--sofort", code=2))
+        self.assertIn("--wait: 900 liegt nicht im Bereich von 0 bis 600", self.refused("lock", "patient/1", "--wait", "900", code=2))
+        self.assertIn("Hinweis: `verbund lock --help` zeigt", self.refused("lock", code=2))
+        help_text = self.office.run("lock", "--help", **GERMAN).check().output
+        for word in ("Aufruf: ", "Optionen:", "Diese Hilfe zeigen", "NÖTIG"):
+            self.assertIn(word, help_text)
+        self.assertIn("Unterbefehle:", self.office.run("--help", **GERMAN).check().output)
+        english = self.office.run("lock", "--help").check().output
+        for word in ("Usage: ", "Options:", "Print this help message and exit"):
+            self.assertIn(word, english)
+
+
+if __name__ == "__main__":
+    unittest.main()
