@@ -195,8 +195,12 @@ class Setup {
     intake.compare = doubtful || must_compare(table, *known);
     const bool renamed = TableName(known->schema, known->table) != TableName(table.schema, table.table);
     if (!intake.compare && !renamed && same_columns) {
-      if (intake.change.kind == kNone || await_truncation(table)) return std::nullopt;
-      intake.compare = !orders_.truncated.contains(table.relation);
+      if (intake.change.kind == kNone && known->truncated) {
+        if (auto forgotten = forget_truncation(to_.mid_tier, known->id); !forgotten) return pass(forgotten);
+      }
+      const bool told = known->truncated || orders_.truncated.contains(table.relation);
+      if (intake.change.kind == kNone || (!told && await_truncation(table))) return std::nullopt;
+      intake.compare = !told;
       intake.change.kind = kNone;
       return intake;
     }
@@ -208,7 +212,7 @@ class Setup {
 
   /// Only its files are others: if it was truncated, the log will tell; if it was rewritten, it never will.
   bool await_truncation(const CapturedTable& table) {
-    if (orders_.truncated.contains(table.relation) || orders_.settled.contains(table.relation)) return false;
+    if (orders_.settled.contains(table.relation)) return false;
     to_.unconfirmed.insert(table.relation);
     return true;
   }

@@ -250,6 +250,8 @@ Result<std::uint64_t> truncate_shadow(BatchWriter& mid_tier, const CapturedTable
   auto count = (*connection)->query(fmt::format("SELECT count(*) FROM {}", name));
   if (!count) return pass(count, phrase("shadow of {}", table.shown));
   if (auto done = (*connection)->execute("TRUNCATE " + name); !done) return pass(done, phrase("shadow of {}", table.shown));
+  auto told = (*connection)->query("UPDATE feed.source_table SET truncated = true WHERE id = $1::integer", {std::to_string(table.id)});
+  if (!told) return pass(told, phrase("shadow of {}", table.shown));
   return parse_u64(count->text(0, 0));
 }
 

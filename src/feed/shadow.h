@@ -16,6 +16,7 @@ struct KnownTable {
   std::string files;
   std::string paused;    ///< why; empty: it is captured
   bool retried = false;  ///< paused only until it can go on
+  bool truncated = false;  ///< as the log has told; `files` are older than that
 };
 Result<std::vector<KnownTable>> known_tables(postgres::Connection& mid_tier);
 
@@ -23,6 +24,8 @@ Result<std::vector<KnownTable>> known_tables(postgres::Connection& mid_tier);
 Status create_shadow(postgres::Connection& mid_tier, CapturedTable& table, Lsn since);
 /// Writes what is known of the table anew: names, columns, since; it is captured from now on.
 Status register_table(postgres::Connection& mid_tier, const CapturedTable& table);
+/// The table's files are those that it knows, after all: others later are not explained by a truncation of before.
+Status forget_truncation(postgres::Connection& mid_tier, int id);
 /// The shadow stays as it is. `retried`: it goes on by itself as soon as it can.
 Status pause_table(postgres::Connection& mid_tier, int id, const std::string& reason, bool retried);
 /// Makes the shadow's columns those of the table; indexes that are not of the key go.

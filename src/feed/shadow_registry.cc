@@ -35,7 +35,7 @@ Status drop_indexes(Connection& mid_tier, const CapturedTable& table) {
 }  // namespace
 
 Result<std::vector<KnownTable>> known_tables(Connection& mid_tier) {
-  auto rows = mid_tier.query("SELECT id, schema_name, table_name, shadow, layout, since, relation, files, coalesce(paused, ''), retried"
+  auto rows = mid_tier.query("SELECT id, schema_name, table_name, shadow, layout, since, relation, files, coalesce(paused, ''), retried, truncated"
                              "  FROM feed.source_table ORDER BY id");
   if (!rows) return pass(rows, "tables of the feed");
   std::vector<KnownTable> known;
@@ -47,7 +47,7 @@ Result<std::vector<KnownTable>> known_tables(Connection& mid_tier) {
     known.push_back({static_cast<int>(*id), std::string(rows->text(row, 1)), std::string(rows->text(row, 2)),
                      std::string(rows->text(row, 3)), std::string(rows->text(row, 4)), *since,
                      static_cast<std::uint32_t>(*relation), std::string(rows->text(row, 7)), std::string(rows->text(row, 8)),
-                     rows->text(row, 9) == "t"});
+                     rows->text(row, 9) == "t", rows->text(row, 10) == "t"});
   }
   return known;
 }
@@ -101,10 +101,16 @@ Status index_lookups(Connection& mid_tier, const Tables& tables) {
 Status register_table(Connection& mid_tier, const CapturedTable& table) {
   auto done = mid_tier.query(
       "UPDATE feed.source_table SET schema_name = $2, table_name = $3, layout = $4, since = $5::pg_lsn, relation = $6::bigint, files = $7,"
-      "       paused = NULL, paused_at = NULL, retried = false WHERE id = $1::integer",
+      "       paused = NULL, paused_at = NULL, retried = false, truncated = false WHERE id = $1::integer",
       {std::to_string(table.id), table.schema, table.table, table.layout(), to_string(table.since), std::to_string(table.relation),
        table.files});
   if (!done) return pass(done, phrase("register {}", table.shown));
+  return {};
+}
+
+Status forget_truncation(Connection& mid_tier, int id) {
+  auto done = mid_tier.query("UPDATE feed.source_table SET truncated = false WHERE id = $1::integer", {std::to_string(id)});
+  if (!done) return pass(done, "tables of the feed");
   return {};
 }
 

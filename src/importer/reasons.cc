@@ -21,7 +21,7 @@ std::string_view msgid(SkipReason reason) {
     case SkipReason::kUnreadable: return verbund::msgid("can't be imported as it is");
     case SkipReason::kDuplicate: return verbund::msgid("is there already and stays as it is");
   }
-  return verbund::msgid("");
+  return {};
 }
 
 std::string_view msgid(Note note) {
@@ -31,7 +31,7 @@ std::string_view msgid(Note note) {
     case Note::kElementIgnored: return verbund::msgid("a code outside its value set was left empty");
     case Note::kFieldIgnored: return verbund::msgid("imported without fields that have no place in the tables");
   }
-  return verbund::msgid("");
+  return {};
 }
 
 std::string_view msgid(Tolerated tolerated) {
@@ -48,7 +48,7 @@ std::string_view msgid(Tolerated tolerated) {
     case Tolerated::kCharacter: return verbund::msgid("a character that the character set does not have; it was replaced");
     case Tolerated::kByteOrderMark: return verbund::msgid("a byte order mark; the file was read as UTF-8");
   }
-  return verbund::msgid("");
+  return {};
 }
 
 }  // namespace verbund::importer

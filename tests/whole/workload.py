@@ -126,9 +126,8 @@ class Table:
 
 
 class Workload:
-    def __init__(self, seed, tables=12, truncates=True):
+    def __init__(self, seed, tables=12):
         self.random = random.Random(seed)
-        self.truncates = truncates
         self.seed = seed
         self.tables = [self._table(number) for number in range(tables)]
 
@@ -232,7 +231,7 @@ class Workload:
             return f"UPDATE {table.shown} SET {new} WHERE {table.where(number)};"
         if kind < 0.985:
             return f"DELETE FROM {table.shown} WHERE {table.where(number)};"
-        return f"TRUNCATE {table.shown};" if kind < 0.995 and self.truncates else f"UPDATE {table.shown} SET lang = lang || '+';"
+        return f"TRUNCATE {table.shown};" if kind < 0.995 else f"UPDATE {table.shown} SET lang = lang || '+';"
 
     def _fixed(self, r):
         n, page = r.randrange(KEYS), r.randrange(5)
