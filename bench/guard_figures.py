@@ -26,11 +26,15 @@ class GuardedTable:
                          f"TRUNCATE bench_{name}; INSERT INTO bench_{name} SELECT i, 0, 'a note of some length' FROM generate_series(0, {CLIENTS - 1}) i")
         self.config.write_text(self.before + BLOCKS, encoding="utf-8")
         self.bench.node.restart()
-        self.bench.node._run("guard", "enable", "guarded", "--enforce")
+        self._guard("enable", "guarded", "--enforce")
         return self
 
+    def _guard(self, *words):
+        # client.toml names the port of the first start.
+        self.bench.node._run("--server", f"127.0.0.1:{self.bench.node.port}", "guard", *words)
+
     def __exit__(self, *_):
-        self.bench.node._run("guard", "disable", "guarded")
+        self._guard("disable", "guarded")
         self.config.write_text(self.before, encoding="utf-8")
         self.bench.node.restart()
 
