@@ -196,6 +196,19 @@ TEST_F(GuardedWrites, TheApplicationsRoleNeedsNoRightsAndSeesNothing) {
   EXPECT_FALSE(application_.query("SELECT verbund_guard.disable('patient')"));
 }
 
+TEST_F(GuardedWrites, NothingInTheApplicationsSearchPathIsCalledWithOurRights) {
+  practice();
+  hold("1", 5);
+  run(application_, "CREATE SCHEMA trap; SET search_path = trap, public, pg_catalog;"
+                    "CREATE FUNCTION trap.lies(text, text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE 'trapped'; END $$;"
+                    "CREATE OPERATOR trap.= (LEFTARG = text, RIGHTARG = text, FUNCTION = trap.lies);"
+                    "CREATE OPERATOR trap.<> (LEFTARG = text, RIGHTARG = text, FUNCTION = trap.lies);"
+                    "CREATE FUNCTION trap.replace(text, text, text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE 'trapped'; END $$;"
+                    "CREATE FUNCTION trap.current_setting(text, boolean) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE 'trapped'; END $$");
+  EXPECT_THAT(attempt("5", "UPDATE patient SET name = 'x' WHERE id = 1; INSERT INTO letter VALUES (60, 1, 'x')"), IsEmpty());
+  EXPECT_THAT(attempt("", "UPDATE patient SET name = 'y' WHERE id = 1"), StartsWith("VG001"));
+}
+
 TEST_F(GuardedWrites, WhoReadBeforeTheGrantIsRefusedInItsOldSnapshot) {
   practice();
   run(application_, "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM patient");
