@@ -85,7 +85,7 @@ Answer ask(const Globals& globals, const std::string& path, const char* member) 
   }
   boost::system::error_code error;
   const auto root = json::parse(*answer, error);
-  if (error) return {{}, report(globals, Error{ErrorCode::kBadMessage, "read the guard's state: " + error.message(), ""})};
+  if (error) return {{}, report(globals, make_error(ErrorCode::kBadMessage, phrase("read the guard's state: {}", error.message())))};
   return {root.at(member).as_array(), {}};
 }
 
