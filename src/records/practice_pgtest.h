@@ -52,9 +52,10 @@ class PracticeTest : public ::testing::Test {
   postgres::Connection source_ = open();
 };
 
+/// Without the birth date behind the name.
 inline std::vector<std::string> labels(const std::vector<ListedRecord>& records) {
   std::vector<std::string> found;
-  for (const auto& record : records) found.push_back(record.label);
+  for (const auto& record : records) found.push_back(record.label.substr(0, record.label.find(" * ")));
   return found;
 }
 

@@ -119,7 +119,7 @@ TEST_F(ReadingTest, ReadsARecordWithItsChildren) {
   auto record = read(source_, type, key);
   ASSERT_TRUE(record) << record.error().message;
   EXPECT_EQ(record->key, key);
-  EXPECT_EQ(record->label, "Meier, Eva");
+  EXPECT_EQ(record->label, "Meier, Eva * 31.12.1974");
   ASSERT_EQ(record->tables.size(), 7U);
   EXPECT_EQ(record->tables[0].name, "patient");
   EXPECT_EQ(record->tables[0].columns[1], "family_name");
