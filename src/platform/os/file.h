@@ -27,6 +27,7 @@ Result<std::uint64_t> free_bytes(const std::filesystem::path& path);
 /// An exclusive lock on a file (flock), kept until destroyed; the kernel frees it when the process dies.
 class FileLock {
  public:
+  /// `holder` ends with a pid: who is dead is waited for, up to 2 s, until a child of its has let go.
   /// Errors: kInUse (message names the holder's text, written into the file by it), kIo.
   static Result<FileLock> acquire(const std::filesystem::path& path, std::string_view holder);
   FileLock(FileLock&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}

@@ -1,6 +1,7 @@
 // FileLock and AppendFile: files that stay open.
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <signal.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 
@@ -38,14 +39,39 @@ Result<off_t> end_of_whole_lines(int descriptor, off_t size, std::string_view pa
   return off_t{0};
 }
 
+/// A holder that was killed while it started a program: the child between fork and exec still has a copy of the
+/// descriptor, for milliseconds. The holder's text ends with its pid by custom; without one nobody is waited for.
+constexpr int kDeadHolderTries = 200;
+constexpr timespec kBetweenTries{0, 10'000'000};
+
+bool holder_is_dead(int descriptor) {
+  const std::string text = holder_of(descriptor);
+  const auto end = text.find_last_of("0123456789");
+  if (end == std::string::npos) return false;
+  const auto before = text.find_last_not_of("0123456789", end);
+  const auto begin = before == std::string::npos ? 0 : before + 1;
+  const int pid = std::atoi(text.substr(begin, end - begin + 1).c_str());
+  return pid > 0 && ::kill(pid, 0) != 0 && errno == ESRCH;
+}
+
+/// 0, or errno.
+int lock_exclusively(int descriptor) {
+  for (int tries = 0;; ++tries) {
+    if (uninterrupted([&] { return ::flock(descriptor, LOCK_EX | LOCK_NB); }) == 0) return 0;
+    const int error = errno;
+    if (error != EWOULDBLOCK || tries == kDeadHolderTries || !holder_is_dead(descriptor)) return error;
+    ::nanosleep(&kBetweenTries, nullptr);
+  }
+}
+
 }  // namespace
 
 Result<FileLock> FileLock::acquire(const std::filesystem::path& path, std::string_view holder) {
   // O_CLOEXEC: an inherited descriptor would keep the lock alive in a child after we are gone.
   Descriptor file(uninterrupted([&] { return ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644); }));
   if (!file) return failed_call(phrase("open {}", path.native()), errno);
-  if (uninterrupted([&] { return ::flock(file.number(), LOCK_EX | LOCK_NB); }) != 0) {
-    if (errno != EWOULDBLOCK) return failed_call(phrase("lock {}", path.native()), errno);
+  if (const int error = lock_exclusively(file.number()); error != 0) {
+    if (error != EWOULDBLOCK) return failed_call(phrase("lock {}", path.native()), error);
     return fail(ErrorCode::kInUse, phrase("lock {}: held by {}", path.native(), holder_of(file.number())));
   }
   FileLock lock(file.release());
