@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/messages.h"
-#include "guard/arrays.h"
+#include "platform/postgres/arrays.h"
 
 namespace verbund::guard {
 namespace {
@@ -68,7 +68,7 @@ Result<ColumnTypes> column_types(Connection& source, const std::vector<Mapped>& 
       "    SELECT t.oid, t.typtype, t.typbasetype, t.typnamespace FROM pg_catalog.pg_type t WHERE t.oid = a.atttypid"
       "    UNION ALL SELECT t.oid, t.typtype, t.typbasetype, t.typnamespace FROM up JOIN pg_catalog.pg_type t ON t.oid = up.typbasetype"
       "     WHERE up.typtype = 'd') SELECT * FROM up WHERE typtype <> 'd') AS base",
-      {array_literal(schemas), array_literal(names)});
+      {postgres::array_literal(schemas), postgres::array_literal(names)});
   if (!rows) return pass(rows, "read the catalog");
   ColumnTypes types;
   for (int row = 0; row < rows->size(); ++row) {

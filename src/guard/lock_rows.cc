@@ -7,7 +7,7 @@
 #include <fmt/format.h>
 
 #include "base/messages.h"
-#include "guard/arrays.h"
+#include "platform/postgres/arrays.h"
 
 namespace verbund::guard {
 namespace {
@@ -67,7 +67,7 @@ Result<std::vector<LockOutcome>> write_locks(Connection& source, std::span<const
   }
   auto rows = source.query(
       "SELECT place, outcome FROM verbund_guard.write($1::text[], $2::text[], $3::bigint[], $4::bigint[])",
-      {array_literal(types), array_literal(ids), array_literal(tokens), array_literal(sessions)});
+      {postgres::array_literal(types), postgres::array_literal(ids), postgres::array_literal(tokens), postgres::array_literal(sessions)});
   if (!rows) return pass(rows, "write the guard's lock table");
   std::vector<LockOutcome> outcomes(writes.size(), LockOutcome::kWritten);
   for (int row = 0; row < rows->size(); ++row) {

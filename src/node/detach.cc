@@ -18,8 +18,7 @@ class Detach {
 
   Result<std::vector<Removed>> run() {
     // The guard first: from there on no write of the office fails for want of us.
-    if (auto done = triggers(); !done) return pass(done);
-    if (auto done = guard_schemas(); !done) return pass(done);
+    if (auto done = guard(); !done) return pass(done);
     if (auto done = slots(); !done) return pass(done);
     if (auto done = publication(); !done) return pass(done);
     return std::move(removed_);
@@ -57,7 +56,9 @@ class Detach {
     return {};
   }
 
-  Status triggers() {
+  /// The triggers of the guard, which go with its schema: to drop them one by one would need ownership of the tables, and
+  /// leave some behind when a later table is busy.
+  Status list_triggers() {
     auto rows = source_.query(
         "SELECT t.tgname, n.nspname, c.relname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid"
         " JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_namespace f ON f.oid = p.pronamespace"
@@ -65,15 +66,13 @@ class Detach {
         " WHERE NOT t.tgisinternal AND t.tgparentid = 0 AND f.nspname = 'verbund_guard' ORDER BY 2, 3, 1");
     if (!rows) return pass(rows, "triggers of the guard");
     for (int row = 0; row < rows->size(); ++row) {
-      const auto name = Connection::quote_identifier(rows->text(row, 0));
-      const auto table = Connection::quote_identifier(rows->text(row, 1)) + "." + Connection::quote_identifier(rows->text(row, 2));
-      const auto shown = fmt::format("{} ({}.{})", rows->text(row, 0), rows->text(row, 1), rows->text(row, 2));
-      if (auto done = drop("trigger", shown, "DROP TRIGGER {} ON {}", name, table); !done) return done;
+      removed_.push_back({"trigger", fmt::format("{} ({}.{})", rows->text(row, 0), rows->text(row, 1), rows->text(row, 2))});
     }
     return {};
   }
 
-  Status guard_schemas() {
+  Status guard() {
+    if (auto listed = list_triggers(); !listed) return listed;
     auto rows = source_.query("SELECT to_regnamespace('verbund_guard') IS NOT NULL, to_regprocedure('verbund.use_lock(bigint[])') IS NOT NULL,"
                               " NOT EXISTS (SELECT FROM pg_depend WHERE refclassid = 'pg_namespace'::regclass AND refobjid = to_regnamespace('verbund')"
                               "   AND (classid, objid) IS DISTINCT FROM ('pg_proc'::regclass, to_regprocedure('verbund.use_lock(bigint[])')::oid))");

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "base/messages.h"
+#include "platform/postgres/arrays.h"
 #include "records/key_text.h"
 #include "records/statements.h"
 
@@ -125,21 +126,6 @@ Result<Rows> page_rows(Connection& source, const RecordType& type, const std::op
                       parameters);
 }
 
-/// A PostgreSQL array of texts.
-std::string array_of(const std::vector<std::string>& values) {
-  std::string text = "{";
-  for (const auto& value : values) {
-    if (text.size() > 1) text += ',';
-    text += '"';
-    for (const char c : value) {
-      if (c == '"' || c == '\\') text += '\\';
-      text += c;
-    }
-    text += '"';
-  }
-  return text + '}';
-}
-
 enum class Compared { kTyped, kAsText };
 
 /// kTyped uses the primary key's index, and fails when one of the values is not of the key's type.
@@ -151,7 +137,7 @@ Result<std::vector<ListedRecord>> find_some(Connection& source, const RecordType
   std::string arrays;
   std::string left;
   for (std::size_t i = 0; i < columns.size(); ++i) {
-    parameters.emplace_back(array_of(columns[i]));
+    parameters.emplace_back(postgres::array_literal(columns[i]));
     const bool typed = compared == Compared::kTyped;
     arrays += fmt::format("{}${}::{}[]", i > 0 ? ", " : "", parameters.size(), typed ? type.key_types[i] : "text");
     left += fmt::format("{}k{}{}", i > 0 ? ", " : "", i + 1, typed ? "" : "::text");

@@ -1,7 +1,10 @@
 #include "platform/os/file.h"
 
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "platform/os/scratch_directory.h"
 
@@ -63,6 +66,37 @@ TEST_F(File, LockNamesItsHolderAndEndsWithIt) {
     EXPECT_NE(second.error().message.find("held by verbund node, pid 7"), std::string::npos) << second.error().message;
   }
   EXPECT_TRUE(FileLock::acquire(path, "next"));
+}
+
+// A node killed while it started PostgreSQL: the child between fork and exec still had the lock's descriptor, and the agent
+// that was started at once was refused.
+TEST_F(File, LockOfADeadHolderIsWaitedFor) {
+  const auto path = scratch.path() / "lock";
+  int ready[2];
+  ASSERT_EQ(::pipe(ready), 0);
+  const int holder = ::fork();
+  if (holder == 0) {
+    const auto lock = FileLock::acquire(path, fmt::format("process {}", ::getpid()));
+    if (::fork() == 0) {
+      const int parent = ::getppid();
+      const char taken = lock ? 'y' : 'n';
+      if (::write(ready[1], &taken, 1) != 1) ::_exit(1);
+      // Lives on with its copy: longer than its parent, and then as long as fork and exec may lie apart on a busy machine.
+      while (::getppid() == parent) ::usleep(1'000);
+      ::usleep(100'000);
+      ::_exit(0);
+    }
+    for (;;) ::pause();
+  }
+  char taken = 'n';
+  ASSERT_EQ(::read(ready[0], &taken, 1), 1);
+  ASSERT_EQ(taken, 'y');
+  EXPECT_EQ(FileLock::acquire(path, "x").error().code, ErrorCode::kInUse) << "it lives";
+  ASSERT_EQ(::kill(holder, SIGKILL), 0);
+  ASSERT_EQ(::waitpid(holder, nullptr, 0), holder);
+  EXPECT_TRUE(FileLock::acquire(path, "next"));
+  ::close(ready[0]);
+  ::close(ready[1]);
 }
 
 TEST_F(File, AppendsLinesAndRemovesATornOne) {

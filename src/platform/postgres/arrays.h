@@ -1,10 +1,11 @@
 #pragma once
-/// PostgreSQL's text form of arrays. Pure. This folder only.
+/// PostgreSQL's text form of arrays (documentation, "Array Input and Output Syntax"). Pure, any thread.
 #include <string>
 #include <vector>
 
-namespace verbund::guard {
+namespace verbund::postgres {
 
+/// `{"a","b"}`: a text[] parameter, or one of another type whose values stand in quotes as well.
 inline std::string array_literal(const std::vector<std::string>& values) {
   std::string text = "{";
   for (const auto& value : values) {
@@ -19,4 +20,4 @@ inline std::string array_literal(const std::vector<std::string>& values) {
   return text + '}';
 }
 
-}  // namespace verbund::guard
+}  // namespace verbund::postgres
