@@ -78,4 +78,16 @@ TEST(WallTime, PrintsMicroseconds) {
   EXPECT_EQ(to_iso8601(WallTime{microseconds{1'000'001}}), "1970-01-01T00:00:01.000001Z");
 }
 
+TEST(WallTime, IsReadBackAndNothingElseIs) {
+  for (const auto* text : {"1970-01-01T00:00:01.000001Z", "2024-02-29T23:59:59.999999Z", "0000-01-01T00:00:00.000000Z"}) {
+    const auto time = from_iso8601(text);
+    ASSERT_TRUE(time.has_value()) << text;
+    EXPECT_EQ(to_iso8601(*time), text);
+  }
+  for (const auto* text : {"", "2026-02-29T00:00:00.000000Z", "2026-01-01T24:00:00.000000Z", "2026-01-01T00:00:00Z",
+                           "2026-01-01T00:00:00.00000xZ", "2026-01-01T00:00:00.000000Z ", "2026-13-01T00:00:00.000000Z"}) {
+    EXPECT_FALSE(from_iso8601(text).has_value()) << text;
+  }
+}
+
 }  // namespace verbund

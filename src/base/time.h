@@ -1,7 +1,9 @@
 #pragma once
 /// Time as engines see it: handed in, never read. Two kinds that don't mix.
 #include <chrono>
+#include <optional>
 #include <string>
+#include <string_view>
 
 namespace verbund {
 
@@ -24,6 +26,8 @@ using TimePoint = BootClock::time_point;
 using WallTime = std::chrono::sys_time<microseconds>;
 /// "2026-11-22T03:04:05.123456Z"
 std::string to_iso8601(WallTime time);
+/// Exactly the form that to_iso8601 gives, of a day that exists; nothing else.
+std::optional<WallTime> from_iso8601(std::string_view text);
 
 class Clock {
  public:

@@ -1,5 +1,5 @@
 #pragma once
-/// An owned file descriptor and the wording of failed system calls. For this folder's units only; any thread.
+/// An owned file descriptor and the wording of failed system calls. For units that call the system themselves; any thread.
 #include <cerrno>
 #include <string_view>
 #include <utility>
