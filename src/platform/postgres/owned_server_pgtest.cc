@@ -1,8 +1,10 @@
 #include <gmock/gmock.h>
 #include <signal.h>
 #include <netinet/in.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <fstream>
@@ -107,6 +109,31 @@ TEST_F(OwnedServerTest, StopsTheOrphanOfAnotherLifeBeforeItStarts) {
   auto second = server();
   ASSERT_TRUE(second.start(in(seconds{60})));
   EXPECT_NE(second.running_pid(), orphan);
+  EXPECT_FALSE(os::process_start_time(orphan));
+}
+
+// A node was killed when it had just started PostgreSQL. The next one found no pid file yet and started its own, which
+// ended before the other's pid file: "it ended while it started".
+TEST_F(OwnedServerTest, ClearsUpAServerThatHasNotComeToItsDirectoryYet) {
+  ASSERT_TRUE(server().initialise());
+  const auto program = OwnedServer::find_binaries().value() / "postgres";
+  const auto data = (settings_.directory / "data").string();
+  const int orphan = ::fork();
+  if (orphan == 0) {
+    // Stops behind its exec, before the program's first step.
+    if (::chdir("/") == 0 && ::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) == 0) {
+      ::execl(program.c_str(), program.c_str(), "-D", data.c_str(), nullptr);
+    }
+    ::_exit(1);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(orphan, &status, 0), orphan);
+  if (!WIFSTOPPED(status)) GTEST_SKIP() << "this machine lets no process be traced";
+  ASSERT_EQ(::ptrace(PTRACE_DETACH, orphan, nullptr, SIGSTOP), 0);
+  auto mine = server();
+  EXPECT_EQ(mine.running_pid(), 0) << "no pid file";
+  const auto started = mine.start(in(seconds{60}));
+  EXPECT_TRUE(started) << started.error().message;
   EXPECT_FALSE(os::process_start_time(orphan));
 }
 

@@ -71,7 +71,8 @@ int postmaster_pid(const fs::path& data) {
 
 std::vector<int> processes_in(const fs::path& data) {
   const fs::path real = real_path(data);
-  return processes([&](int pid) { return works_in(pid, real) && is_postgres(pid); });
+  // By name, too: one that has just been started goes to its directory only after a while.
+  return processes([&](int pid) { return is_postgres(pid) && (works_in(pid, real) || has_argument(pid, data.string())); });
 }
 
 std::vector<int> initdb_processes(const fs::path& data) {

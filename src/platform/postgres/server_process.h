@@ -13,7 +13,8 @@ namespace verbund::postgres {
 /// Pid in postmaster.pid if that process is a postgres whose working directory is `data` (a postmaster changes into
 /// its data directory, so a reused pid is never taken for it); else 0.
 int postmaster_pid(const std::filesystem::path& data);
-/// Every postgres process whose working directory is `data`: backends may outlive a killed postmaster.
+/// Every postgres process whose working directory is `data`, or that was told to work there and has not come to it: backends
+/// may outlive a killed postmaster, and a postmaster the node that was killed when it had just started it.
 std::vector<int> processes_in(const std::filesystem::path& data);
 /// initdb processes that fill `data` on behalf of a node that was killed.
 std::vector<int> initdb_processes(const std::filesystem::path& data);
