@@ -72,7 +72,7 @@ Result<Braces> first_braces(std::string_view text) {
       braces.commas.push_back(i);
     }
   }
-  if (depth > 0) return bad(text, phrase("'{}' without its '}'", verbatim("{")), phrase("A brace that stands for itself is written in brackets."));
+  if (depth > 0) return bad(text, phrase("a brace that is not closed"), phrase("A brace that stands for itself is written in brackets."));
   return braces;
 }
 
