@@ -56,6 +56,8 @@ struct Surroundings {
   std::function<void(std::string)> end_sessions_of;  ///< any thread: of a user, removed or disabled
   std::string ca_pem;
   GuardSwitch guard;
+  /// Until the history has everything up to the feed's head, which stands still; nothing without history. Blocks.
+  std::function<Status(Deadline)> history_caught_up;
 };
 
 /// A request that has passed the checks.

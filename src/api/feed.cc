@@ -1,4 +1,4 @@
-/// GET /api/feed/tables; POST /api/feed/continue, /api/feed/reconcile
+/// GET /api/feed/tables; POST /api/feed/continue, /api/feed/reconcile, /api/feed/hold, /api/feed/release
 #include "feed/feed.h"
 
 #include "access/audit.h"
@@ -64,6 +64,30 @@ net::HttpResponse reconcile(const Surroundings& surroundings, const Call& call) 
                                                     {"took_ms", done->took.count()}}));
 }
 
+/// A copy of the databases is about to be made: see Feed::hold. Bounded on both sides, so that a vanished caller holds nobody up.
+net::HttpResponse hold(const Surroundings& surroundings, const Call& call) {
+  constexpr std::uint64_t kMaxWait = 120, kMaxSpan = 60;
+  auto body = read_object(call.request.body);
+  if (!body) return error_response(call.language, body.error());
+  const auto wait = number_member(*body, "wait_seconds", 1, kMaxWait);
+  const auto span = number_member(*body, "hold_seconds", 1, kMaxSpan);
+  for (const auto* field : {&wait, &span}) {
+    if (!*field) return error_response(call.language, field->error());
+  }
+  const auto deadline = Deadline::in(surroundings.clock, seconds{*wait});
+  auto lsn = surroundings.feed.hold(deadline, seconds{*span});
+  if (!lsn) return error_response(call.language, lsn.error());
+  if (auto caught_up = surroundings.history_caught_up(deadline); !caught_up) {
+    surroundings.feed.release();
+    return error_response(call.language, caught_up.error());
+  }
+  return json_response(json::serialize(json::object{{"lsn", to_string(*lsn)}}));
+}
+
+net::HttpResponse release(const Surroundings& surroundings) {
+  return json_response(json::serialize(json::object{{"held", surroundings.feed.release()}}));
+}
+
 }  // namespace
 
 void add_feed_routes(std::vector<Route>& routes, const Surroundings& surroundings) {
@@ -71,6 +95,8 @@ void add_feed_routes(std::vector<Route>& routes, const Surroundings& surrounding
   routes.push_back({"GET", "/api/feed/tables", Right::kReadRecords, [&](const Call& call) { return tables(surroundings, call); }});
   routes.push_back({"POST", "/api/feed/continue", Right::kManageFeed, [&](const Call& call) { return continue_table(surroundings, call); }});
   routes.push_back({"POST", "/api/feed/reconcile", Right::kManageFeed, [&](const Call& call) { return reconcile(surroundings, call); }});
+  routes.push_back({"POST", "/api/feed/hold", Right::kManageFeed, [&](const Call& call) { return hold(surroundings, call); }});
+  routes.push_back({"POST", "/api/feed/release", Right::kManageFeed, [&](const Call&) { return release(surroundings); }});
 }
 
 }  // namespace verbund::api

@@ -34,4 +34,13 @@ Result<bool> bool_member(const json::object& object, std::string_view name) {
   return value->as_bool();
 }
 
+Result<std::uint64_t> number_member(const json::object& object, std::string_view name, std::uint64_t low, std::uint64_t high) {
+  const auto* value = object.if_contains(name);
+  if (!value || !value->is_int64() || value->as_int64() < 0 || static_cast<std::uint64_t>(value->as_int64()) < low ||
+      static_cast<std::uint64_t>(value->as_int64()) > high) {
+    return fail(ErrorCode::kBadMessage, phrase("read the request's body: field '{}' is missing or no whole number from {} to {}", name, low, high));
+  }
+  return static_cast<std::uint64_t>(value->as_int64());
+}
+
 }  // namespace verbund::api

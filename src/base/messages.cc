@@ -52,6 +52,15 @@ std::string said(Language language, const Phrase& phrase) {
   return fmt::vformat(translate(language, phrase.msgid), store);
 }
 
+Phrase phrase_of(const Error& error) {
+  if (error.message_parts.empty()) return {error.message};
+  Phrase joined = error.message_parts.back();
+  for (auto part = std::next(error.message_parts.rbegin()); part != error.message_parts.rend(); ++part) {
+    joined = Phrase{"{}: {}", {*part, std::move(joined)}};
+  }
+  return joined;
+}
+
 std::string message_in(Language language, const Error& error) {
   if (error.message_parts.empty()) return std::string(translate(language, error.message));
   std::string text;

@@ -49,5 +49,7 @@ std::string said(Language language, const Phrase& phrase);
 /// What failed, on what, why; parts that the catalog does not have stay English.
 std::string message_in(Language language, const Error& error);
 std::string hint_in(Language language, const Error& error);
+/// The error's message as one phrase, to stand in another one.
+Phrase phrase_of(const Error& error);
 
 }  // namespace verbund

@@ -26,6 +26,18 @@ std::string_view key_value(std::size_t place, const pgoutput::Tuple& row, const 
   return elsewhere ? (*old)[place].text : row[place].text;
 }
 
+/// While it lives, the mid-tier changes.
+class Turn {
+ public:
+  explicit Turn(const CaptureEvents& events) : events_(events) { events_.before_write(); }
+  ~Turn() { events_.after_write(); }
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+
+ private:
+  const CaptureEvents& events_;
+};
+
 }  // namespace
 
 // What the log calls a row becomes a row of the shadow.
@@ -293,6 +305,7 @@ Status Capture::commit_batch() {
     if (complete_ > passed_) tell_passed(complete_);
     return {};
   }
+  const Turn turn(events_);
   const TimePoint begun = clock_.now();
   if (auto applied = applier_.apply(batch(), std::exchange(steps_, {}), complete_); !applied) return pass(applied, "mid-tier");
   auto committed = batch_->commit();
@@ -321,6 +334,7 @@ Status Capture::keep_position() {
   const TimePoint now = clock_.now();
   const bool due = passed_.value > stored_.value + kStorePositionBytes || now >= stored_at_ + kStorePositionEvery;
   if (passed_ > stored_ && due) {
+    const Turn turn(events_);
     if (auto moved = move_position(prepared_.mid_tier, passed_, applier_.head().csn); !moved) return pass(moved, "mid-tier");
     stored_ = passed_;
     stored_at_ = now;

@@ -19,6 +19,7 @@ struct CaptureEvents {
   std::function<void(WallTime commit_time)> on_commit;  ///< the commit of a transaction has been read
   std::function<void(std::uint32_t relation)> on_truncated;
   std::function<void(nanoseconds took)> on_written;     ///< a batch with changes was written and committed
+  std::function<void()> before_write, after_write;      ///< around each commit in the mid-tier; the first may wait
 };
 
 class Capture {

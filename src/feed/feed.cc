@@ -55,6 +55,7 @@ void Feed::stop() {
     const std::lock_guard guard(impl_->mutex);
     impl_->stopping = true;
     if (impl_->running != nullptr) impl_->running->interrupt();
+    impl_->held_until.reset();
   }
   impl_->wake.notify_all();
   if (impl_->capturing.joinable()) impl_->capturing.join();

@@ -164,6 +164,14 @@ class Feed {
   /// pg_current_wal_insert_lsn() of the source. Blocking.
   Result<Lsn> current_lsn();
 
+  /// Stands still between two commits, once everything that was committed on the source before this call is in the mid-tier:
+  /// whoever copies the databases finds them in step. Blocks until then, at most until `deadline`; ends by `release`, or by itself
+  /// after `span`. Nobody's write waits for it. Returns the position it stands at. Errors: kTimedOut, kInUse (held already),
+  /// kFeedStopped (not running: says why), those of the source.
+  Result<Lsn> hold(Deadline deadline, nanoseconds span);
+  /// Goes on. Whether it still stood still.
+  bool release();
+
   [[nodiscard]] FeedStatus status() const;
   [[nodiscard]] Cursor head() const;
   [[nodiscard]] Lsn passed() const;

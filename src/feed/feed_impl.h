@@ -46,6 +46,12 @@ struct Feed::Impl {
   void look_at_catalog();
   void look_at_slot();
 
+  // feed_hold.cc
+  /// Before and after the capture thread writes in the mid-tier; `before` waits while the feed is held.
+  void before_write();
+  void after_write();
+  [[nodiscard]] bool holding() const { return held_until && clock.now() < *held_until; }  // under the mutex
+
   /// Ends the capture thread's present stream, so that it prepares anew.
   void interrupt();
   void set_state(FeedState state, const std::string& reason);
@@ -88,6 +94,8 @@ struct Feed::Impl {
   std::string catalog_mark; // and what it was then
   std::set<std::uint32_t> truncated;    // since the last preparation
   std::set<std::uint32_t> unconfirmed;  // Prepared::unconfirmed
+  std::optional<TimePoint> held_until;  // a copy is being made
+  bool writing = false;                 // the capture thread writes in the mid-tier
   Lsn seen;
   std::thread capturing;
   std::thread upkeep;

@@ -190,5 +190,30 @@ TEST(CaptureInChunks, ManyRecordsBecomeACountPerType) {
   EXPECT_EQ(scene.differences(), "");
 }
 
+TEST_F(Capture, StandsStillWhileItIsHeldAndMissesNothing) {
+  const os::SystemClock clock;
+  scene.sql("INSERT INTO patient VALUES (3, 'Carl', NULL)");
+  const auto held = scene.feed().hold(Deadline::in(clock, seconds{20}), seconds{60});
+  ASSERT_TRUE(held) << held.error().message;
+  EXPECT_EQ(scene.differences(), "") << "what was committed before is in the mid-tier";
+  EXPECT_EQ(scene.feed().hold(Deadline::in(clock, seconds{1}), seconds{1}).error().code, ErrorCode::kInUse);
+  const auto csn = scene.mid_tier_value("SELECT csn FROM feed.position");
+  scene.sql("INSERT INTO patient VALUES (4, 'Dora', NULL)");
+  const auto here = scene.value("SELECT pg_current_wal_insert_lsn()");
+  EXPECT_TRUE(scene.waited_for([&] { return scene.value("SELECT bool_or(sent_lsn >= '" + here + "') FROM pg_stat_replication") == "t"; }));
+  EXPECT_EQ(scene.mid_tier_value("SELECT csn FROM feed.position"), csn) << "sent to the feed, but not taken";
+  EXPECT_TRUE(scene.feed().release());
+  EXPECT_THAT(scene.told(2), ElementsAre("I patient/3 [patient]", "I patient/4 [patient]"));
+  EXPECT_FALSE(scene.feed().release()) << "nothing is held";
+}
+
+TEST_F(Capture, GoesOnByItselfWhenWhoHeldItHasVanished) {
+  const os::SystemClock clock;
+  ASSERT_TRUE(scene.feed().hold(Deadline::in(clock, seconds{20}), milliseconds{50}));
+  scene.sql("INSERT INTO patient VALUES (3, 'Carl', NULL)");
+  EXPECT_THAT(scene.told(1), ElementsAre("I patient/3 [patient]"));
+  EXPECT_FALSE(scene.feed().release());
+}
+
 }  // namespace
 }  // namespace verbund::feed

@@ -250,7 +250,9 @@ CaptureEvents Feed::Impl::capture_events() {
         const std::lock_guard guard(mutex);
         truncated.insert(relation);
       },
-      [this](nanoseconds took) { write_time.observe(std::chrono::duration<double>(took).count()); }};
+      [this](nanoseconds took) { write_time.observe(std::chrono::duration<double>(took).count()); },
+      [this] { before_write(); },
+      [this] { after_write(); }};
 }
 
 void Feed::Impl::set_state(FeedState state, const std::string& reason) {

@@ -303,7 +303,8 @@ Status Node::Impl::listen() {
       .guard = {.enable = [this](const std::string& type, guard::Mode mode) { return guard->enable(type, mode); },
                 .disable = [this](const std::string& type) { return guard->disable(type); },
                 .state = [this] { return guard->state(); },
-                .warnings = [this] { return guard->warnings(); }}});
+                .warnings = [this] { return guard->warnings(); }},
+      .history_caught_up = [this](Deadline deadline) { return history ? history->wait_for(feed->head().csn, deadline) : Status{}; }});
   server = std::make_unique<net::Server>(loop, net::Limits{}, *service, *api, *log, counters);
   if (auto used = server->use_tls({certificates->chain_pem, certificates->key_pem}); !used) return used;
   server->allow_remote_plaintext(installation->settings().remote_plaintext);
