@@ -44,7 +44,9 @@ struct FolderEntry {
   std::string root;                 ///< absolute path on the machine it was saved from
   std::string member;
   std::uint64_t files = 0, bytes = 0;
-  std::vector<std::string> restore; ///< patterns of the second list
+  std::vector<std::string> restore; ///< patterns of the second list (path_lists.h), those for this version
+  std::vector<std::string> restore_optional;  ///< the same, may be missing
+  bool ignore_case = false;         ///< LetterCase::kIgnored
   std::vector<std::string> missing; ///< configured, not optional, not there: the set is incomplete
   std::vector<std::string> changed; ///< changed while they were read: the set is incomplete
   std::vector<std::string> unreadable;

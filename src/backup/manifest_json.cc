@@ -66,6 +66,8 @@ json::object to_json(const FolderEntry& folder) {
           {"files", number(folder.files)},
           {"bytes", number(folder.bytes)},
           {"restore", texts(folder.restore)},
+          {"restore_optional", texts(folder.restore_optional)},
+          {"ignore_case", folder.ignore_case},
           {"missing", texts(folder.missing)},
           {"changed", texts(folder.changed)},
           {"unreadable", texts(folder.unreadable)}};
@@ -128,7 +130,7 @@ Manifest without_details(Manifest manifest) {
   for (DatabaseEntry& database : manifest.databases) database.tables.clear();
   for (FolderEntry& folder : manifest.folders) {
     folder.root.clear();
-    for (auto* list : {&folder.restore, &folder.missing, &folder.changed, &folder.unreadable}) list->clear();
+    for (auto* list : {&folder.restore, &folder.restore_optional, &folder.missing, &folder.changed, &folder.unreadable}) list->clear();
   }
   return manifest;
 }

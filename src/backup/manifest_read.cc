@@ -175,6 +175,8 @@ FolderEntry read_folder(Fields fields) {
   folder.files = fields.number("files");
   folder.bytes = fields.number("bytes");
   folder.restore = fields.texts("restore", kMaxListed);
+  folder.restore_optional = fields.texts("restore_optional", kMaxListed);
+  folder.ignore_case = fields.flag("ignore_case");
   folder.missing = fields.texts("missing", kMaxListed);
   folder.changed = fields.texts("changed", kMaxListed);
   folder.unreadable = fields.texts("unreadable", kMaxListed);

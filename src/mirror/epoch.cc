@@ -14,6 +14,11 @@ std::unexpected<Error> damaged(const std::filesystem::path& file) {
               phrase("Restore it from the last backup with a higher term; a lower one would give fencing tokens twice."));
 }
 
+Status write_epoch(const std::filesystem::path& file, const LockEpoch& epoch) {
+  const std::string line = with_crc(fmt::format("{} {}", epoch.term.value, epoch.start_count)) + '\n';
+  return os::write_file_atomically(file, line, 0600);
+}
+
 }  // namespace
 
 Result<LockEpoch> read_epoch(const std::filesystem::path& file) {
@@ -38,9 +43,17 @@ Result<LockEpoch> next_epoch(const std::filesystem::path& file) {
     next = {Term{next.term.value + 1}, 0};
   }
   ++next.start_count;
-  const std::string line = with_crc(fmt::format("{} {}", next.term.value, next.start_count)) + '\n';
-  if (auto written = os::write_file_atomically(file, line, 0600); !written) return pass(written, "raise the epoch");
+  if (auto written = write_epoch(file, next); !written) return pass(written, "raise the epoch");
   return next;
+}
+
+Result<Term> begin_term(const std::filesystem::path& file, Term above) {
+  const auto epoch = read_epoch(file);
+  const std::uint64_t highest = std::max(above.value, epoch ? epoch->term.value : 0);
+  if (highest >= kMaxTerm) return fail(ErrorCode::kUnsupported, phrase("raise the epoch: all terms are used up"));
+  const Term term{highest + 1};
+  if (auto written = write_epoch(file, {term, 0}); !written) return pass(written, "begin a term");
+  return term;
 }
 
 }  // namespace verbund::mirror

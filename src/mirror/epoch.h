@@ -12,6 +12,10 @@ namespace verbund::mirror {
 /// Errors: kBadJournal (damaged: it is never guessed, since a lower epoch would give tokens twice), kIo, kDiskFull.
 Result<LockEpoch> next_epoch(const std::filesystem::path& file);
 
+/// Begins a term above both the file's and `above`, durably: after a restore no token or csn of before is given again. A damaged file
+/// is replaced when `above` is known to be the highest. The next start has start count 1. Errors: kUnsupported, kIo, kDiskFull.
+Result<Term> begin_term(const std::filesystem::path& file, Term above);
+
 /// Without raising it. Errors: kNotFound, kBadJournal.
 Result<LockEpoch> read_epoch(const std::filesystem::path& file);
 

@@ -133,5 +133,15 @@ TEST_F(JournalTest, EpochGoesOnInTheNextTermWhenStartsAreUsedUp) {
   EXPECT_EQ(last.term.value, 2U);
 }
 
+TEST_F(JournalTest, ARestoreBeginsATermAboveAllThatWere) {
+  const auto file = directory_.path() / "epoch";
+  ASSERT_TRUE(next_epoch(file));
+  EXPECT_EQ(*begin_term(file, Term{1}), Term{2});
+  EXPECT_EQ(*begin_term(file, Term{40}), Term{41}) << "the set's term was higher";
+  EXPECT_EQ(*begin_term(file, Term{3}), Term{42}) << "this machine's was";
+  EXPECT_EQ(*next_epoch(file), (LockEpoch{Term{42}, 1}));
+  EXPECT_EQ(begin_term(file, Term{0xffff}).error().code, ErrorCode::kUnsupported);
+}
+
 }  // namespace
 }  // namespace verbund::mirror

@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 
+#include "backup/config.h"
 #include "base/messages.h"
 #include "importer/importer.h"
 #include "platform/os/file.h"
@@ -138,6 +139,7 @@ Status Installation::create(const InitOptions& options) {
   if (auto written = write_new(dir / "config" / "P2P.properties", cluster::default_properties(), 0644); !written) {
     return written;
   }
+  if (auto written = write_new(dir / "config" / "backup.toml", backup::default_config(), 0644); !written) return written;
   std::string passfile;
   for (const char* role : {kNodeRole, kApplicationRole}) {
     auto password = os::read_file(dir / "secrets" / role, 4096);

@@ -3,6 +3,8 @@
 /// Threads: values; file I/O in load and create.
 ///
 ///   config/verbund.toml     the node            config/P2P.properties   how workstations are taken in
+///   config/backup.toml      what is saved, how, where to
+///   backup/                 its journal, keys, lock (0700)
 ///   client.toml             how this machine's commands reach the node (0600: holds a token)
 ///   administrator.txt       first login (0600)  tls/                    authority and certificate
 ///   secrets/                passwords of database roles (0600)
