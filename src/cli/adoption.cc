@@ -8,6 +8,7 @@
 
 #include <boost/json.hpp>
 
+#include "feed/keyless.h"
 #include "platform/os/clock.h"
 
 namespace verbund::cli {
@@ -78,13 +79,17 @@ void print_tables(const Globals& globals, const node::AdoptionPlan& plan, std::F
 void print_creations(const Globals& globals, const node::AdoptionPlan& plan, std::FILE* to) {
   const auto say = [&](const char* msgid, const auto&... args) { fmt::print(to, "{}\n", translated(globals.language, msgid, args...)); };
   const auto& found = plan.preflight;
-  const bool all_there = found.publication_exists && found.slot_exists && found.new_databases.empty();
+  const bool all_there = found.publication_exists && found.slot_exists && found.new_databases.empty() && found.new_event_trigger.empty();
   if (all_there) return;
   say("Verbund will create there:");
   if (!found.publication_exists) say("  publication {} in database {}, of {} tables", plan.names.publication, found.database, found.captured.size());
   if (!found.slot_exists) say("  replication slot {} (and {}_copy for a while, when tables are added)", plan.names.slot, plan.names.slot);
+  if (!found.new_event_trigger.empty()) {
+    say("  event trigger {} with its function, in schema {} of database {}: takes a table out of the publication in the transaction that drops its"
+        " primary key, or its UPDATE would fail", found.new_event_trigger, feed::kKeyTriggerSchema, found.database);
+  }
   for (const auto& database : found.new_databases) say("  database {}, owned by {}", database, found.role);
-  say("Nothing else: no table, trigger or function in {} (`verbund guard enable` makes some later, and lists them).", found.database);
+  say("Nothing else: no table, no column and no trigger on a table in {} (`verbund guard enable` makes some later, and lists them).", found.database);
   say("`verbund detach` removes all of it.");
 }
 
@@ -159,6 +164,7 @@ std::string plan_json(const node::AdoptionPlan& plan) {
       {"of_no_record", rest}, {"without_key", plan.keyless},
       {"creates", json::object{{"publication", found.publication_exists ? json::value(nullptr) : json::value(plan.names.publication)},
                                {"slot", found.slot_exists ? json::value(nullptr) : json::value(plan.names.slot)},
+                               {"event_trigger", found.new_event_trigger.empty() ? json::value(nullptr) : json::value(found.new_event_trigger)},
                                {"databases", databases}}}});
 }
 

@@ -58,7 +58,7 @@ int detach(const Globals& globals, const Options& options) {
     lock = std::move(*taken);
   }
   const char* question = options.databases ? msgid("Remove everything of Verbund from the server, journal and all earlier versions of records included? [y/N]")
-                                           : msgid("Remove slot, publication and guard from the server? [y/N]");
+                                           : msgid("Remove slot, publication, event trigger and guard from the server? [y/N]");
   if (!options.yes && !agreed(globals, question)) {
     return report(globals, fail(ErrorCode::kCancelled, phrase("detach from {}: nobody has agreed", target->connection.shown()),
                                 phrase("say --yes, or answer y at a terminal")).error());
@@ -73,8 +73,8 @@ int detach(const Globals& globals, const Options& options) {
 }
 
 // What node::Removed names.
-[[maybe_unused]] constexpr const char* kKinds[] = {msgid("replication slot"), msgid("publication"), msgid("trigger"), msgid("schema"),
-                                                   msgid("function"),                                                   msgid("database")};
+[[maybe_unused]] constexpr const char* kKinds[] = {msgid("replication slot"), msgid("publication"), msgid("event trigger"), msgid("trigger"), msgid("schema"),
+                                                   msgid("function"), msgid("database")};
 
 }  // namespace
 

@@ -20,7 +20,7 @@ constexpr std::string_view kTable = R"(
          CASE c.relkind WHEN 'p' THEN (SELECT coalesce(string_agg(oid || ':' || coalesce(pg_relation_filenode(oid), 0), ' ' ORDER BY oid), '') FROM leaves)
                         ELSE pg_relation_filenode(c.oid)::text END,
          c.relkind = 'p' AND EXISTS (SELECT FROM leaves WHERE relkind <> 'r' OR relpersistence <> 'p'),
-         c.relkind = 'p' AND EXISTS (SELECT FROM leaves WHERE relreplident NOT IN ('d', 'f')), rn.nspname, r.relname
+         c.relkind = 'p' AND EXISTS (SELECT FROM leaves WHERE relreplident NOT IN ('d', 'f')), rn.nspname, r.relname, NOT coalesce(p.indimmediate, true)
     FROM found f JOIN pg_class c ON c.oid = f.oid JOIN pg_namespace n ON n.oid = c.relnamespace
     LEFT JOIN pg_index p ON p.indrelid = c.oid AND p.indisprimary
     LEFT JOIN pg_class r ON c.relispartition AND r.oid = pg_partition_root(c.oid) LEFT JOIN pg_namespace rn ON rn.oid = r.relnamespace)";
@@ -42,6 +42,7 @@ std::string reason_against(const postgres::Rows& rows) {
   if (!is(4, "p")) return "it is unlogged or temporary: its changes are not in the log";
   if (is(9, "t")) return "one of its partitions is foreign, unlogged or temporary: its changes are not in the log";
   if (!is(6, "t")) return "it has no primary key: publishing it would make the application's UPDATE and DELETE fail";
+  if (is(13, "t")) return "its primary key is deferrable: publishing it would make the application's UPDATE and DELETE fail";
   if (is(5, "n")) return "its replica identity is NOTHING: publishing it would make the application's UPDATE fail";
   if ((is(5, "i") && !is(7, "t")) || is(10, "t")) return "its replica identity is another index than the primary key";
   return {};
@@ -100,7 +101,7 @@ Result<std::vector<TableName>> tables_like(Connection& source, const std::vector
   auto rows = source.query(
       "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
       " WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't'"
-      "   AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'verbund') ORDER BY 1, 2");
+      "   AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'verbund', 'verbund_guard', 'verbund_feed') ORDER BY 1, 2");
   if (!rows) return pass(rows, "tables of the source");
   for (int row = 0; row < rows->size(); ++row) {
     TableName name(rows->text(row, 0), rows->text(row, 1));

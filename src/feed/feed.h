@@ -56,6 +56,8 @@ struct FeedSettings {
   /// max_slot_wal_keep_size; then everything is compared once.
   std::uint64_t lag_warn_bytes = 1'073'741'824;
   milliseconds upkeep_every{5'000};  ///< journal, catalog and slot are looked after
+  /// Without an event trigger on the source (feed/keyless.h) published tables that lost their key are looked for this often.
+  milliseconds keys_looked_at_every{1'000};
   /// Readers of images (row_versions.h): what they have not read is not pruned. Who is not named any more is forgotten.
   std::vector<std::string> consumers;
 };

@@ -45,6 +45,8 @@ struct Feed::Impl {
   void prune();
   void look_at_catalog();
   void look_at_slot();
+  void look_at_keys();
+  void look_at_key_trigger();
 
   // feed_hold.cc
   /// Before and after the capture thread writes in the mid-tier; `before` waits while the feed is held.
@@ -79,6 +81,7 @@ struct Feed::Impl {
   Orders orders;            // of the next preparation; capture thread only
   bool progressed = false;  // since the last interruption; capture thread only
   std::optional<Lsn> noticed_at;  // where the log stood when the catalog was seen changed; upkeep thread only
+  std::string key_trouble;        // what was logged last; upkeep thread only
   std::atomic<bool> stopping{false};
   std::mutex mutex;         // what follows
   std::condition_variable wake;
@@ -96,6 +99,7 @@ struct Feed::Impl {
   std::set<std::uint32_t> unconfirmed;  // Prepared::unconfirmed
   std::optional<TimePoint> held_until;  // a copy is being made
   bool writing = false;                 // the capture thread writes in the mid-tier
+  bool keys_watched = false;            // Prepared::keys_watched
   Lsn seen;
   std::thread capturing;
   std::thread upkeep;

@@ -79,6 +79,7 @@ void Feed::Impl::adopt(Prepared& prepared) {
   catalog_mark = prepared.catalog_mark;
   unconfirmed = prepared.unconfirmed;
   seen = prepared.seen;
+  keys_watched = prepared.keys_watched;
   std::erase_if(truncated, [&](std::uint32_t relation) { return orders.truncated.contains(relation); });
 }
 

@@ -1,6 +1,7 @@
 #include "feed/catalog.h"
 #include "feed/feed_impl.h"
 #include "feed/journal_parts.h"
+#include "feed/keyless.h"
 
 namespace verbund::feed {
 namespace {
@@ -13,12 +14,17 @@ constexpr seconds kTryAgainEvery{60};
 /// Keeps the journal bounded and sees what the log does not tell, until the feed stops.
 void Feed::Impl::look_after() {
   auto tried = clock.now();
+  auto looked = tried;
   while (!stopping) {
     {
       std::unique_lock guard(mutex);
-      wake.wait_for(guard, settings.upkeep_every, [this] { return stopping.load(); });
+      wake.wait_for(guard, std::min(settings.upkeep_every, settings.keys_looked_at_every), [this] { return stopping.load(); });
     }
     if (stopping) return;
+    look_at_keys();
+    if (clock.now() < looked + settings.upkeep_every) continue;
+    looked = clock.now();
+    look_at_key_trigger();
     prune();
     look_at_catalog();
     look_at_slot();
@@ -41,6 +47,29 @@ void Feed::Impl::prune() {
     if (!pruned && pruned.error().code != ErrorCode::kTimedOut) log.warning("feed.prune_failed", {{"reason", pruned.error().message}});
     more = pruned && *pruned;
   }
+}
+
+/// Whatever state capture is in: the application's UPDATE fails until the table is out of the publication.
+void Feed::Impl::look_at_keys() {
+  {
+    const std::lock_guard guard(mutex);
+    if (keys_watched) return;
+  }
+  auto lease = source.acquire(Deadline::in(clock, kAcquireConnection));
+  if (!lease) return;
+  auto released = release_keyless(**lease, settings.publication, log);
+  std::string trouble = released ? std::string() : released.error().message;
+  if (!released && trouble != key_trouble) log.warning("feed.keyless_published", {{"reason", trouble}});
+  key_trouble = std::move(trouble);
+}
+
+/// A person may have dropped or disabled it, or made it in our place.
+void Feed::Impl::look_at_key_trigger() {
+  auto lease = source.acquire(Deadline::in(clock, kAcquireConnection));
+  if (!lease) return;
+  auto watched = keep_key_trigger(**lease, settings.publication, log);
+  const std::lock_guard guard(mutex);
+  keys_watched = watched && *watched;
 }
 
 /// Not all that is done to a table shows in the log: a column that is dropped and made anew, a rewrite, a partition that is

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/messages.h"
+#include "feed/keyless.h"
 #include "feed/tables.h"
 
 namespace verbund::feed {
@@ -82,6 +83,7 @@ class Examiner {
     if (auto asked = owners(schemas, names); !asked) return pass(asked);
     if (auto asked = row_security(schemas, names, *server); !asked) return pass(asked);
     advice(*server);
+    if (auto asked = keys(*server); !asked) return pass(asked);
     return std::move(found_);
   }
 
@@ -258,6 +260,24 @@ class Examiner {
       advise("max_connections", phrase("{} of {} connections are in use; Verbund opens up to {}", used, connections, kConnections),
              fmt::format("ALTER SYSTEM SET max_connections = {};", connections + kConnections), TakesEffect::kRestart);
     }
+  }
+
+  /// See keyless.h.
+  Status keys(const Rows& server) {
+    auto watched = has_key_trigger(source_, question_.publication);
+    if (!watched) return pass(watched);
+    if (*watched) return {};
+    if (yes(server, kSuper)) {
+      found_.new_event_trigger = key_trigger_name(question_.publication);
+      return {};
+    }
+    found_.findings.push_back(
+        {Severity::kAdvice, "key_trigger",
+         phrase("role {} is no superuser and may not create an event trigger: when a captured table's primary key is dropped, the"
+                " application's UPDATE and DELETE of it fail until Verbund has looked, about a second later; while Verbund stands still, until it"
+                " runs again. A superuser can create the event trigger", found_.role),
+         key_trigger_sql(question_.publication), TakesEffect::kAtOnce});
+    return {};
   }
 
   Connection& source_;

@@ -38,6 +38,7 @@ struct Preflight {
   std::vector<std::pair<std::string, std::string>> excluded;  ///< table → why it is not captured
   std::vector<std::string> new_databases;
   bool slot_exists = false, publication_exists = false;
+  std::string new_event_trigger;  ///< that will be created in the source database; empty: none
 
   /// Nothing is missing; advice doesn't count.
   [[nodiscard]] bool ready() const;

@@ -4,6 +4,7 @@
 
 #include "base/messages.h"
 #include "feed/catalog.h"
+#include "feed/keyless.h"
 #include "feed/publication.h"
 #include "feed/retake.h"
 #include "feed/shadow.h"
@@ -53,12 +54,7 @@ class Setup {
       if (auto known_loss = find_loss(**position, *server, *slot); !known_loss) return known_loss;
     }
     if (auto loaded = load_tables(); !loaded) return loaded;
-    auto published = keep_publication(to_.source, settings_.publication, to_.tables, log_);
-    if (!published) return pass(published);
-    published_ = std::move(*published);
-    auto mark = publication_mark(to_.source, settings_.publication);
-    if (!mark) return pass(mark);
-    to_.catalog_mark += *mark;
+    if (auto published = publish(); !published) return published;
     to_.seen = server->flushed;
     to_.position = {server->system_id, server->timeline, settings_.slot, {}, {new_history(), Csn::of(settings_.term, 0)}, {}};
     if (!*position) return begin();
@@ -80,6 +76,23 @@ class Setup {
     if (orders_.on_loss) orders_.on_loss(loss_->reason);
     if (loss_->forks) to_.forked = loss_->reason;
     to_.made_good = loss_->reason;
+    return {};
+  }
+
+  Status publish() {
+    auto watched = keep_key_trigger(to_.source, settings_.publication, log_);
+    if (!watched) return pass(watched);
+    to_.keys_watched = *watched;
+    auto published = keep_publication(to_.source, settings_.publication, to_.tables, log_);
+    if (!published) return pass(published);
+    published_ = std::move(*published);
+    // What lost its key since the tables were read; the next look at the catalog does the rest.
+    if (auto released = release_keyless(to_.source, settings_.publication, log_); !released) {
+      log_.warning("feed.keyless_published", {{"reason", released.error().message}});
+    }
+    auto mark = publication_mark(to_.source, settings_.publication);
+    if (!mark) return pass(mark);
+    to_.catalog_mark += *mark;
     return {};
   }
 
@@ -112,6 +125,8 @@ class Setup {
     question.publication = settings_.publication;
     question.every_table = !settings_.capture.empty();
     for (const CapturedTable& table : to_.tables.all) question.relations.push_back(table.relation);
+    // Of a table that is paused the partitions count, too.
+    for (const KnownTable& table : known_) question.relations.push_back(table.relation);
     for (const TrackedTable& table : wanted) question.names.emplace_back(table.schema, table.table);
     auto mark = table_mark(to_.source, question);
     if (!mark) return pass(mark);
@@ -360,7 +375,7 @@ Result<Prepared> prepare(const FeedSettings& settings, Orders& orders, const Clo
   if (!mid_tier) return pass(mid_tier, "mid-tier database");
   auto stream = ReplicationStream::open(exact);
   if (!stream) return pass(stream);
-  Prepared prepared{std::move(*source), std::move(*mid_tier), std::move(*stream), {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}};
+  Prepared prepared{std::move(*source), std::move(*mid_tier), std::move(*stream), {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, false};
   if (auto done = Setup(settings, orders, clock, log, prepared).run(); !done) return pass(done);
   prepared.states = table_states(prepared.tables);
   return prepared;

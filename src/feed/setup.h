@@ -42,6 +42,7 @@ struct Prepared {
   std::string catalog_mark;  ///< and what the catalog said (catalog.h)
   ReconcileReport report;                            ///< of what was compared
   std::map<TableName, std::uint64_t> differences;    ///< of each table that was compared
+  bool keys_watched = false;  ///< by an event trigger: see keyless.h
 };
 
 /// Errors: kServerSetting (with the command that helps), kInUse (somebody else reads the slot, or the catalog changes just

@@ -46,7 +46,7 @@ Status forget_adoption(const Installation& installation);
 Status refuse_unready(const AdoptionPlan& plan);
 
 struct Removed {
-  std::string kind;  ///< msgid: "replication slot", "publication", "trigger", "function", "schema", "database"
+  std::string kind;  ///< msgid: "replication slot", "publication", "event trigger", "trigger", "function", "schema", "database"
   std::string name;
 };
 /// Removes every trace from the server; what is not there is no error. `with_databases`: the mid-tier and the versions

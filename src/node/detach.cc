@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/messages.h"
+#include "feed/keyless.h"
 #include "node/adoption.h"
 
 namespace verbund::node {
@@ -21,6 +22,8 @@ class Detach {
     if (auto done = guard(); !done) return pass(done);
     if (auto done = slots(); !done) return pass(done);
     if (auto done = publication(); !done) return pass(done);
+    // Last: until the publication is gone tables may lose their keys.
+    if (auto done = key_trigger(); !done) return pass(done);
     return std::move(removed_);
   }
 
@@ -110,6 +113,28 @@ class Detach {
     if (!exists) return pass(exists, "publications");
     if (exists->size() == 0) return {};
     return drop("publication", names_.publication, "DROP PUBLICATION {}", Connection::quote_identifier(names_.publication));
+  }
+
+  Status key_trigger() {
+    const std::string name = feed::key_trigger_name(names_.publication);
+    auto rows = source_.query("SELECT EXISTS (SELECT FROM pg_event_trigger WHERE evtname = $1),"
+                              " EXISTS (SELECT FROM pg_proc WHERE proname = $1 AND pronamespace = to_regnamespace($2)), to_regnamespace($2) IS NOT NULL",
+                              {name, feed::kKeyTriggerSchema});
+    if (!rows) return pass(rows, "event triggers of the source");
+    const auto quoted_name = Connection::quote_identifier(name);
+    if (rows->text(0, 0) == "t") {
+      if (auto done = drop("event trigger", name, "DROP EVENT TRIGGER {}", quoted_name); !done) return done;
+    }
+    if (rows->text(0, 1) == "t") {
+      const auto shown = fmt::format("{}.{}", feed::kKeyTriggerSchema, name);
+      if (auto done = drop("function", shown, "DROP FUNCTION {}.{}()", feed::kKeyTriggerSchema, quoted_name); !done) return done;
+    }
+    if (rows->text(0, 2) != "t") return {};
+    auto left = source_.query("SELECT EXISTS (SELECT FROM pg_depend WHERE refclassid = 'pg_namespace'::regclass AND refobjid = to_regnamespace($1))",
+                              {feed::kKeyTriggerSchema});
+    if (!left) return pass(left, phrase("schema {}", feed::kKeyTriggerSchema));
+    // Another installation may have its own there.
+    return left->text(0, 0) == "t" ? Status{} : drop("schema", feed::kKeyTriggerSchema, "DROP SCHEMA {}", feed::kKeyTriggerSchema);
   }
 
   /// A database of that name that our migrations never saw is somebody else's.

@@ -3,6 +3,7 @@
 #include "base/messages.h"
 #include "access/accounts.h"
 #include "feed/feed.h"
+#include "feed/keyless.h"
 #include "history/migrations.h"
 #include "history/rights.h"
 #include "node/adapters/session_store.h"
@@ -90,8 +91,17 @@ Status provision_owned(const Installation& installation, Log& log) {
   if (auto made = ensure_database(*connection, application, "praxis", log); !made) return made;
   if (auto made = ensure_database(*connection, Installation::kMidTier, Installation::kNodeRole, log); !made) return made;
   if (auto made = ensure_database(*connection, Installation::kVersions, Installation::kNodeRole, log); !made) return made;
-  return connection->execute(fmt::format("GRANT CREATE, CONNECT ON DATABASE {} TO verbund_node",
-                                         Connection::quote_identifier(application)));
+  if (auto granted = connection->execute(fmt::format("GRANT CREATE, CONNECT ON DATABASE {} TO verbund_node",
+                                                     Connection::quote_identifier(application)));
+      !granted) {
+    return granted;
+  }
+  // The feed's own role may not.
+  superuser->database = application;
+  auto practice = Connection::open(*superuser);
+  if (!practice) return pass(practice);
+  auto watched = feed::keep_key_trigger(*practice, installation.settings().feed_publication, log);
+  return watched ? Status{} : pass(watched);
 }
 
 Status provision_existing(Installation& installation, Log& log) {

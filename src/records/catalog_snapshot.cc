@@ -12,7 +12,7 @@ using postgres::Connection;
 #define VERBUND_TABLES                                                                                             \
   "SELECT c.oid, n.nspname, c.relname, c.reltuples FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"   \
   " WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't' AND n.nspname !~ '^pg_'"     \
-  " AND n.nspname NOT IN ('information_schema', 'verbund', 'verbund_guard') AND c.relname <> 'verbund_migrations'" \
+  " AND n.nspname NOT IN ('information_schema', 'verbund', 'verbund_guard', 'verbund_feed') AND c.relname <> 'verbund_migrations'" \
   " AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')"
 
 class Reader {

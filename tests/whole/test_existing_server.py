@@ -90,7 +90,8 @@ class ExistingServer(unittest.TestCase):
             self.assertEqual(missing["wal_level"]["takes_effect"], "restart")
             self.assertEqual(missing["table_owner"]["statement"], 'GRANT "besitzer" TO "Verbund-Dienst";')
             self.assertIn("2 tables", missing["table_owner"]["what"])
-            self.assertEqual([item["name"] for item in plan["advice"]][:1], ["max_slot_wal_keep_size"])
+            self.assertEqual([item["name"] for item in plan["advice"]], ["max_slot_wal_keep_size", "key_trigger"])
+            self.assertIsNone(plan["creates"]["event_trigger"], "only a superuser may create one")
             self.assertEqual(plan["captured"], ["akte", "labor.probe"])
             self.assertEqual([item["table"] for item in plan["excluded"]], ["labor.zettel"])
 
@@ -126,6 +127,7 @@ class ExistingServer(unittest.TestCase):
             self.assertEqual(refused.code, 4, refused.errors)
             self.assertIn("publication verbund in database kanzlei, of 1 tables", refused.output)
             self.assertIn("SIQVersions", refused.output)
+            self.assertIn("event trigger verbund_keys_of_verbund", refused.output)
             self.assertIn("--yes", refused.errors)
             self.assertEqual(server.catalog(), before)
             office.start()
@@ -181,7 +183,9 @@ class ExistingServer(unittest.TestCase):
             removed = office.run("--json", "detach", "--yes").check().json()["removed"]
             self.assertEqual([(item["kind"], item["name"]) for item in removed],
                              [("trigger", "verbund (public.akte)"), ("schema", "verbund_guard"), ("function", "verbund.use_lock"),
-                              ("replication slot", "verbund_feed"), ("publication", "verbund")])
+                              ("replication slot", "verbund_feed"), ("publication", "verbund"),
+                              ("event trigger", "verbund_keys_of_verbund"), ("function", "verbund_feed.verbund_keys_of_verbund"),
+                              ("schema", "verbund_feed")])
             self.assertIn("database|verbund_mid", server.catalog())
             self.assertEqual([item["name"] for item in office.run("--json", "detach", "--databases", "--yes").check().json()["removed"]],
                              ["verbund_mid", "SIQVersions"])
@@ -198,6 +202,48 @@ class ExistingServer(unittest.TestCase):
         finally:
             office.close()
             server.close()
+
+    def test_a_dropped_key_never_fails_the_application(self):
+        server = SomebodyElsesServer()
+        office = office_on(server)
+
+        def state():
+            return {table["table"]: table for table in office.run("--json", "feed", "tables").check().json()["tables"]}["akte"]
+
+        try:
+            server.sql("CREATE TABLE notiz (nummer int PRIMARY KEY, akte int REFERENCES akte)")
+            planned = office.run("--json", "up", "--check", "--database", server.connection).json()["preflight"]["creates"]
+            self.assertEqual(planned["event_trigger"], "verbund_keys_of_verbund")
+            office.start()
+            station = office.workstation("Sekretariat").keep_alive()
+            server.sql("INSERT INTO akte VALUES (7, 'a')")
+            server.sql("ALTER TABLE akte DROP CONSTRAINT akte_pkey CASCADE; UPDATE akte SET betreff = 'b'; INSERT INTO akte VALUES (8, 'c')")
+            server.sql("UPDATE akte SET betreff = 'd'; DELETE FROM akte WHERE nummer = 7")
+            wait_for(lambda: state()["state"] == "paused", "the table rests")
+            self.assertIn("no primary key", state()["reason"])
+            server.sql("ALTER TABLE akte ADD PRIMARY KEY (nummer)")
+            told = station.event("changes", lambda event: any(change["key"] == "akte/8" for change in event["changes"]))
+            self.assertEqual(sorted((c["key"], c["op"]) for c in told["changes"]), [("akte/7", "delete"), ("akte/8", "insert")])
+            # Also while nobody reads the log.
+            office.stop()
+            server.sql("ALTER TABLE akte DROP CONSTRAINT akte_pkey")
+            server.sql("UPDATE akte SET betreff = 'e'")
+            # A dump of the source takes the trigger along, which hurts nobody elsewhere.
+            self.restore_elsewhere(server)
+        finally:
+            office.close()
+            server.close()
+
+    def restore_elsewhere(self, server):
+        dump = subprocess.run(server.argv("pg_dump", "-h", str(server.directory), "-U", "postgres", server.database), check=True,
+                              capture_output=True, text=True, cwd="/", timeout=120).stdout
+        self.assertIn("CREATE EVENT TRIGGER verbund_keys_of_verbund", dump)
+        other = SomebodyElsesServer("replica", schema="SELECT 1")
+        try:
+            other.sql(dump)
+            other.sql("ALTER PUBLICATION verbund ADD TABLE notiz; ALTER TABLE notiz DROP CONSTRAINT notiz_pkey; UPDATE notiz SET akte = 1; UPDATE akte SET betreff = 'f'; DROP TABLE notiz")
+        finally:
+            other.close()
 
     def test_record_types_are_proposed_from_the_catalog(self):
         server = SomebodyElsesServer(schema='CREATE TABLE "Patient" (nr int PRIMARY KEY, "Nachname" text, "Vorname" text, "Geburtsdatum" date);'
