@@ -66,8 +66,12 @@ int lock(const Globals& globals, const Options& options) {
     lost = true;
     interrupt.wake();
   });
-  client->on_state([&](ConnectionState state, const std::string& reason) {
-    if (state == ConnectionState::kReadOnly) {
+  // Whoever was told to stop is told to go on; a lock that did not come back is said by on_lock_lost.
+  client->on_state([&, read_only = false](ConnectionState state, const std::string& reason) mutable {
+    if (state == ConnectionState::kConnected && std::exchange(read_only, false)) {
+      fmt::print(stderr, "verbund: {}\n", translate(globals.language, "connected again"));
+    } else if (state == ConnectionState::kReadOnly) {
+      read_only = true;
       fmt::print(stderr, "verbund: {}\n", translated(globals.language, "no connection, don't edit: {}", reason));
     } else if (state == ConnectionState::kEnded) {
       lost = true;

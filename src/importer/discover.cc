@@ -43,17 +43,17 @@ class Walk {
   void visit(const fs::path& path, bool named_by_user) {
     std::error_code error;
     const auto status = fs::status(path, error);
-    if (error) return problem(path, error.message());
+    if (error) return problem(path, verbatim(error.message()));
     if (fs::is_directory(status)) return visit_directory(path);
-    if (!fs::is_regular_file(status)) return problem(path, "is not a regular file");
+    if (!fs::is_regular_file(status)) return problem(path, phrase("is not a regular file"));
     const auto size = fs::file_size(path, error);
-    if (error) return problem(path, error.message());
+    if (error) return problem(path, verbatim(error.message()));
     InputFile file{path, path.string(), size, kind_of(path)};
     if (wanted_ == Wanted::kCsv && named_by_user) file.kind = FileKind::kCsv;
     if (wanted_ == Wanted::kRecords && file.kind == FileKind::kForeign && begins_like_xdt(file)) file.kind = FileKind::kXdt;
     if (wanted_ == Wanted::kCsv && file.kind != FileKind::kCsv) return;  // a folder may hold other things beside
-    if (wanted_ == Wanted::kRecords && file.kind == FileKind::kCsv) return problem(path, "a CSV file needs a mapping: --mapping FILE.toml");
-    if (file.kind == FileKind::kForeign) return problem(path, "is no FHIR file (.json, .ndjson), no GDT or BDT file, nor .gz of one");
+    if (wanted_ == Wanted::kRecords && file.kind == FileKind::kCsv) return problem(path, phrase("a CSV file needs a mapping: --mapping FILE.toml"));
+    if (file.kind == FileKind::kForeign) return problem(path, phrase("is no FHIR file (.json, .ndjson), no GDT or BDT file, nor .gz of one"));
     const auto canonical = fs::canonical(path, error);
     // The same file under two names is read once.
     if (!error && !seen_files_.insert(canonical).second && !named_by_user) return;
@@ -64,18 +64,18 @@ class Walk {
   void visit_directory(const fs::path& path) {
     std::error_code error;
     const auto canonical = fs::canonical(path, error);
-    if (error) return problem(path, error.message());
+    if (error) return problem(path, verbatim(error.message()));
     if (!seen_directories_.insert(canonical).second) return;
     std::vector<fs::path> entries;
     for (fs::directory_iterator it(path, error), end; !error && it != end; it.increment(error)) entries.push_back(it->path());
-    if (error) problem(path, error.message());
+    if (error) problem(path, verbatim(error.message()));
     std::sort(entries.begin(), entries.end());
     for (const auto& entry : entries) {
       if (!entry.filename().string().starts_with('.')) visit(entry, false);  // hidden: not meant for people
     }
   }
 
-  void problem(const fs::path& path, std::string cause) { out_.problems.emplace_back(path.string(), std::move(cause)); }
+  void problem(const fs::path& path, Phrase cause) { out_.problems.emplace_back(path.string(), std::move(cause)); }
 
   Discovery& out_;
   Wanted wanted_;

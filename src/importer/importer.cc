@@ -97,13 +97,13 @@ class ImportRun {
     if (!outcome) return outcome;
     if (only != nullptr) return {};
     if (read) ++report_.files;
-    else report_.file_problem(files_[file].shown, cause_of(read.error(), files_[file]));
+    else report_.file_problem(files_[file].shown, without_name(read.error(), files_[file]));
     return {};
   }
 
   Status take(const Found& found, const Origin& origin, Missing missing) {
     if (missing == Missing::kWait) ++seen_.resources;
-    if (!found.problem.empty()) {
+    if (!found.problem.msgid.empty()) {
       report_.file_problem(origin.where, found.problem);
       return {};
     }
@@ -179,11 +179,14 @@ class ImportRun {
     return out;
   }
 
-  /// The message without the file's name, which stands beside it.
-  static std::string cause_of(const Error& error, const InputFile& file) {
-    std::string_view cause = error.message;
-    if (const auto operation = fmt::format("read {}: ", file.shown); cause.starts_with(operation)) cause.remove_prefix(operation.size());
-    return error.hint.empty() ? std::string(cause) : fmt::format("{}. {}", cause, error.hint);
+  /// The error without the file's name, which stands beside it.
+  static Error without_name(Error error, const InputFile& file) {
+    const auto operation = fmt::format("read {}", file.shown);
+    auto& parts = error.message_parts;
+    if (parts.size() < 2 || parts.front().english() != operation) return error;
+    parts.erase(parts.begin());
+    error.message.erase(0, operation.size() + 2);  // ": "
+    return error;
   }
 
   Status go_on() {

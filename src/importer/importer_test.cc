@@ -204,7 +204,7 @@ TEST(Bundles, GiveEachEntryItsBaseAndReportDeletions) {
   std::vector<std::string> seen;
   Medications medications;
   for_each_resource(value.as_object(), "source", medications, [&](const Found& found) {
-    seen.push_back(found.resource == nullptr ? found.deletion_of + found.problem
+    seen.push_back(found.resource == nullptr ? found.deletion_of + found.problem.english()
                                              : text_at(*found.resource, "resourceType").value_or("") + " of " + found.context.base);
     return true;
   });

@@ -38,9 +38,16 @@ json::parse_options options_for(const InputLimits& limits) {
   return options;
 }
 
-std::string cause_of(const boost::system::error_code& error, const InputLimits& limits) {
-  if (error == json::error::too_deep) return fmt::format("is nested deeper than {} levels", limits.max_depth);
-  return fmt::format("is not JSON: {}", error.message());
+/// The file's name is a part of its own: a report that shows it already leaves it out.
+std::unexpected<Error> refused(const InputFile& file, ErrorCode code, Phrase cause, Phrase hint = {}) {
+  return std::unexpected(make_error(code, std::move(cause), std::move(hint)).in(phrase("read {}", file.shown)));
+}
+
+Phrase as_lines() { return phrase("Export it as NDJSON, one resource a line, which has no limit."); }
+
+Phrase cause_of(const boost::system::error_code& error, const InputLimits& limits) {
+  if (error == json::error::too_deep) return phrase("is nested deeper than {} levels", limits.max_depth);
+  return phrase("is not JSON: {}", error.message());
 }
 
 Status feed(json::stream_parser& parser, ByteSource& source, const InputFile& file, const InputLimits& limits, DiskProgress progress) {
@@ -55,17 +62,16 @@ Status feed(json::stream_parser& parser, ByteSource& source, const InputFile& fi
     boost::system::error_code error;
     const auto taken = parser.write(text.data(), text.size(), error);
     if (error) {
-      return fail(ErrorCode::kBadInput, phrase("read {}: byte {} {}", file.shown, position + taken, cause_of(error, limits)));
+      return refused(file, ErrorCode::kBadInput, phrase("byte {} {}", position + taken, cause_of(error, limits)));
     }
     position += chunk->size();
     if (position > limits.max_document_bytes) {
-      return fail(ErrorCode::kTooLarge, phrase("read {}: holds more than {} MiB", file.shown, limits.max_document_bytes >> 20),
-                  phrase("Export it as NDJSON, one resource a line, which has no limit."));
+      return refused(file, ErrorCode::kTooLarge, phrase("holds more than {} MiB", limits.max_document_bytes >> 20), as_lines());
     }
   }
   boost::system::error_code error;
   parser.finish(error);
-  if (error) return fail(ErrorCode::kBadInput, phrase("read {}: ends too early, {}", file.shown, cause_of(error, limits)));
+  if (error) return refused(file, ErrorCode::kBadInput, phrase("ends too early, {}", cause_of(error, limits)));
   return {};
 }
 
@@ -83,11 +89,10 @@ Status read_document(const InputFile& file, const InputLimits& limits, std::uint
     if (auto fed = feed(parser, *source, file, limits, DiskProgress(*source, read_bytes)); !fed) return fed;
     value = parser.release();
     Document document{value.if_object(), {}, 0};
-    if (document.object == nullptr) document.problem = "is not a JSON object";
+    if (document.object == nullptr) document.problem = phrase("is not a JSON object");
     visit(document);
   } catch (const std::bad_alloc&) {
-    return fail(ErrorCode::kTooLarge, phrase("read {}: takes more than {} MiB of memory", file.shown, limits.max_memory_bytes >> 20),
-                phrase("Export it as NDJSON, one resource a line, which has no limit."));
+    return refused(file, ErrorCode::kTooLarge, phrase("takes more than {} MiB of memory", limits.max_memory_bytes >> 20), as_lines());
   }
   return {};
 }
@@ -106,9 +111,9 @@ bool show_line(std::string_view line, std::uint64_t number, const InputLimits& l
     value = json::parse({line.data(), line.size()}, error, json::storage_ptr(&memory), options_for(limits));
     document.object = error ? nullptr : value.if_object();
     if (error) document.problem = cause_of(error, limits);
-    else if (document.object == nullptr) document.problem = "is not a JSON object";
+    else if (document.object == nullptr) document.problem = phrase("is not a JSON object");
   } catch (const std::bad_alloc&) {
-    document.problem = fmt::format("takes more than {} MiB of memory", limits.max_memory_bytes >> 20);
+    document.problem = phrase("takes more than {} MiB of memory", limits.max_memory_bytes >> 20);
   }
   return visit(document);
 }
@@ -122,7 +127,7 @@ Status read_lines(const InputFile& file, const InputLimits& limits, std::uint64_
   std::uint64_t number = 1;
   bool too_long = false;
   const auto finish_line = [&] {
-    Document refused{nullptr, fmt::format("is longer than {} MiB", limits.max_line_bytes >> 20), number};
+    Document refused{nullptr, phrase("is longer than {} MiB", limits.max_line_bytes >> 20), number};
     const bool more = too_long ? visit(refused) : show_line(line, number, limits, visit);
     line.clear();
     too_long = false;

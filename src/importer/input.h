@@ -34,7 +34,7 @@ struct InputFile {
 
 struct Discovery {
   std::vector<InputFile> files;                               ///< patients first (by name), then encounters, then the rest
-  std::vector<std::pair<std::string, std::string>> problems;  ///< (shown path, cause): foreign or unreadable
+  std::vector<std::pair<std::string, Phrase>> problems;  ///< (shown path, cause): foreign or unreadable
 };
 enum class Wanted { kRecords, kCsv };
 /// Walks directories in the order of their names; follows symbolic links, each directory once; leaves hidden files out.
@@ -46,7 +46,7 @@ Result<Discovery> discover(std::span<const std::filesystem::path> paths, Wanted 
 /// A line or document as read from a file.
 struct Document {
   boost::json::object* object = nullptr;  ///< null: not a JSON object, see problem
-  std::string problem;
+  Phrase problem;
   std::uint64_t line = 0;  ///< NDJSON, from 1; 0: the whole file
 };
 /// Calls `visit` for the document, or for each line (blank ones are left out); false from it ends the reading.

@@ -42,7 +42,7 @@ class InputTest : public testing::Test {
     const InputFile file{path, path.filename().string(), fs::file_size(path)};
     auto done = read_documents(file, limits, bytes, [&](Document& document) {
       out.push_back(document.object != nullptr ? std::string(document.object->at("id").as_string())
-                                               : fmt::format("{}: {}", document.line, document.problem));
+                                               : fmt::format("{}: {}", document.line, document.problem.english()));
       return true;
     });
     if (!done) out.push_back(done.error().message);

@@ -31,7 +31,6 @@ void append_type(std::string& out, const std::string& name, const TypeReport& ty
 }
 
 std::string cause_in(Language language, const FileProblem& problem) {
-  if (problem.error.message_parts.empty()) return problem.cause;
   auto text = message_in(language, problem.error);
   if (const auto hint = hint_in(language, problem.error); !hint.empty()) text += fmt::format(". {}", hint);
   return text;
@@ -93,9 +92,8 @@ std::uint64_t TypeReport::skipped_count() const {
   return count;
 }
 
-void ImportReport::file_problem(std::string file, std::string cause) {
-  ++file_problem_count;
-  if (file_problems.size() < kMaxFileProblems) file_problems.push_back({std::move(file), std::move(cause)});
+void ImportReport::file_problem(std::string file, Phrase cause) {
+  file_problem(std::move(file), make_error(ErrorCode::kBadInput, std::move(cause)));
 }
 
 void ImportReport::file_problem(std::string file, const Error& error) {

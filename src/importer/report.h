@@ -38,7 +38,7 @@ struct TypeReport {
 struct FileProblem {
   std::string file;
   std::string cause;  ///< in English
-  Error error = {};   ///< what can be said in German; without parts: only `cause`
+  Error error;        ///< the same for people, in their language
 };
 
 struct ImportReport {
@@ -53,7 +53,7 @@ struct ImportReport {
   std::map<Tolerated, Occurrences> tolerated;  ///< GDT and BDT, lenient
   bool dry_run = false;                        ///< nothing of it was written
 
-  void file_problem(std::string file, std::string cause);
+  void file_problem(std::string file, Phrase cause);
   /// Says what `error` says, in the reader's language.
   void file_problem(std::string file, const Error& error);
   /// All types together.

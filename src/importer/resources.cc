@@ -1,5 +1,6 @@
 #include "importer/resources.h"
 
+#include "base/messages.h"
 #include "importer/references.h"
 
 namespace verbund::importer {
@@ -24,7 +25,7 @@ class ResourceWalk {
  private:
   bool resource(const json::object& object, Found& found) {
     if (text_at(object, "resourceType")) found.resource = &object;
-    else found.problem = "is not a FHIR resource (it has no resourceType)";
+    else found.problem = phrase("is not a FHIR resource (it has no resourceType)");
     return visit_(found);
   }
 

@@ -2,6 +2,7 @@
 /// Takes a document apart into its resources: a bundle's entries (bundles within bundles too), or the document itself. Pure.
 #include <functional>
 
+#include "base/result.h"
 #include "importer/mapping.h"
 
 namespace verbund::importer {
@@ -14,7 +15,7 @@ struct Found {
   Context context;
   std::size_t entry = 0;     ///< from 1; 0: not in a bundle
   std::string deletion_of;   ///< type that an entry wants to delete
-  std::string problem;
+  Phrase problem;
 };
 
 /// Calls `visit` for each; false from it ends the walk. `medications` learns the Medication resources on the way, up to

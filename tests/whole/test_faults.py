@@ -73,6 +73,17 @@ class KilledNode(unittest.TestCase):
         watcher.line(lambda line: f"patient/{patient}" in line)
         self.assertEqual(watcher.end(signal.SIGINT), 0)
 
+    def test_who_was_told_not_to_edit_is_told_to_go_on(self):
+        key = f"patient/{self.office.a_patient()}"
+        holder = self.office.command("--workstation", "Labor", "lock", key)
+        holder.line(lambda line: "locked" in line)
+        self.office.kill()
+        holder.line(lambda line: "don't edit" in line, errors=True)
+        self.office.start()
+        holder.line(lambda line: "connected again" in line, errors=True)
+        self.assertIn("Labor", self.office.run("locks").check().output)
+        self.assertEqual(holder.end(signal.SIGINT), 0)
+
     def test_a_plain_stop_and_start_keeps_everything(self):
         patients = self.office.psql("SELECT count(*) FROM patient")
         self.office.stop()

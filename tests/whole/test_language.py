@@ -72,6 +72,16 @@ class Language(unittest.TestCase):
         finally:
             path.write_text(text, encoding="utf-8")
 
+    def test_what_an_import_leaves_out(self):
+        files = self.office.data.parent / "eingang"
+        files.mkdir()
+        for name, text in (("a.json", '{"a":'), ("b.ndjson", "[]\n{\n"), ("liste.csv", "x\n"), ("notiz.txt", "x")):
+            (files / name).write_text(text, encoding="utf-8")
+        report = self.office.run("import", str(files), **GERMAN).output
+        for said in ("a.json: endet zu früh, ist kein JSON", "b.ndjson: line 1: ist kein JSON-Objekt", "b.ndjson: line 2: ist kein JSON: ",
+                     "liste.csv: eine CSV-Datei braucht eine Zuordnung: --mapping DATEI.toml", "notiz.txt: ist weder eine FHIR-Datei"):
+            self.assertIn(said, report)
+
     def test_a_node_that_does_not_answer(self):
         with socket.socket() as nobody:
             nobody.bind(("127.0.0.1", 0))
