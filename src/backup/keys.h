@@ -76,6 +76,8 @@ struct Signature {
   std::array<unsigned char, 8> key_id{};
   std::array<unsigned char, 64> signature{}, comment_signature{};
   std::string comment;
+  /// As SigningKey::sign writes it.
+  [[nodiscard]] std::string text() const;
   /// Errors: kDamaged (not minisign's form, or not a prehashed signature).
   static Result<Signature> parse(std::string_view text);
   /// Errors: kForbidden (none of `trusted` has made it, or says to have), kDamaged (one of them, but over something else).

@@ -163,8 +163,13 @@ std::string SigningKey::sign(std::span<const unsigned char, 64> blake2b, std::st
   both += comment;
   std::array<unsigned char, 64> over_both{};
   crypto_sign_detached(over_both.data(), nullptr, reinterpret_cast<const unsigned char*>(both.data()), both.size(), secret_.data());
-  return fmt::format("{}signature of a backup set\n{}\n{}{}\n{}\n", kComment, to_base64(view(bytes), Padding::kEquals), kTrustedComment,
-                     comment, to_base64(over_both, Padding::kEquals));
+  return Signature{id_, bytes.signature, over_both, comment}.text();
+}
+
+std::string Signature::text() const {
+  return fmt::format("{}signature of a backup set\n{}\n{}{}\n{}\n", kComment,
+                     to_base64(view(SignatureBytes{{'E', 'D'}, key_id, signature}), Padding::kEquals), kTrustedComment, comment,
+                     to_base64(comment_signature, Padding::kEquals));
 }
 
 Result<Signature> Signature::parse(std::string_view text) {
