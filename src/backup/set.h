@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "backup/keys.h"
+#include "backup/level.h"
 #include "backup/manifest.h"
 #include "backup/stream.h"
 
@@ -21,9 +22,6 @@ namespace verbund::backup {
 /// FAT32 ends at 4 GiB, some programs at 2 GiB: every file of a set stays below (REQUIREMENTS C6).
 inline constexpr std::uint64_t kDefaultPartBytes = 2'000ULL << 20;
 inline constexpr std::uint64_t kMaxPartBytes = (2ULL << 30) - 1;
-
-/// How far a set has been proven (DESIGN "Backup", verification ladder).
-enum class Level { kNone, kExitCodes, kHashes, kReadable, kFromMedium, kRestored, kElsewhere };
 
 struct WriteOptions {
   std::filesystem::path target;         ///< directory that holds sets
