@@ -80,7 +80,7 @@ Result<std::string> find_program(const Command& command) {
 
 void prepare_environment(const Command& command, Preparation& preparation) {
   std::map<std::string, std::string> all;
-  for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
+  for (char** entry = environ; command.inherit_environment && entry != nullptr && *entry != nullptr; ++entry) {
     const std::string_view text(*entry);
     const auto equals = text.find('=');
     if (equals != std::string_view::npos) all[std::string(text.substr(0, equals))] = text.substr(equals + 1);
@@ -233,7 +233,7 @@ pid_t fork_quietly(const Preparation& preparation) {
 
 }  // namespace
 
-Result<int> spawn(const Command& command, ChildGroup group, int output, int errors) {
+Result<int> spawn(const Command& command, ChildGroup group, const ChildDescriptors& descriptors) {
   Preparation preparation;
   auto program = find_program(command);
   if (!program) return pass(program);
@@ -247,15 +247,15 @@ Result<int> spawn(const Command& command, ChildGroup group, int output, int erro
   preparation.argv.push_back(nullptr);
   if (!command.directory.empty()) preparation.directory = command.directory.c_str();
 
-  auto input = stdin_of(command);
-  if (!input) return pass(input);
+  auto own_input = descriptors.input < 0 ? stdin_of(command) : Result<Descriptor>(Descriptor());
+  if (!own_input) return pass(own_input);
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return failed_call(phrase("make pipe for {}", *program), errno);
   const Descriptor report_read(ends[0]);
   Descriptor report_write(ends[1]);
-  preparation.descriptors[0] = input->number();
-  preparation.descriptors[1] = output;
-  preparation.descriptors[2] = errors;
+  preparation.descriptors[0] = descriptors.input < 0 ? own_input->number() : descriptors.input;
+  preparation.descriptors[1] = descriptors.output;
+  preparation.descriptors[2] = descriptors.errors;
   preparation.report = report_write.number();
 
   const pid_t pid = fork_quietly(preparation);

@@ -12,9 +12,13 @@ enum class ChildGroup {
   kSession,       ///< of its own; outlives us
 };
 
-/// Forks and executes `command`. The child gets `output` and `errors` as descriptors 1 and 2, the command's stdin_text as
-/// descriptor 0 and no other descriptor, default signals and the user asked for. Returns after exec has succeeded.
-/// Errors: kNotFound (no such program), kIo.
-Result<int> spawn(const Command& command, ChildGroup group, int output, int errors);
+/// What the child gets as descriptors 0 to 2; input -1: the command's stdin_text.
+struct ChildDescriptors {
+  int input = -1, output = -1, errors = -1;
+};
+
+/// Forks and executes `command`. The child gets no other descriptor, default signals and the user asked for. Returns after
+/// exec has succeeded. Errors: kNotFound (no such program), kIo.
+Result<int> spawn(const Command& command, ChildGroup group, const ChildDescriptors& descriptors);
 
 }  // namespace verbund::os

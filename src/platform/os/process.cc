@@ -13,6 +13,7 @@
 
 #include "base/messages.h"
 #include "platform/os/child.h"
+#include "platform/os/child_streams.h"
 #include "platform/os/descriptor.h"
 
 namespace verbund::os {
@@ -20,47 +21,6 @@ namespace {
 
 /// A clock in tests may stand still: look at it, and at the child, at least this often.
 constexpr milliseconds kLookAgain{100};
-/// How long a killed process may take to disappear; longer only when the kernel itself hangs (dead network drive).
-constexpr int kReapTries = 500;
-
-struct Stream {
-  Descriptor from;
-  std::string text;
-};
-
-/// Reads what is there without waiting. Keeps max bytes, drops the rest so that the child does not block.
-void drain(Stream& stream, std::size_t max_bytes) {
-  char buffer[16 * 1024];
-  while (stream.from) {
-    const ssize_t got = uninterrupted([&] { return ::read(stream.from.number(), buffer, sizeof buffer); });
-    if (got < 0 && errno == EAGAIN) return;
-    if (got <= 0) {
-      stream.from.close();
-      return;
-    }
-    stream.text.append(buffer, std::min(static_cast<std::size_t>(got), max_bytes - stream.text.size()));
-  }
-}
-
-int exit_code_of(int status) { return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status); }
-
-Status make_stream(Stream& stream, Descriptor& write_end, const std::string& name) {
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) return failed_call(phrase("make pipe for {}", name), errno);
-  stream.from = Descriptor(ends[0]);
-  write_end = Descriptor(ends[1]);
-  ::fcntl(stream.from.number(), F_SETFL, O_NONBLOCK);  // our end only
-  return {};
-}
-
-void kill_group(int pid) {
-  ::kill(-pid, SIGKILL);
-  for (int i = 0; i < kReapTries; ++i) {
-    if (uninterrupted([&] { return ::waitpid(pid, nullptr, WNOHANG); }) != 0) return;
-    ::poll(nullptr, 0, 10);
-  }
-}
-
 }  // namespace
 
 Result<User> find_user(const std::string& name) {
@@ -83,7 +43,7 @@ Result<Outcome> run(const Command& command, Deadline deadline, const Clock& cloc
   Descriptor child_errors;
   if (auto made = make_stream(output, child_output, name); !made) return pass(made);
   if (auto made = make_stream(errors, child_errors, name); !made) return pass(made);
-  auto pid = spawn(command, ChildGroup::kProcessGroup, child_output.number(), child_errors.number());
+  auto pid = spawn(command, ChildGroup::kProcessGroup, {-1, child_output.number(), child_errors.number()});
   if (!pid) return pass(pid);
   child_output.close();
   child_errors.close();
@@ -113,7 +73,7 @@ Result<Outcome> run(const Command& command, Deadline deadline, const Clock& cloc
 Result<Child> start(const Command& command, const std::string& log_file) {
   const Descriptor log(::open(log_file.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640));
   if (!log) return failed_call(phrase("open {}", log_file), errno);
-  auto pid = spawn(command, ChildGroup::kSession, log.number(), log.number());
+  auto pid = spawn(command, ChildGroup::kSession, {-1, log.number(), log.number()});
   if (!pid) return pass(pid);
   return Child{*pid};
 }

@@ -23,6 +23,7 @@ bool running_as_root();
 struct Command {
   std::vector<std::string> argv;               ///< argv[0]: path, or name searched in PATH
   std::map<std::string, std::string> environment;  ///< replaces or adds to the inherited one
+  bool inherit_environment = true;             ///< false: `environment` is all there is
   std::string stdin_text;
   std::string directory;                       ///< working directory; empty: ours
   std::optional<User> as_user;                 ///< needs root
