@@ -1,39 +1,16 @@
 #include "history/erasure.h"
 
-#include <boost/json.hpp>
-
 #include "base/messages.h"
 #include "feed/tables.h"
-#include "platform/os/file.h"
+#include "history/erasure_list.h"
 
 namespace verbund::history {
 namespace {
-
-namespace json = boost::json;
 
 constexpr seconds kAcquire{10};
 constexpr seconds kSettle{30};
 
 std::string micros(WallTime time) { return std::to_string(time.time_since_epoch().count()); }
-
-std::string line_of(const Erasure& erasure) {
-  return json::serialize(json::object{{"id", erasure.id}, {"record", erasure.record}, {"at_us", micros(erasure.at)},
-                                      {"by", erasure.by}, {"reason", erasure.reason}});
-}
-
-Result<Erasure> erasure_of(std::string_view line) {
-  boost::system::error_code error;
-  const auto value = json::parse(line, error);
-  const auto* object = error ? nullptr : value.if_object();
-  const auto text = [&](std::string_view name) -> std::optional<std::string> {
-    const auto* member = object ? object->if_contains(name) : nullptr;
-    return member && member->is_string() ? std::optional(std::string(member->as_string())) : std::nullopt;
-  };
-  const auto id = text("id"), record = text("record"), at = text("at_us"), by = text("by"), reason = text("reason");
-  const auto time = at ? parse_u64(*at) : Result<std::uint64_t>(0);
-  if (!id || !record || !at || !time || !by || !reason) return fail(ErrorCode::kIo, phrase("a line of it is damaged"));
-  return Erasure{*id, *record, WallTime{microseconds{static_cast<std::int64_t>(*time)}}, *by, *reason, 0};
-}
 
 Status check_reason(const std::string& reason) {
   const bool printable = std::ranges::none_of(reason, [](unsigned char c) { return c < 0x20 || c == 0x7f; });
@@ -41,8 +18,6 @@ Status check_reason(const std::string& reason) {
   return fail(ErrorCode::kUsage, phrase("erase: the reason has to be one line of at most {} bytes", kMaxReasonBytes),
               phrase("It is kept for ever: name the occasion, not the person."));
 }
-
-bool has(const std::vector<Erasure>& all, const std::string& id) { return std::ranges::find(all, id, &Erasure::id) != all.end(); }
 
 }  // namespace
 
@@ -87,7 +62,7 @@ Result<Erasure> Erasures::erase(const RecordKey& key, const std::string& by, con
   Erasure erasure{std::string(known->text(0, 0)), to_string(key),
                   WallTime{microseconds{std::stoll(std::string(known->text(0, 1)))}}, by, reason, 0};
   // The file first: from here on the erasure is done, now or at the next start.
-  if (auto kept = append_to_file(erasure); !kept) return pass(kept, "note the erasure");
+  if (auto kept = append_erasure(file_, erasure); !kept) return pass(kept, "note the erasure");
   auto gone = apply(**lease, erasure);
   if (!gone) return pass(gone);
   erasure.versions = *gone;
@@ -95,48 +70,10 @@ Result<Erasure> Erasures::erase(const RecordKey& key, const std::string& by, con
   return erasure;
 }
 
-Result<std::vector<Erasure>> Erasures::listed(postgres::Connection& versions) {
-  auto rows = versions.query(
-      "SELECT e.id, e.record, (extract(epoch FROM e.at) * 1000000)::bigint, e.by_user, e.reason,"
-      "       (SELECT count(*) FROM history.version v WHERE v.erasure = e.number)"
-      "  FROM history.erasure e ORDER BY e.at, e.number");
-  if (!rows) return pass(rows, "list the erasures");
-  std::vector<Erasure> all;
-  for (int row = 0; row < rows->size(); ++row) {
-    const auto text = [&](int column) { return std::string(rows->text(row, column)); };
-    all.push_back({text(0), text(1), WallTime{microseconds{std::stoll(text(2))}}, text(3), text(4), parse_u64(text(5)).value_or(0)});
-  }
-  return all;
-}
-
 Result<std::vector<Erasure>> Erasures::list() {
   auto lease = versions_.acquire(Deadline::in(clock_, kAcquire));
   if (!lease) return pass(lease, "versions database");
-  return listed(**lease);
-}
-
-Result<std::vector<Erasure>> Erasures::read_file() const {
-  std::vector<Erasure> all;
-  auto text = os::read_file(file_);
-  if (!text && text.error().code == ErrorCode::kNotFound) return all;
-  if (!text) return pass(text);
-  std::string_view rest = *text;
-  while (!rest.empty()) {
-    const auto end = rest.find('\n');
-    if (end == std::string_view::npos) break;  // cut off by a crash: never acknowledged
-    auto erasure = erasure_of(rest.substr(0, end));
-    if (!erasure) return pass(erasure, phrase("read {}", file_.string()));
-    all.push_back(std::move(*erasure));
-    rest.remove_prefix(end + 1);
-  }
-  return all;
-}
-
-Status Erasures::append_to_file(const Erasure& erasure) const {
-  if (auto made = os::make_directories(file_.parent_path(), 0700); !made) return made;
-  auto file = os::AppendFile::open(file_);
-  if (!file) return pass(file);
-  return file->append(line_of(erasure));
+  return entered_erasures(**lease);
 }
 
 Result<std::vector<Erasure>> Erasures::undone(postgres::Connection& versions, const std::vector<Erasure>& all) {
@@ -165,16 +102,9 @@ Result<std::size_t> Erasures::reapply() {
   const std::scoped_lock lock(mutex_);
   auto lease = versions_.acquire(Deadline::in(clock_, kAcquire));
   if (!lease) return pass(lease, "versions database");
-  auto all = read_file();
-  auto entered = listed(**lease);
+  // The directory was restored, or moved here from elsewhere.
+  auto all = note_erasures(file_, **lease);
   if (!all) return pass(all);
-  if (!entered) return pass(entered);
-  for (const Erasure& erasure : *entered) {
-    if (has(*all, erasure.id)) continue;
-    // The directory was restored, or moved here from elsewhere.
-    if (auto kept = append_to_file(erasure); !kept) return pass(kept, "note an erasure");
-    all->push_back(erasure);
-  }
   auto again = undone(**lease, *all);
   if (!again) return pass(again);
   for (const Erasure& erasure : *again) {

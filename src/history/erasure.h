@@ -10,18 +10,11 @@
 
 #include "base/log.h"
 #include "feed/feed.h"
+#include "history/erasure_list.h"
 #include "history/relay.h"
 #include "platform/postgres/connection.h"
 
 namespace verbund::history {
-
-struct Erasure {
-  std::string id;              ///< UUID
-  std::string record;          ///< "TYPE/ID"
-  WallTime at;                 ///< versions committed up to then lose their contents
-  std::string by, reason;
-  std::uint64_t versions = 0;  ///< whose contents are gone
-};
 
 inline constexpr std::size_t kMaxReasonBytes = 500;
 
@@ -47,9 +40,6 @@ class Erasures {
  private:
   Status settle();
   Result<std::uint64_t> apply(postgres::Connection& versions, const Erasure& erasure);
-  Result<std::vector<Erasure>> listed(postgres::Connection& versions);
-  Result<std::vector<Erasure>> read_file() const;
-  Status append_to_file(const Erasure& erasure) const;
   Result<std::vector<Erasure>> undone(postgres::Connection& versions, const std::vector<Erasure>& all);
 
   const std::filesystem::path file_;
