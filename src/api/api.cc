@@ -101,6 +101,7 @@ Api::Api(Surroundings surroundings) : surroundings_(std::move(surroundings)) {
   add_audit_routes(routes_, surroundings_);
   add_history_routes(routes_, surroundings_);
   add_guard_routes(routes_, surroundings_);
+  add_database_routes(routes_, surroundings_);
 }
 
 Api::~Api() = default;

@@ -58,6 +58,8 @@ struct Surroundings {
   GuardSwitch guard;
   /// Until the history has everything up to the feed's head, which stands still; nothing without history. Blocks.
   std::function<Status(Deadline)> history_caught_up;
+  /// The source (else the versions) database is another one than before under the same name. How many erasures were repeated; blocks.
+  std::function<Result<std::size_t>(bool source)> database_restored;
 };
 
 /// A request that has passed the checks.
@@ -106,5 +108,6 @@ void add_feed_routes(std::vector<Route>& routes, const Surroundings& surrounding
 void add_audit_routes(std::vector<Route>& routes, const Surroundings& surroundings);
 void add_history_routes(std::vector<Route>& routes, const Surroundings& surroundings);
 void add_guard_routes(std::vector<Route>& routes, const Surroundings& surroundings);
+void add_database_routes(std::vector<Route>& routes, const Surroundings& surroundings);
 
 }  // namespace verbund::api

@@ -164,13 +164,13 @@ int report(const Globals& globals, const Failure& failure) {
 }
 
 Result<std::string> read_password(const Globals& globals, std::string_view prompt) {
-  if (!globals.password_file.empty()) {
+  if (!globals.password_file.empty() && globals.password_file != "-") {
     auto text = os::read_file(globals.password_file, 4096);
     if (!text) return pass(text, "read the password file");
     return text->substr(0, text->find_first_of("\r\n"));
   }
   termios saved{};
-  const bool terminal = isatty(STDIN_FILENO) && tcgetattr(STDIN_FILENO, &saved) == 0;
+  const bool terminal = isatty(STDIN_FILENO) && globals.password_file.empty() && tcgetattr(STDIN_FILENO, &saved) == 0;
   if (terminal) {
     fmt::print(stderr, "{}: ", translate(globals.language, prompt));
     termios silent = saved;
@@ -276,6 +276,8 @@ void Interrupt::wait() {
   }
   signal_ = interrupt_signal;
 }
+
+bool Interrupt::came() { return interrupt_signal != 0; }
 
 void Interrupt::wake() {
   const std::uint64_t one = 1;

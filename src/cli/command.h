@@ -84,6 +84,8 @@ class Interrupt {
   /// From any thread: ends wait().
   void wake();
   [[nodiscard]] int signal() const { return signal_; }
+  /// Whether a signal has come since the first was caught. Any thread.
+  static bool came();
 
  private:
   int signal_ = 0;
@@ -109,5 +111,7 @@ void add_feed_state(CLI::App& feed, Globals& globals, const Runner& run);  ///< 
 void add_detach(CLI::App& app, Globals& globals, const Runner& run);
 void add_import(CLI::App& app, Globals& globals, const Runner& run);
 void add_guard(CLI::App& app, Globals& globals, const Runner& run);
+void add_dump(CLI::App& app, Globals& globals, const Runner& run);
+void add_restore(CLI::App& app, Globals& globals, const Runner& run);
 
 }  // namespace verbund::cli

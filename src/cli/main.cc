@@ -1,5 +1,6 @@
 #include <clocale>
 
+#include "cli/archives.h"
 #include "cli/command.h"
 #include "node/version.h"
 
@@ -28,7 +29,7 @@ void add_globals(CLI::App& app, cli::Globals& globals) {
   app.add_option("--dir", globals.dir, text("installation directory"));
   app.add_option("--workstation", globals.workstation, text("name under which others see you"))->envname("VERBUND_WORKSTATION");
   app.add_option("--user", globals.user, text("log in with this user's password instead of the token"))->envname("VERBUND_USER");
-  app.add_option("--password-file", globals.password_file, text("file that holds the password"));
+  app.add_option("--password-file", globals.password_file, text("file that holds the password; - for standard input"));
   app.add_flag("--json", globals.json, text("print JSON (a line per event for streams)"));
   app.add_flag("--plaintext", globals.plaintext, text("connect without TLS (only from the node's own machine)"));
 }
@@ -47,21 +48,22 @@ int main(int argc, char** argv) {
   add_globals(app, globals);
 
   // What stands behind "--" is somebody else's command line and none of CLI11's business.
-  const auto words = std::span(argv, static_cast<std::size_t>(argc));
-  const auto dashes = std::find(words.begin(), words.end(), std::string_view("--"));
+  auto words = cli::command_words(argc, argv);
+  const auto dashes = std::find(words.begin(), words.end(), "--");
   if (dashes != words.end()) globals.after_dashes.assign(dashes + 1, words.end());
-  argc = static_cast<int>(dashes - words.begin());
+  words.erase(dashes, words.end());
+  std::reverse(words.begin(), words.end());  // as CLI11 wants them
 
   std::function<int()> chosen;
   const cli::Runner run = [&](std::function<int()> task) { chosen = std::move(task); };
   for (const auto add : {cli::add_up, cli::add_config, cli::add_status, cli::add_user, cli::add_audit, cli::add_history, cli::add_erase, cli::add_who,
                          cli::add_locks, cli::add_lock, cli::add_unlock, cli::add_watch, cli::add_tell, cli::add_import, cli::add_feed,
-                         cli::add_detach, cli::add_guard}) {
+                         cli::add_detach, cli::add_guard, cli::add_dump, cli::add_restore}) {
     add(app, globals, run);
   }
   cli::name_subcommands(app, globals);
   try {
-    app.parse(argc, argv);
+    app.parse(std::move(words));
   } catch (const CLI::ParseError& error) {
     return error.get_exit_code() == 0 ? app.exit(error) : cli::report_usage(app, globals, error);  // 0: --help, --version
   }

@@ -127,6 +127,19 @@ void GuardControl::count_warnings() {
   if (auto counted = warnings(); !counted) log_.warning("guard.not_counted", {{"error", counted.error().message}});
 }
 
+Status GuardControl::restored(LockEpoch epoch) {
+  const std::scoped_lock lock(mutex_);
+  auto types = start(epoch);
+  if (!types) return pass(types);
+  if (auto off = tell_service({}); !off) return off;
+  if (types->empty()) return {};
+  auto connection = Connection::open(source_);
+  if (!connection) return pass(connection);
+  auto forgotten = guard::forget_tokens_from(*connection, FencingToken{});
+  if (!forgotten) return pass(forgotten);
+  return tell_service(*types);
+}
+
 void GuardControl::removed() {
   audit_.record("node", "guard.removed", "", "somebody has removed the guard from the database");
   if (service_ != nullptr) service_->set_guarded({}, [](const Status&) {});

@@ -33,6 +33,8 @@ class GuardControl {
   Result<std::vector<guard::WarningCount>> warnings();
   /// Keeps what applications leave behind in warn mode small.
   void count_warnings();
+  /// The source database was restored: its lock table knows nothing of the locks that are held now. Says them anew.
+  Status restored(LockEpoch epoch);
   /// On the loop: somebody has removed the guard from the database.
   void removed();
 

@@ -61,6 +61,7 @@ struct Node::Impl {
   Status start_history();
   Result<bool> record_exists(const RecordKey& key);
   Result<GuardControl::Types> start_guard();
+  Result<std::size_t> database_restored(bool is_source);
   Status listen();
   std::string example_key();
   void announce_start();
@@ -267,7 +268,7 @@ Status Node::Impl::start_history() {
         history::RelaySettings{.versions = *connection, .types = types_with_history, .far_behind = installation->settings().journal_rows_kept},
         *feed, *authors, clock, *log, counters);
   }
-  erasures = std::make_unique<history::Erasures>(options.directory / "history" / "erasures.jsonl", *versions, *feed, history.get(),
+  erasures = std::make_unique<history::Erasures>(history::erasures_file(options.directory), *versions, *feed, history.get(),
                                                  [this](const RecordKey& key) { return record_exists(key); }, clock, *log);
   // Before anything is read out of the journal: what was erased stays erased, whatever was restored.
   // An office can work without that having been checked; it is told in the log.
@@ -290,6 +291,18 @@ Result<GuardControl::Types> Node::Impl::start_guard() {
   return guard->start(epoch);
 }
 
+/// As at a start, as far as it concerns this database. The feed has lost its slot with the old one and compares by itself.
+Result<std::size_t> Node::Impl::database_restored(bool is_source) {
+  log->warning("node.database_restored", {{"source", is_source}});
+  auto provisioned = installation->owns_server() ? provision_owned(*installation, *log) : Status{};
+  if (!provisioned) return pass(provisioned);
+  if (auto migrated = migrate_databases(*installation, *log); !migrated) return pass(migrated);
+  if (is_source) {
+    if (auto said = guard->restored(epoch); !said) return pass(said);
+  }
+  return erasures->reapply();
+}
+
 Status Node::Impl::listen() {
   api = std::make_unique<api::Api>(api::Surroundings{
       .loop = loop, .workers = *workers, .accounts = *accounts, .mid_tier = *mid_tier, .source = *source,
@@ -304,7 +317,8 @@ Status Node::Impl::listen() {
                 .disable = [this](const std::string& type) { return guard->disable(type); },
                 .state = [this] { return guard->state(); },
                 .warnings = [this] { return guard->warnings(); }},
-      .history_caught_up = [this](Deadline deadline) { return history ? history->wait_for(feed->head().csn, deadline) : Status{}; }});
+      .history_caught_up = [this](Deadline deadline) { return history ? history->wait_for(feed->head().csn, deadline) : Status{}; },
+      .database_restored = [this](bool is_source) { return database_restored(is_source); }});
   server = std::make_unique<net::Server>(loop, net::Limits{}, *service, *api, *log, counters);
   if (auto used = server->use_tls({certificates->chain_pem, certificates->key_pem}); !used) return used;
   server->allow_remote_plaintext(installation->settings().remote_plaintext);

@@ -21,6 +21,7 @@ namespace {
 
 /// A clock in tests may stand still: look at it, and at the child, at least this often.
 constexpr milliseconds kLookAgain{100};
+
 }  // namespace
 
 Result<User> find_user(const std::string& name) {

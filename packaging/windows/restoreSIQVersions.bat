@@ -1,0 +1,3 @@
+@rem Passes everything on: verbund knows the name.
+@"%~dp0verbund.exe" restoreSIQVersions %*
+@exit /b %ERRORLEVEL%
