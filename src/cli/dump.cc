@@ -6,6 +6,7 @@
 
 #include <boost/json.hpp>
 
+#include "backup/config.h"
 #include "backup/digest.h"
 #include "backup/dump_file.h"
 #include "base/messages.h"
@@ -51,13 +52,25 @@ std::optional<dev_t> file_system_of(const fs::path& path) {
   return status.st_dev;
 }
 
+/// config/backup.toml knows the medium, too.
+Result<bool> must_be_mounted(const Options& options, const node::Installation& installation) {
+  if (options.must_be_mounted) return true;
+  auto config = backup::load_config(installation.directory());
+  if (!config) return pass(config);
+  if (!config->target_is_mount || config->target.empty()) return false;
+  const auto way = fs::absolute(options.directory).lexically_normal().lexically_relative(config->target.lexically_normal());
+  return !way.empty() && *way.begin() != "..";
+}
+
 Status check_target(const Globals& globals, const Options& options, const node::Installation& installation) {
   std::error_code error;
   if (!fs::is_directory(options.directory, error)) {
     return fail(ErrorCode::kNotFound, phrase("dump into {}: there is no such directory", options.directory), phrase("make it, or mount the medium"));
   }
+  const auto medium = must_be_mounted(options, installation);
+  if (!medium) return std::unexpected(medium.error());
   const bool same = file_system_of(options.directory) == file_system_of(installation.directory());
-  if (same && options.must_be_mounted) {
+  if (same && *medium) {
     return fail(ErrorCode::kMediumGone, phrase("dump into {}: no medium is mounted there", options.directory), phrase("put the medium of the day in, and mount it"));
   }
   if (same) warn(globals, phrase("{} lies on the same file system as the database: a backup belongs on another medium", options.directory));

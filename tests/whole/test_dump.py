@@ -76,6 +76,14 @@ class Dumping(unittest.TestCase):
         self.assertIn("pg_dump", wrong.errors)
         unmounted = call("dumpSIQ", self.office, "-d", BINARIES, "-b", self.office.directory, "--must-be-mounted")
         self.assertEqual(unmounted.code, 30, unmounted.errors)
+        config = self.office.data / "config" / "backup.toml"
+        known = config.read_text() if config.exists() else None
+        config.write_text(f'[backup]\ntarget = "{self.office.directory}"\ntarget_is_mount = true\n')
+        try:
+            unmounted = call("dumpSIQ", self.office, "-d", BINARIES, "-b", self.office.directory)
+        finally:
+            config.unlink() if known is None else config.write_text(known)
+        self.assertEqual(unmounted.code, 30, unmounted.errors)
         german = call("dumpSIQ", self.office, "-d", BINARIES, "-b", self.medium.path / "nirgends", LC_ALL="de_DE.UTF-8")
         self.assertIn("Verzeichnis", german.errors)
         dry = call("dumpSIQ", self.office, "-d", BINARIES, "-b", self.medium.path, "--dry-run").check()
