@@ -3,6 +3,7 @@
 #include "base/messages.h"
 #include "feed/event_text.h"
 #include "feed/rest.h"
+#include "feed/slot.h"
 
 namespace verbund::feed {
 namespace {
@@ -81,12 +82,29 @@ std::size_t Capture::Incoming::copy_row(const CapturedTable& captured, const pgo
 }
 
 Error Capture::run() {
-  auto started = prepared_.stream.start(settings_.slot, stored_, settings_.publication);
-  if (!started) return std::move(started.error());
+  if (auto started = start(); !started) return std::move(started.error());
   reader_.start();
   for (;;) {
     if (auto stepped = step(); !stepped) return std::move(stepped.error());
   }
+}
+
+/// From where the slot stands, not from the stored position: what was not confirmed is sent again, and shows whether this is the
+/// log that was stored. The slot is looked at when it is ours: before, the last confirmation of an earlier reader may still come.
+Status Capture::start() {
+  if (auto started = prepared_.stream.start(settings_.slot, Lsn{}, settings_.publication); !started) return started;
+  auto slot = read_slot(prepared_.source, settings_.slot);
+  if (!slot) return pass(slot);
+  if (!*slot) return fail(ErrorCode::kNotFound, phrase("replication slot {} is gone", settings_.slot));
+  auto last = last_transaction(prepared_.mid_tier);
+  if (!last) return pass(last);
+  if (last->known) continuity_ = Continuity(stored_, (*slot)->confirmed, last->transaction);
+  return {};
+}
+
+std::unexpected<Error> Capture::fork() {
+  forked_ = true;
+  return fail(ErrorCode::kSnapshotNeeded, phrase("the source's log is not the one that was stored: the source was restored"));
 }
 
 Status Capture::step() {
@@ -105,6 +123,7 @@ Status Capture::step() {
     events_.on_message();
     server_end_ = std::max(server_end_, event->wal_end);
   }
+  if (event->kind == Kind::kKeepalive && !continuity_.sent(event->wal_end)) return fork();
   if (event->kind == Kind::kData) {
     if (auto taken = take(event->data); !taken) return taken;
   }
@@ -131,6 +150,7 @@ Status Capture::take(const pgoutput::Begin& begin) {
   in_transaction_ = true;
   skipping_ = begin.final_lsn < stored_;
   transaction_lsn_ = begin.final_lsn;
+  if (!continuity_.begins({begin.final_lsn, begin.xid, begin.commit_time})) return fork();
   if (!skipping_) steps_.emplace_back(Begun{begin.xid, begin.final_lsn, begin.commit_time});
   return {};
 }
@@ -189,9 +209,11 @@ Result<const Capture::Incoming*> Capture::table_of(std::uint32_t relation) {
   if (!in_transaction_) return fail(ErrorCode::kBadStream, phrase("pgoutput: a change outside a transaction"));
   const auto found = relations_.find(relation);
   if (found == relations_.end()) return fail(ErrorCode::kBadStream, phrase("pgoutput: relation {} was not described", relation));
-  if (skipping_ || !found->second) return nullptr;
+  if (!found->second) return nullptr;
   const Incoming& incoming = *found->second;
   if (transaction_lsn_ < prepared_.tables.all[incoming.table].since) return nullptr;
+  if (skipping_ && !continuity_.changes()) return fork();
+  if (skipping_) return nullptr;
   if (!incoming.strange.empty()) {
     strange_ = relation;
     return fail(ErrorCode::kUnsupported, incoming.strange);
@@ -318,6 +340,7 @@ Status Capture::commit_batch() {
   anything_ = false;
   events_.on_changes(std::exchange(step_rows_, 0));
   step_bytes_ = 0;
+  events_.on_stored(applier_.head());
   for (TransactionEvent& event : applier_.take_events()) events_.on_transaction(std::move(event));
   tell_passed(stored_);
   reader_.confirm(stored_);
@@ -344,7 +367,7 @@ Status Capture::keep_position() {
   }
   if (now < told_at_ + kProbeEvery) return {};
   told_at_ = now;
-  reader_.confirm(stored_);
+  reader_.confirm(continuity_.settled() ? stored_ : Lsn{});
   return {};
 }
 

@@ -3,6 +3,7 @@
 #include <functional>
 
 #include "feed/applier.h"
+#include "feed/continuity.h"
 #include "feed/journal_parts.h"
 #include "feed/pgoutput.h"
 #include "feed/setup.h"
@@ -12,6 +13,7 @@ namespace verbund::feed {
 
 /// What the capture thread tells its owner; called from it, in this order per batch.
 struct CaptureEvents {
+  std::function<void(const Cursor&)> on_stored;  ///< before the transactions up to there are handed on
   std::function<void(TransactionEvent)> on_transaction;
   std::function<void(Lsn passed, Lsn server_end)> on_passed;
   std::function<void()> on_message;                ///< something came from the server
@@ -34,6 +36,8 @@ class Capture {
   Error run();
   /// The relation whose columns were not those of the shadow, when `run` ended for this.
   [[nodiscard]] std::optional<std::uint32_t> strange_relation() const { return strange_; }
+  /// `run` ended because the source's log is not the one that was stored.
+  [[nodiscard]] bool forked() const { return forked_; }
   /// Ends `run` after what has come whole. From any thread.
   void interrupt() { reader_.interrupt(); }
 
@@ -51,6 +55,8 @@ class Capture {
     std::size_t copy_row(const CapturedTable& captured, const pgoutput::Tuple& tuple, const pgoutput::Tuple* old, RowChange& change) const;
   };
 
+  Status start();
+  std::unexpected<Error> fork();
   Status step();
   Status take(std::string_view data);
   Status take(const pgoutput::Begin& begin);
@@ -83,6 +89,8 @@ class Capture {
 
   std::unordered_map<std::uint32_t, std::optional<Incoming>> relations_;
   std::optional<std::uint32_t> strange_;
+  Continuity continuity_;
+  bool forked_ = false;
   std::optional<BatchWriter> batch_;
   std::vector<Step> steps_;
   std::size_t step_rows_ = 0;     // rows in steps_

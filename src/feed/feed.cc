@@ -26,12 +26,15 @@ Status Feed::start() {
   if (impl_->capturing.joinable()) return fail(ErrorCode::kInUse, phrase("feed: it runs already"));
   impl_->stopping = false;
   impl_->set_state(FeedState::kStarting, {});
-  const auto deadline = Deadline::in(impl_->clock, kSlotInUse);
-  auto prepared = impl_->prepare_once();
-  while (!prepared && prepared.error().code == ErrorCode::kInUse && !deadline.passed(impl_->clock)) {
-    impl_->rest(kTryAgain);
-    prepared = impl_->prepare_once();
+  auto preparing = std::async(std::launch::async, [impl = impl_.get()] { return impl->prepare_first(); });
+  if (preparing.wait_for(impl_->settings.start_patience) == std::future_status::timeout) {
+    // Without a position there is nothing yet that anybody could be told.
+    if (auto stored = impl_->stored_head()) {
+      impl_->compare_behind(*stored, std::move(preparing));
+      return {};
+    }
   }
+  auto prepared = preparing.get();
   // A person can say what to do only to a feed that runs; open transactions end some time.
   const auto may_wait = [](const Error& error) { return error.code == ErrorCode::kFeedStopped || error.code == ErrorCode::kTimedOut; };
   if (!prepared && !may_wait(prepared.error())) return pass(prepared, "feed");
@@ -44,10 +47,34 @@ Status Feed::start() {
     impl_->ended = false;
   }
   if (!prepared) impl_->set_state(FeedState::kWaiting, Impl::shown(prepared.error()));
-  auto first = prepared ? std::optional(std::move(*prepared)) : std::nullopt;
+  auto first = prepared ? std::optional(std::move(prepared)) : std::nullopt;
   impl_->capturing = std::thread([impl = impl_.get(), first = std::move(first)]() mutable { impl->run(std::move(first)); });
   impl_->upkeep = std::thread([impl = impl_.get()] { impl->look_after(); });
   return {};
+}
+
+Result<Prepared> Feed::Impl::prepare_first() {
+  const auto deadline = Deadline::in(clock, kSlotInUse);
+  auto prepared = prepare_once();
+  while (!prepared && prepared.error().code == ErrorCode::kInUse && !deadline.passed(clock) && !stopping) {
+    rest(kTryAgain);
+    prepared = prepare_once();
+  }
+  return prepared;
+}
+
+/// The office can work meanwhile: it is told of the differences when they are found, as of any change.
+void Feed::Impl::compare_behind(const Cursor& stored, std::future<Result<Prepared>> preparing) {
+  bool unsaid = false;
+  {
+    const std::lock_guard guard(mutex);
+    status.head = stored;
+    ended = false;
+    unsaid = status.state == FeedState::kStarting;
+  }
+  if (unsaid) set_state(FeedState::kWaiting, "comparing with the source");
+  capturing = std::thread([this, preparing = std::move(preparing)]() mutable { run(preparing.get()); });
+  upkeep = std::thread([this] { look_after(); });
 }
 
 void Feed::stop() {

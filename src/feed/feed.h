@@ -5,6 +5,7 @@
 /// Threads: one capture thread of its own; callbacks come from it. All methods but start and stop from any thread.
 /// Exactly once: journal rows, shadow changes and the position commit in one mid-tier transaction; the slot is
 /// confirmed only after it; csns are assigned in commit order, so what is decoded again gets the same csn or is skipped.
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -55,11 +56,14 @@ struct FeedSettings {
   /// An alarm is told when the source keeps more log than this because of the slot. PostgreSQL drops the slot's claim at
   /// max_slot_wal_keep_size; then everything is compared once.
   std::uint64_t lag_warn_bytes = 1'073'741'824;
+  milliseconds start_patience{5'000};  ///< of `start`, for a comparison with the source
   milliseconds upkeep_every{5'000};  ///< journal, catalog and slot are looked after
   /// Without an event trigger on the source (feed/keyless.h) published tables that lost their key are looked for this often.
   milliseconds keys_looked_at_every{1'000};
   /// Readers of images (row_versions.h): what they have not read is not pruned. Who is not named any more is forgotten.
   std::vector<std::string> consumers;
+  /// A file, best not beside the databases' own, that remembers up to where changes were handed on (feed/witness.h); empty: none.
+  std::filesystem::path witness;
 };
 
 enum class RowOp : char { kInsert = 'I', kUpdate = 'U', kDelete = 'D', kTruncate = 'T', kAnnounced = 'A', kReshaped = 'S' };
@@ -122,6 +126,7 @@ struct FeedEvents {
   std::function<void(Lsn)> on_passed;                             ///< WAL position moved on (also without changes)
   std::function<void(std::string reason, Cursor)> on_snapshot;    ///< history forked or was reconciled
   std::function<void(FeedState, std::string reason)> on_state;
+  std::function<void(std::string alarm)> on_alarm;  ///< FeedStatus::alarm, when it begins, becomes another or ends (empty); from the upkeep thread
 };
 
 /// Schema `feed` of the mid-tier database; to be run before Feed::start.
@@ -133,7 +138,8 @@ class Feed {
   ~Feed();  ///< stops
 
   /// Creates publication, slot (with exported snapshot), shadow tables and their first content when missing; then runs.
-  /// When the database goes away it waits and goes on by itself.
+  /// When the database goes away it waits and goes on by itself. A comparison that takes longer than `start_patience` goes on behind a
+  /// feed that has started: its state is kWaiting, its head the stored one, and what is found is handed on like any change.
   Status start();
   /// Ends the capture thread after its batch.
   void stop();

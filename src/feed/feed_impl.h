@@ -9,6 +9,7 @@
 #include "feed/capture.h"
 #include "feed/feed.h"
 #include "feed/setup.h"
+#include "feed/witness.h"
 
 namespace verbund::feed {
 
@@ -27,13 +28,16 @@ struct Feed::Impl {
 
   // Capture thread, feed_run.cc
   Result<Prepared> prepare_once();
-  void run(std::optional<Prepared> first);
+  Result<Prepared> prepare_first();
+  void compare_behind(const Cursor& stored, std::future<Result<Prepared>> preparing);
+  void run(std::optional<Result<Prepared>> first);
   bool go_on_after(const Error& ended);
   void learn_from(const Error& ended, const Capture& captured);
   static Result<ReconcileReport> outcome_of(const Prepared& prepared, const TableName& name);
   static std::string shown(const Error& error);
   Error capture(Prepared& prepared);
   Status take_over(Prepared& prepared);
+  void note_told(const Cursor& upto);
   void hand_on(TransactionEvent event);
   CaptureEvents capture_events();
   void gather_orders(std::vector<Request>& asked);
@@ -79,8 +83,11 @@ struct Feed::Impl {
   postgres::Pool mid_tier;
 
   Orders orders;            // of the next preparation; capture thread only
+  std::optional<Witness> witness;  // capture thread only
+  bool witness_failed = false;     // it could not be written; capture thread only
   bool progressed = false;  // since the last interruption; capture thread only
   std::optional<Lsn> noticed_at;  // where the log stood when the catalog was seen changed; upkeep thread only
+  std::string alarm_told;         // its kind; upkeep thread only
   std::string key_trouble;        // what was logged last; upkeep thread only
   std::atomic<bool> stopping{false};
   std::mutex mutex;         // what follows

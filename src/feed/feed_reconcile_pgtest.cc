@@ -140,6 +140,40 @@ TEST(Reconcile, SourceOfBeforeIsANewHistoryWithTheSameVersions) {
   }
 }
 
+TEST(Reconcile, ThatTakesLongGoesOnBehindAFeedThatHasStarted) {
+  for (const bool forks : {false, true}) {
+    Scene scene;
+    scene.sql(kRows);
+    scene.start();
+    const Cursor start = scene.feed().head();
+    scene.stop();
+    drop_slot(scene);
+    scene.sql(kMissed);
+    if (forks) {
+      ASSERT_TRUE(scene.mid_tier().execute("UPDATE feed.position SET timeline = timeline + 1"));
+    }
+    auto busy = postgres::Connection::open(scene.settings().source);
+    ASSERT_TRUE(busy);
+    ASSERT_TRUE(busy->execute("BEGIN; LOCK TABLE patient IN ACCESS EXCLUSIVE MODE"));
+    scene.settings().start_patience = milliseconds{50};
+    scene.start();
+    EXPECT_EQ(scene.feed().status().state, FeedState::kWaiting);
+    EXPECT_THAT(scene.feed().status().reason, HasSubstr("comparing with the source"));
+    EXPECT_EQ(scene.feed().head(), start);
+    EXPECT_TRUE(scene.feed().replay(start, 10)) << "clients come and go";
+    ASSERT_TRUE(busy->execute("ROLLBACK"));
+    EXPECT_TRUE(scene.waited_for([&] { return scene.feed().status().state == FeedState::kRunning; })) << scene.feed().status().reason;
+    EXPECT_EQ(scene.differences(), "");
+    EXPECT_EQ(journal(scene, start.csn), "D 6, I 3, U 2");
+    if (forks) {
+      EXPECT_EQ(scene.snapshots().size(), 1U);
+      EXPECT_EQ(scene.feed().replay(start, 10).error().code, ErrorCode::kSnapshotNeeded);
+    } else {
+      EXPECT_THAT(scene.told(1).front(), HasSubstr("I patient/9001 [patient]"));
+    }
+  }
+}
+
 TEST(Reconcile, AnotherServerWaitsForAPerson) {
   Scene scene;
   scene.sql(kRows);

@@ -25,7 +25,9 @@ Feed::Impl::Impl(FeedSettings feed_settings, FeedEvents feed_events, const Clock
       batch_age(counters.histogram("verbund_feed_commit_to_event_seconds", "From a transaction's commit to its event.")),
       read_age(counters.histogram("verbund_feed_commit_to_read_seconds", "From a transaction's commit until capture has read it.")),
       write_time(counters.histogram("verbund_feed_batch_write_seconds", "Writing a batch in the mid-tier, its commit included.")),
-      source(settings.source, kConnections, clock), mid_tier(settings.mid_tier, kConnections, clock) {}
+      source(settings.source, kConnections, clock), mid_tier(settings.mid_tier, kConnections, clock) {
+  if (!settings.witness.empty()) witness.emplace(settings.witness);
+}
 
 void Feed::Impl::gather_orders(std::vector<Request>& asked) {
   const std::lock_guard guard(mutex);
@@ -70,6 +72,7 @@ void Feed::Impl::adopt(Prepared& prepared) {
   settings.tables.resize(std::min(configured, settings.tables.size()));
   orders.rebuild.clear();
   orders.new_slot = false;
+  orders.forked = false;
   orders.running = true;
   orders.doubtful.clear();
   const std::lock_guard guard(mutex);
@@ -119,10 +122,10 @@ Result<ReconcileReport> Feed::Impl::outcome_of(const Prepared& prepared, const T
   return ReconcileReport{};
 }
 
-void Feed::Impl::run(std::optional<Prepared> first) {
+void Feed::Impl::run(std::optional<Result<Prepared>> first) {
   milliseconds backoff = kFirstBackoff;
   while (!stopping) {
-    auto prepared = first ? Result<Prepared>(std::move(*first)) : prepare_once();
+    auto prepared = first ? std::move(*first) : prepare_once();
     first.reset();
     Error ended = prepared ? capture(*prepared) : std::move(prepared.error());
     if (stopping) break;
@@ -164,11 +167,13 @@ void Feed::Impl::learn_from(const Error& ended, const Capture& captured) {
   const bool broken = ended.code == ErrorCode::kSnapshotNeeded || ended.code == ErrorCode::kConstraint;
   if (!dead_end && !broken) return;
   orders.rebuild = ended.message;
-  orders.new_slot = dead_end || (ended.code == ErrorCode::kSnapshotNeeded && !progressed);
+  orders.forked = captured.forked();
+  orders.new_slot = dead_end || orders.forked || (ended.code == ErrorCode::kSnapshotNeeded && !progressed);
 }
 
 Error Feed::Impl::capture(Prepared& prepared) {
   const bool forked = !prepared.forked.empty();
+  note_told(prepared.position.head);
   if (auto caught_up = take_over(prepared); !caught_up) return std::move(caught_up.error());
   if (!prepared.made_good.empty()) {
     rebuilds.add();
@@ -210,6 +215,14 @@ Status Feed::Impl::take_over(Prepared& prepared) {
   return {};
 }
 
+/// Less is noticed when it can't be written; nothing else depends on it.
+void Feed::Impl::note_told(const Cursor& upto) {
+  if (!witness) return;
+  auto noted = witness->note(upto);
+  if (!noted && !witness_failed) log.warning("feed.witness_not_written", {{"reason", noted.error().message}});
+  witness_failed = !noted;
+}
+
 void Feed::Impl::hand_on(TransactionEvent event) {
   {
     const std::lock_guard guard(mutex);
@@ -223,6 +236,7 @@ void Feed::Impl::hand_on(TransactionEvent event) {
 
 CaptureEvents Feed::Impl::capture_events() {
   return {
+      [this](const Cursor& stored) { note_told(stored); },
       [this](TransactionEvent event) {
         progressed = true;
         hand_on(std::move(event));

@@ -135,13 +135,21 @@ void Feed::Impl::look_at_slot() {
     alarm = fmt::format("the server keeps {} MB of WAL for the slot", bytes / 1'000'000);
   }
   kept.set(static_cast<double>(bytes));
-  const std::lock_guard guard(mutex);
-  if (status.alarm.empty() != alarm.empty()) {
+  bool turned = false;
+  {
+    const std::lock_guard guard(mutex);
+    turned = status.alarm.empty() != alarm.empty();
+    status.kept_bytes = bytes;
+    status.alarm = alarm;
+  }
+  if (turned) {
     log.warning("feed.lag_alarm", {{"state", alarm.empty() ? "over" : "on"}, {"kept_bytes", bytes}, {"wal_status", state},
                                    {"bytes_left", rows->text(0, 2)}, {"reason", alarm}});
   }
-  status.kept_bytes = bytes;
-  status.alarm = std::move(alarm);
+  // The bytes in its text change all the time: clients are told of its kind.
+  const std::string kind = bytes > settings.lag_warn_bytes && state != "lost" && state != "unreserved" ? "lag" : alarm;
+  if (events.on_alarm && kind != alarm_told) events.on_alarm(alarm);
+  alarm_told = kind;
 }
 
 }  // namespace verbund::feed

@@ -130,16 +130,32 @@ Result<std::optional<Position>> read_position(Connection& mid_tier) {
   return position;
 }
 
+Result<LastTransaction> last_transaction(Connection& mid_tier) {
+  // Differences found by comparing (xid 0) are of no transaction; what lies before this history's begin is of another log.
+  auto rows = mid_tier.query(
+      "SELECT r.floor_csn > b.csn, t.commit_lsn, t.xid, (extract(epoch FROM t.commit_time) * 1000000)::bigint"
+      "  FROM feed.retained r, (SELECT coalesce(max(after_csn), 0) AS csn FROM feed.history) b"
+      "  LEFT JOIN LATERAL (SELECT * FROM feed.transaction WHERE last_csn > b.csn AND xid <> 0 ORDER BY last_csn DESC LIMIT 1) t ON true");
+  if (!rows) return pass(rows, "journal");
+  if (rows->size() != 1) return LastTransaction{};
+  if (rows->null(0, 1)) return LastTransaction{rows->text(0, 0) != "t", {}};
+  const auto lsn = parse_lsn(rows->text(0, 1));
+  const auto xid = parse_u64(rows->text(0, 2));
+  if (!lsn || !xid) return fail(ErrorCode::kInternal, phrase("feed.transaction holds what it never should"));
+  const WallTime time{microseconds{std::stoll(std::string(rows->text(0, 3)))}};
+  return LastTransaction{true, LogTransaction{*lsn, static_cast<std::uint32_t>(*xid), time}};
+}
+
+Result<bool> has_had(Connection& mid_tier, const HistoryId& history) {
+  auto rows = mid_tier.query("SELECT EXISTS (SELECT FROM feed.history WHERE history_id = $1)", {history.value});
+  if (!rows) return pass(rows, "histories of the journal");
+  return rows->text(0, 0) == "t";
+}
+
 Status begin_history(Connection& mid_tier, const Position& position) {
-  auto unread = mid_tier.query("SELECT EXISTS (SELECT FROM feed.consumer c JOIN feed.position p ON c.csn < p.csn)");
-  if (!unread) return pass(unread, "journal");
-  const bool keep = unread->text(0, 0) == "t";
-  if (!keep) {
-    if (auto emptied = mid_tier.execute("TRUNCATE feed.change, feed.transaction"); !emptied) return pass(emptied, "journal");
-  }
-  auto floor = mid_tier.query(
-      "UPDATE feed.retained SET floor_csn = $1::bigint, pruned_csn = CASE WHEN $2 THEN pruned_csn ELSE $1::bigint END",
-      {text_of(position.head.csn), keep ? "t" : "f"});
+  // What lies below goes in parts (prune_journal), after its consumers. Emptying it here would lock the journal while everything
+  // is compared.
+  auto floor = mid_tier.query("UPDATE feed.retained SET floor_csn = $1::bigint", {text_of(position.head.csn)});
   if (!floor) return pass(floor, "journal");
   auto entered = mid_tier.query("INSERT INTO feed.history (history_id, after_csn) VALUES ($1, $2::bigint)",
                                 {position.head.history.value, text_of(position.head.csn)});

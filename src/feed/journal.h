@@ -2,6 +2,7 @@
 /// The journal and the position in the mid-tier database (docs/formats/journal.md).
 /// Functions block on the connection they are given; writing happens inside the caller's transaction.
 #include "feed/batch_writer.h"
+#include "feed/continuity.h"
 #include "feed/feed.h"
 #include "feed/tables.h"
 
@@ -23,7 +24,15 @@ struct Position {
 };
 /// nullopt: this mid-tier database has never captured.
 Result<std::optional<Position>> read_position(postgres::Connection& mid_tier);
-/// Begins a history: writes the position; forgets the journal, except what a consumer has not read yet.
+/// The last transaction of the source that was stored in this history.
+struct LastTransaction {
+  bool known = false;  ///< false: it is pruned
+  std::optional<LogTransaction> transaction;  ///< none: there was none yet
+};
+Result<LastTransaction> last_transaction(postgres::Connection& mid_tier);
+/// This mid-tier has had that history, at some time.
+Result<bool> has_had(postgres::Connection& mid_tier, const HistoryId& history);
+/// Begins a history: writes the position; the journal counts from here on, what lies before is pruned when its consumers have read it.
 Status begin_history(postgres::Connection& mid_tier, const Position& position);
 Status move_position(postgres::Connection& mid_tier, Lsn lsn, Csn csn);
 /// Before anything is done about it: a comparison that is interrupted begins again.

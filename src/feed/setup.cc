@@ -10,6 +10,7 @@
 #include "feed/shadow.h"
 #include "feed/slot.h"
 #include "feed/table_states.h"
+#include "feed/witness.h"
 
 namespace verbund::feed {
 namespace {
@@ -58,7 +59,8 @@ class Setup {
     to_.seen = server->flushed;
     to_.position = {server->system_id, server->timeline, settings_.slot, {}, {new_history(), Csn::of(settings_.term, 0)}, {}};
     if (!*position) return begin();
-    to_.position.head.csn = (*position)->head.csn;
+    // No number is given twice.
+    to_.position.head.csn = std::max((*position)->head.csn, told_);
     to_.position.lsn = (*position)->lsn;
     if (!loss_ || !loss_->forks) to_.position.head.history = (*position)->head.history;
     return go_on((*position)->slot);
@@ -67,7 +69,8 @@ class Setup {
  private:
   Status find_loss(const Position& position, const postgres::SystemIdentity& server, const std::optional<Slot>& slot) {
     loss_ = loss_of(position, server, slot, settings_.slot);
-    if (!loss_ && orders_.new_slot) loss_ = Loss{orders_.rebuild, false, false};
+    if (orders_.new_slot && (!loss_ || (orders_.forked && !loss_->forks))) loss_ = Loss{orders_.rebuild, orders_.forked, false};
+    if (auto told = find_told(position); !told) return told;
     if (!loss_) return {};
     if (loss_->needs_person && !orders_.reconcile) {
       return fail(ErrorCode::kFeedStopped, phrase("feed: {}", loss_->reason),
@@ -76,6 +79,18 @@ class Setup {
     if (orders_.on_loss) orders_.on_loss(loss_->reason);
     if (loss_->forks) to_.forked = loss_->reason;
     to_.made_good = loss_->reason;
+    return {};
+  }
+
+  /// Whether more was handed on than the mid-tier knows of.
+  Status find_told(const Position& position) {
+    const auto told = settings_.witness.empty() ? std::nullopt : Witness::read(settings_.witness);
+    if (!told) return {};
+    auto known = has_had(to_.mid_tier, told->history);
+    if (!known) return pass(known);
+    if (*known && (told->history != position.head.history || told->csn <= position.head.csn)) return {};
+    told_ = told->csn;
+    if (!loss_ || !loss_->forks) loss_ = Loss{"the mid-tier database is an older one than before: it was restored", true, false};
     return {};
   }
 
@@ -353,6 +368,7 @@ class Setup {
   std::vector<const KnownTable*> matched_;  // by table; nullptr: new
   std::set<std::string> published_;         // not until now
   std::optional<Loss> loss_;
+  Csn told_;  // handed on, though the mid-tier does not know of it
   bool slot_exists_ = false;
   bool begins_ = false;
 };

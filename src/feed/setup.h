@@ -15,6 +15,7 @@ namespace verbund::feed {
 struct Orders {
   std::string rebuild;            ///< why the shadow can't be trusted; empty: it can
   bool new_slot = false;          ///< ... nor the slot
+  bool forked = false;            ///< ... and the source's log is not the one that was stored
   bool reconcile = false;         ///< a person wants everything compared
   bool running = false;           ///< not the first preparation of this process: rows of new tables are told
   std::set<TableName> continued;  ///< a person wants these taken in again

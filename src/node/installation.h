@@ -11,6 +11,7 @@
 ///   postgres/               the owned server: data/, run/, log/         agent/   its journal and the lock epoch
 ///   pgpass                  the same for psql (PGPASSFILE, 0600)
 ///   adoption.json           existing server: who consented to what is created there
+///   feed.told               up to where changes were handed on (feed/witness.h)
 ///   log/verbund.log         JSON lines          node.lock               held by the running node
 #include <filesystem>
 #include <optional>

@@ -206,6 +206,7 @@ Result<feed::FeedSettings> Node::Impl::feed_settings() const {
   settings.journal_kept_bytes = installation->settings().journal_mb * 1'000'000;
   settings.lag_warn_bytes = installation->settings().lag_warn_mb * 1'000'000;
   settings.capture = installation->settings().feed_capture;
+  settings.witness = options.directory / "feed.told";
   return settings;
 }
 
