@@ -140,7 +140,8 @@ class Service final : public net::PeerHandler {
   void on_passed(Lsn lsn);
   /// The feed had to start over: all clients get `snapshot`.
   void on_snapshot(std::string reason, Cursor cursor);
-  void on_feed_state(std::string state, std::string reason);
+  /// `alarm`: empty when there is none. All clients get `feed`.
+  void on_feed_state(std::string state, std::string reason, std::string alarm);
   /// The lock holder a change is attributed to: who held `key` at `commit`; recent releases are remembered for 10 s.
   [[nodiscard]] protocol::ChangeAuthor author(const RecordKey& key, WallTime commit) const;
 

@@ -102,6 +102,7 @@ struct EventWriter {
     json.text("event", "feed");
     json.text("state", feed.state);
     json.text_if_any("reason", feed.reason);
+    json.text_if_any("alarm", feed.alarm);
   }
   void operator()(const Closing& closing) const {
     json.text("event", "closing");

@@ -331,6 +331,7 @@ struct Ping {
 };
 struct FeedState {
   std::string state, reason;
+  std::string alarm = {};  ///< why the source's disk or the slot is in danger; empty: it is not
   friend bool operator==(const FeedState&, const FeedState&) = default;
 };
 struct Closing {

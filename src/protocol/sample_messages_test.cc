@@ -166,7 +166,8 @@ std::vector<Event> sample_events() {
                          MessageFrom{session(), "*", "Grüße 🙂", kTime},
                          Ping{},
                          FeedState{"running", {}},
-                         FeedState{"stopped", "slot lost"}};
+                         FeedState{"stopped", "slot lost"},
+                         FeedState{"running", {}, "the server keeps 1200 MB of WAL for the slot"}};
   for (const auto state : {SessionState::kActive, SessionState::kSuspect, SessionState::kReconnecting}) {
     out.emplace_back(SessionStateChanged{{17}, state});
   }

@@ -23,8 +23,8 @@ feed::RecordEvent::Op to_feed_op(protocol::ChangeOp op) {
 
 std::string_view state_name(feed::FeedState state) {
   switch (state) {
-    case feed::FeedState::kStarting: return "starting";
     case feed::FeedState::kRunning: return "running";
+    case feed::FeedState::kStarting:
     case feed::FeedState::kWaiting: return "behind";
     case feed::FeedState::kStopped: return "stopped";
   }
@@ -60,10 +60,22 @@ feed::FeedEvents FeedChangeLog::events() {
   };
   events.on_state = [this](feed::FeedState state, std::string reason) {
     loop_.post([this, state, reason = std::move(reason)] {
-      if (service_) service_->on_feed_state(std::string(state_name(state)), reason);
+      state_ = state_name(state);
+      reason_ = reason;
+      tell_state();
+    });
+  };
+  events.on_alarm = [this](std::string alarm) {
+    loop_.post([this, alarm = std::move(alarm)] {
+      alarm_ = alarm;
+      tell_state();
     });
   };
   return events;
+}
+
+void FeedChangeLog::tell_state() {
+  if (service_) service_->on_feed_state(state_, reason_, alarm_);
 }
 
 void FeedChangeLog::begin_at(feed::Feed& feed) {

@@ -39,6 +39,7 @@ class FeedChangeLog final : public cluster::ChangeLog {
   void current_lsn(std::function<void(Result<Lsn>)> done) override;
 
  private:
+  void tell_state();
   protocol::Changes to_protocol(const feed::TransactionEvent& event) const;
   template <typename T>
   void on_worker(std::function<T()> task, std::function<void(T)> done);
@@ -51,6 +52,7 @@ class FeedChangeLog final : public cluster::ChangeLog {
   history::Relay* relay_ = nullptr;
   Cursor head_;  // loop thread
   Lsn passed_;   // loop thread
+  std::string state_ = "behind", reason_, alarm_;  // what clients were told; loop thread
 };
 
 }  // namespace verbund::node
