@@ -100,7 +100,9 @@ Status index_lookups(Connection& mid_tier, const Tables& tables) {
 
 Status register_table(Connection& mid_tier, const CapturedTable& table) {
   auto done = mid_tier.query(
-      "UPDATE feed.source_table SET schema_name = $2, table_name = $3, layout = $4, since = $5::pg_lsn, relation = $6::bigint, files = $7,"
+      "UPDATE feed.source_table SET former = CASE WHEN (schema_name, table_name) = ($2, $3) THEN former"
+      "         ELSE array_append(former, quote_ident(schema_name) || '.' || quote_ident(table_name)) END,"
+      "       schema_name = $2, table_name = $3, layout = $4, since = $5::pg_lsn, relation = $6::bigint, files = $7,"
       "       paused = NULL, paused_at = NULL, retried = false, truncated = false WHERE id = $1::integer",
       {std::to_string(table.id), table.schema, table.table, table.layout(), to_string(table.since), std::to_string(table.relation),
        table.files});

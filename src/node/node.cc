@@ -8,6 +8,7 @@
 #include "api/api.h"
 #include "cluster/service.h"
 #include "feed/feed.h"
+#include "feed/renamed.h"
 #include "history/erasure.h"
 #include "history/relay.h"
 #include "mirror/agent.h"
@@ -57,6 +58,7 @@ struct Node::Impl {
   Status start_database();
   Status open_databases();
   Status prepare_records();
+  void explain_renames(Error& error);
   Status start_services();
   Status start_history();
   Result<bool> record_exists(const RecordKey& key);
@@ -186,6 +188,24 @@ Status Node::Impl::prepare_records() {
   if (!chosen) return pass(chosen);
   types_with_history = std::move(*chosen);
   return installation->config().refuse_unknown();
+}
+
+/// A table that the configuration names may be called otherwise by now: the running feed followed it, the configuration did not.
+void Node::Impl::explain_renames(Error& error) {
+  if (error.code != ErrorCode::kBadConfig || !installation) return;
+  const auto open = [](Result<postgres::ConnectionSettings> settings) {
+    return settings ? postgres::Connection::open(*settings) : Result<postgres::Connection>(std::unexpected(settings.error()));
+  };
+  auto practice = open(installation->connection());
+  auto mid = open(installation->connection(Installation::kMidTier));
+  if (!practice || !mid) return;
+  const auto renamed = feed::renamed_tables(*practice, *mid);
+  if (!renamed) return;
+  for (const auto& [was, now] : *renamed) {
+    std::string plain = was;  // as messages show it
+    std::erase(plain, '"');
+    if (error.message.ends_with(' ' + plain)) error.advise(phrase("Table {} is called {} now: write {} in its place in config/verbund.toml.", was, now, now));
+  }
 }
 
 Result<feed::FeedSettings> Node::Impl::feed_settings() const {
@@ -423,6 +443,7 @@ Status Node::run() {
     node.announce_start();
     node.loop.run();
   } else if (node.log) {
+    node.explain_renames(outcome.error());
     node.log->error("node.not_started", {{"error", outcome.error().message}});
   }
   node.stop();
