@@ -234,6 +234,33 @@ class ExistingServer(unittest.TestCase):
             office.close()
             server.close()
 
+    def test_a_renamed_table_is_followed_and_the_next_start_says_its_name(self):
+        server = SomebodyElsesServer()
+        office = office_on(server)
+        try:
+            office.start()
+            station = office.workstation("Sekretariat").keep_alive()
+            server.sql("ALTER TABLE akte RENAME TO \"Vorgänge\"")
+            wait_for(lambda: "Vorgänge" in [table["table"] for table in office.run("--json", "feed", "tables").check().json()["tables"]], "the new name")
+            server.sql("INSERT INTO \"Vorgänge\" VALUES (7, 'a')")
+            station.event("changes", lambda event: [change["key"] for change in event["changes"]] == ["akte/7"])
+            office.stop()
+            server.sql("ALTER TABLE \"Vorgänge\" RENAME TO vorgang")
+            refused = office.run("node", "--listen", "127.0.0.1:0")
+            self.assertNotEqual(refused.code, 0)
+            self.assertIn("there is no table public.akte", refused.errors)
+            self.assertIn("Table public.akte is called public.vorgang now: write public.vorgang in its place in config/verbund.toml.", refused.errors)
+            config = office.data / "config" / "verbund.toml"
+            config.write_text(config.read_text(encoding="utf-8").replace('table = "public.akte"', 'table = "public.vorgang"'), encoding="utf-8")
+            office.start()
+            station = office.workstation("Archiv").keep_alive()
+            server.sql("UPDATE vorgang SET betreff = 'b'")
+            station.event("changes", lambda event: [change["key"] for change in event["changes"]] == ["akte/7"])
+            self.assertEqual(server.sql("SELECT count(*) FROM feed.source_table", "verbund_mid"), "1", "the same shadow")
+        finally:
+            office.close()
+            server.close()
+
     def restore_elsewhere(self, server):
         dump = subprocess.run(server.argv("pg_dump", "-h", str(server.directory), "-U", "postgres", server.database), check=True,
                               capture_output=True, text=True, cwd="/", timeout=120).stdout

@@ -152,13 +152,16 @@ class Generated(unittest.TestCase):
         """Whoever did what the watcher was told, through all of it, has the records that there are. (Catching up, several
         transactions come as one event.)"""
         transactions = [int(line) for line in lines(self.server, "SELECT last_csn FROM feed.transaction WHERE event <> '{}' ORDER BY 1", "verbund_mid")]
-        watcher.line(lambda line: f'"csn":"{transactions[-1]}"' in line, patience=60)
+        watcher.line(lambda line: int(json.loads(line).get("csn", 0)) >= transactions[-1], patience=60)
         told = [json.loads(line) for line in list(watcher.lines)]
         self.assertEqual([event for event in told if event["event"] == "snapshot"], [], "nothing was too old")
         told = [event for event in told if event["event"] == "changes"]
         csns = [int(event["csn"]) for event in told]
         self.assertEqual(csns, sorted(set(csns)))
-        self.assertEqual(set(csns) - set(transactions), set())
+        self.assertGreaterEqual(csns[-1], transactions[-1])
+        # One event for several transactions bears the csn of the last, which may have changed no record (seed 13).
+        everything = {int(line) for line in lines(self.server, "SELECT last_csn FROM feed.transaction", "verbund_mid")}
+        self.assertEqual(set(csns) - everything, set())
         records, counted = set(), set()
         for event in told:
             self.follow(event, records)
