@@ -154,8 +154,10 @@ TEST_F(Images, AreNotKeptForTablesThatNobodyAskedFor) {
 TEST_F(Images, UnreadOnesAreNotPruned) {
   scene.settings().journal_rows_kept = 5;
   begin();
-  for (int i = 0; i < 12; ++i) scene.sql(fmt::format("UPDATE patient SET name = 'x{}' WHERE id = 1", i));
-  scene.settle();
+  for (int i = 0; i < 12; ++i) {
+    scene.sql(fmt::format("UPDATE patient SET name = 'x{}' WHERE id = 1", i));
+    scene.settle();  // what comes as one batch is one part
+  }
   scene.stop();
   auto kept = prune_journal(scene.mid_tier(), {5, seconds{0}, 0});
   ASSERT_TRUE(kept) << kept.error().message;

@@ -1,4 +1,5 @@
 """A PostgreSQL server that somebody takes back to an earlier day, databases of Verbund included, and one that merely crashes."""
+import contextlib
 import os
 import pathlib
 import shutil
@@ -92,27 +93,48 @@ class RestoredServer(unittest.TestCase):
         self.assertEqual(snapshots, [])
 
 
+    @contextlib.contextmanager
+    def open_transaction(self, statement):
+        argv, environment = self.server.psql("-f", "-")
+        with subprocess.Popen(argv, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as psql:
+            psql.stdin.write(f"BEGIN; {statement}; SELECT 'open';\n")
+            psql.stdin.flush()
+            self.assertEqual(psql.stdout.readline().strip(), "open")
+            yield
+            psql.stdin.write("COMMIT;\n")
+
+    def test_clients_come_in_while_the_node_compares(self):
+        self.office.start()
+        self.server.sql("INSERT INTO akte VALUES (1, 'a'), (2, 'b')")
+        self.office.workstation("Sekretariat").keep_alive().close()
+        self.office.stop()
+        self.server.sql("SELECT pg_drop_replication_slot('verbund_feed')")
+        self.server.sql("UPDATE akte SET betreff = 'c' WHERE nummer = 1; DELETE FROM akte WHERE nummer = 2")
+        with self.open_transaction("INSERT INTO akte VALUES (3, 'open')"):
+            # A new slot waits for it, and with it the comparison; the office does not.
+            self.office.start()
+            status = self.office.run("--json", "status").check().json()["feed"]
+            self.assertEqual(status["state"], "waiting")
+            station = self.office.workstation("Archiv").keep_alive()
+            station.ask("watch", watch={"types": ["*"], "locks": True, "presence": True})
+        station.event("feed", lambda event: event["state"] == "running")
+        changes = station.event("changes", lambda event: len(event["changes"]) == 3)["changes"]
+        self.assertEqual(sorted((change["key"], change["op"]) for change in changes), [("akte/1", "update"), ("akte/2", "delete"), ("akte/3", "insert")])
+
     def test_clients_are_told_when_the_server_keeps_too_much_log(self):
         config = self.office.data / "config" / "verbund.toml"
         config.write_text(config.read_text(encoding="utf-8").replace("# lag_warn_mb = 1024", "lag_warn_mb = 2"), encoding="utf-8")
         self.server.sql("CREATE TABLE anderswo (text text)")
         self.office.start()
         station = self.office.workstation("Sekretariat").keep_alive()
-        # An open transaction keeps the log from being given up.
-        argv, environment = self.server.psql("-f", "-")
-        with subprocess.Popen(argv, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as open_transaction:
-            open_transaction.stdin.write("BEGIN; INSERT INTO akte VALUES (1, 'a'); SELECT 'open';\n")
-            open_transaction.stdin.flush()
-            self.assertEqual(open_transaction.stdout.readline().strip(), "open")
+        # It keeps the log from being given up.
+        with self.open_transaction("INSERT INTO akte VALUES (1, 'a')"):
             self.server.sql("INSERT INTO anderswo SELECT repeat('x', 1000) FROM generate_series(1, 5000)")
             told = station.event("feed", lambda event: "alarm" in event)
             self.assertEqual(told["state"], "running")
             self.assertIn("MB of WAL for the slot", told["alarm"])
             self.assertIn("MB of WAL for the slot", self.office.run("--json", "status").check().json()["feed"]["alarm"])
             told = len(station.events)
-            open_transaction.stdin.write("COMMIT;\n")
-            open_transaction.stdin.close()
-            open_transaction.wait()
         # The slot's claim moves with the next record of running transactions that is confirmed.
         self.server.sql("CHECKPOINT; SELECT pg_log_standby_snapshot()" if self.server.sql("SHOW server_version_num") >= "160000" else "CHECKPOINT")
         station.event("feed", lambda event: "alarm" not in event, after=told, patience=90)
