@@ -39,6 +39,17 @@ class FeedCommands(unittest.TestCase):
         self.assertIn("erfasst", said)
         self.assertEqual(self.as_staff("feed", "tables").code, 0, "whoever may read records may know it")
 
+    def test_a_dropped_key_never_fails_the_application_on_the_owned_server(self):
+        def state():
+            return {t["table"]: t["state"] for t in self.office.run("--json", "feed", "tables").check().json()["tables"]}["observation"]
+
+        key = self.office.psql("SELECT conname || '|' || pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'observation'::regclass AND contype = 'p'")
+        name, definition = key.split("|")
+        self.office.psql(f"ALTER TABLE observation DROP CONSTRAINT {name} CASCADE; UPDATE observation SET patient_id = patient_id")
+        wait_for(lambda: state() == "paused", "the table rests")
+        self.office.psql(f"ALTER TABLE observation ADD CONSTRAINT {name} {definition}")
+        wait_for(lambda: state() == "captured", "the table is taken in again")
+
     def test_a_reconcile_finds_what_the_shadow_lost_and_is_audited(self):
         patient = self.office.a_patient()
         shadow = self.office.psql("SELECT shadow FROM feed.source_table WHERE table_name = 'patient'", "verbund_mid")
