@@ -1,5 +1,5 @@
 #pragma once
-/// A guarded database and an application that writes into it. For this folder's tests.
+/// A guarded database and an application that writes into it. For the tests of this folder and of the node's adapter.
 #include <stdexcept>
 
 #include <fmt/format.h>
