@@ -293,13 +293,17 @@ Status drop_everything(Connection& source) {
     auto gone = patiently(source, "remove the guard", "DROP SCHEMA verbund_guard CASCADE");
     if (!gone) return gone;
   }
-  auto helper = source.query("SELECT to_regprocedure('verbund.use_lock(bigint[])') IS NOT NULL");
-  if (!helper) return pass(helper);
-  if (helper->text(0, 0) != "t") return {};
+  bool found = false;
+  for (const char* function : kForApplications) {
+    auto helper = source.query("SELECT to_regprocedure($1) IS NOT NULL", {function});
+    if (!helper) return pass(helper);
+    if (helper->text(0, 0) != "t") continue;
+    if (auto dropped = source.execute(fmt::format("DROP FUNCTION {}", function)); !dropped) return dropped;
+    found = true;
+  }
+  if (!found) return {};
   // The schema may hold what is not ours.
-  return source.execute(
-      "DROP FUNCTION verbund.use_lock(bigint[]);"
-      "DO $$ BEGIN DROP SCHEMA verbund; EXCEPTION WHEN dependent_objects_still_exist THEN NULL; END $$");
+  return source.execute("DO $$ BEGIN DROP SCHEMA verbund; EXCEPTION WHEN dependent_objects_still_exist THEN NULL; END $$");
 }
 
 }  // namespace verbund::guard

@@ -19,6 +19,9 @@
 
 namespace verbund::guard {
 
+/// What stands in schema `verbund`, which may be somebody else's: exactly these functions are ours.
+inline constexpr const char* kForApplications[] = {"verbund.use_lock(bigint[])", "verbund.wanted_locks()"};
+
 enum class Mode {
   kOff,
   kWarn,     ///< lets every write pass and counts those that it would refuse

@@ -84,7 +84,7 @@ TEST_F(GuardLife, DisablingWaitsForNobody) {
   run(application_, "COMMIT");
   EXPECT_TRUE(tidy(node_, log_));
   EXPECT_THAT(*guarded_types(node_), IsEmpty());
-  EXPECT_EQ(value("SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal"), "0");
+  EXPECT_EQ(value("SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'verbund%'"), "0");
   EXPECT_EQ(value("SELECT count(*) FROM verbund_guard.lock"), "0");
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/messages.h"
 #include "feed/keyless.h"
+#include "guard/guard.h"
 #include "node/adoption.h"
 
 namespace verbund::node {
@@ -66,7 +67,7 @@ class Detach {
         "SELECT t.tgname, n.nspname, c.relname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid"
         " JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_namespace f ON f.oid = p.pronamespace"
         // A partition's trigger goes with its parent's.
-        " WHERE NOT t.tgisinternal AND t.tgparentid = 0 AND f.nspname = 'verbund_guard' ORDER BY 2, 3, 1");
+        " WHERE NOT t.tgisinternal AND t.tgparentid = 0 AND f.nspname = 'verbund_guard' AND n.nspname <> 'verbund_guard' ORDER BY 2, 3, 1");
     if (!rows) return pass(rows, "triggers of the guard");
     for (int row = 0; row < rows->size(); ++row) {
       removed_.push_back({"trigger", fmt::format("{} ({}.{})", rows->text(row, 0), rows->text(row, 1), rows->text(row, 2))});
@@ -76,17 +77,35 @@ class Detach {
 
   Status guard() {
     if (auto listed = list_triggers(); !listed) return listed;
-    auto rows = source_.query("SELECT to_regnamespace('verbund_guard') IS NOT NULL, to_regprocedure('verbund.use_lock(bigint[])') IS NOT NULL,"
-                              " NOT EXISTS (SELECT FROM pg_depend WHERE refclassid = 'pg_namespace'::regclass AND refobjid = to_regnamespace('verbund')"
-                              "   AND (classid, objid) IS DISTINCT FROM ('pg_proc'::regclass, to_regprocedure('verbund.use_lock(bigint[])')::oid))");
+    auto rows = source_.query("SELECT to_regnamespace('verbund_guard') IS NOT NULL, to_regprocedure('verbund_guard.disable(text)') IS NOT NULL");
     if (!rows) return pass(rows, "schemas of the guard");
+    if (rows->text(0, 1) == "t") {
+      // Waits for nobody: a busy table keeps its triggers until the next time, but they refuse nothing.
+      auto off = source_.query("SELECT verbund_guard.disable(type) FROM verbund_guard.guarded WHERE mode <> 'off'");
+      if (!off) return pass(off, "disable the guard");
+    }
     if (rows->text(0, 0) == "t") {
       if (auto done = drop("schema", "verbund_guard", "DROP SCHEMA verbund_guard CASCADE"); !done) return done;
     }
-    if (rows->text(0, 1) != "t") return {};
-    if (auto done = drop("function", "verbund.use_lock", "DROP FUNCTION verbund.use_lock(bigint[])"); !done) return done;
+    return functions();
+  }
+
+  Status functions() {
+    bool found = false;
+    for (const char* function : guard::kForApplications) {
+      auto there = source_.query("SELECT to_regprocedure($1) IS NOT NULL", {function});
+      if (!there) return pass(there, "functions of the guard");
+      if (there->text(0, 0) != "t") continue;
+      const std::string_view signature = function;
+      if (auto done = drop("function", std::string(signature.substr(0, signature.find('('))), "DROP FUNCTION {}", signature); !done) return done;
+      found = true;
+    }
+    if (!found) return {};
     // The office may keep something of its own there.
-    return rows->text(0, 2) == "t" ? drop("schema", "verbund", "DROP SCHEMA verbund") : Status{};
+    auto empty = source_.query("SELECT NOT EXISTS (SELECT FROM pg_depend WHERE refclassid = 'pg_namespace'::regclass"
+                               " AND refobjid = to_regnamespace('verbund'))");
+    if (!empty) return pass(empty, "schema of the guard");
+    return empty->text(0, 0) == "t" ? drop("schema", "verbund", "DROP SCHEMA verbund") : Status{};
   }
 
   Status slots() {

@@ -272,6 +272,40 @@ class ExistingServer(unittest.TestCase):
         finally:
             other.close()
 
+    def test_detach_takes_an_enforced_guard_along_and_writes_go_on(self):
+        server = SomebodyElsesServer(schema="CREATE TABLE akte (nummer int PRIMARY KEY, betreff text); INSERT INTO akte VALUES (1, 'x');"
+                                            "CREATE TABLE blatt (nr int PRIMARY KEY, akte int REFERENCES akte)")
+        office = office_on(server, RECORD + 'children = ["public.blatt.akte"]\n')
+        writer = None
+        try:
+            before = server.catalog()
+            office.start()
+            office.run("guard", "enable", "akte", "--enforce").check()
+            station = office.workstation("Sekretariat").keep_alive()
+            token = station.ask("lock", keys=["akte/1"])["token"]
+            with self.assertRaisesRegex(AssertionError, "verbund guard: UPDATE on public.akte refused"):
+                server.sql("UPDATE akte SET betreff = 'y'")
+            argv, environment = server.psql()
+            writer = subprocess.Popen(argv, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            writer.stdin.write(f"BEGIN; SELECT verbund.use_lock({token}); UPDATE akte SET betreff = 'offen';\n\\echo written\n")
+            writer.stdin.flush()
+            self.assertTrue(any("written" in line for line in iter(writer.stdout.readline, "")))
+            office.kill()
+            # A busy table keeps its trigger for now, but nothing is refused any more.
+            self.assertEqual(office.run("detach", "--yes").code, 4)
+            server.sql("INSERT INTO blatt VALUES (1, NULL)")
+            writer.communicate("COMMIT;\n", timeout=40)
+            removed = office.run("--json", "detach", "--databases", "--yes").check().json()["removed"]
+            self.assertIn({"kind": "function", "name": "verbund.use_lock"}, removed)
+            self.assertEqual(server.catalog(), before)
+            server.sql("UPDATE akte SET betreff = 'frei'; INSERT INTO blatt VALUES (2, 1); TRUNCATE blatt; DELETE FROM akte")
+        finally:
+            if writer and writer.poll() is None:
+                writer.kill()
+                writer.wait()
+            office.close()
+            server.close()
+
     def test_record_types_are_proposed_from_the_catalog(self):
         server = SomebodyElsesServer(schema='CREATE TABLE "Patient" (nr int PRIMARY KEY, "Nachname" text, "Vorname" text, "Geburtsdatum" date);'
                                             'CREATE TABLE "Befund" (nr int PRIMARY KEY, patient int NOT NULL REFERENCES "Patient", "Straße" text)')
