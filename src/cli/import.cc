@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "cli/command.h"
+#include "cli/import_locks.h"
 #include "importer/csv/import.h"
 #include "importer/importer.h"
 #include "importer/synthetic.h"
@@ -94,6 +95,7 @@ Result<importer::ImportReport> import_records(const Globals& globals, postgres::
   if (options.synthetic > 0) {
     return importer::import_synthetic(connection, options.synthetic, options.seed, {});
   }
+  ImportLocks locks(globals);
   std::vector<std::filesystem::path> paths(options.paths.begin(), options.paths.end());
   if (!options.mapping.empty()) {
     auto mapping = importer::csv::read_mapping(options.mapping);
@@ -101,10 +103,12 @@ Result<importer::ImportReport> import_records(const Globals& globals, postgres::
     importer::csv::CsvOptions how;
     how.strict = options.strict;
     how.dry_run = options.dry_run;
+    how.locks = &locks;
     return importer::csv::import_csv(connection, paths, *mapping, how, files);
   }
   auto how = record_options(options);
   if (!how) return pass(how);
+  how->locks = &locks;
   return importer::import_files(connection, paths, *how, files);
 }
 

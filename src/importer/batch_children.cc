@@ -142,7 +142,14 @@ Status BatchWriter::write_observations() {
   }
   auto changes = upsert<ObservationRow>(rows);
   if (!changes) return pass(changes, "write observations");
-  if (auto deleted = delete_stale_components(*changes); !deleted) return deleted;
+  const auto groups = pending<ObservationRows>();
+  auto all = attempt([&] { return delete_stale_components(groups, *changes); });
+  if (!all) return pass(all);
+  for (std::size_t at = 0; !*all && at < groups.size(); ++at) {
+    auto one = attempt([&] { return delete_stale_components(std::span(groups).subspan(at, 1), *changes); });
+    if (!one) return pass(one);
+    if (!*one) skip_refused(*groups[at].item, *refusal_);
+  }
   for (auto& [group, item] : pending<ObservationRows>()) {
     const auto& main = group->front();
     const auto key = identity_text(main.identifier_system, main.identifier_value);
@@ -155,15 +162,14 @@ Status BatchWriter::write_observations() {
   return {};
 }
 
-Status BatchWriter::delete_stale_components(Changes& changes) {
+Status BatchWriter::delete_stale_components(std::span<const Pending<ObservationRows>> groups, Changes& changes) {
   std::vector<std::string> mains, parts;
   std::unordered_map<std::string, const ObservationRow*> by_id;
-  for (const auto& [group, item] : pending<ObservationRows>()) {
+  for (const auto& [group, item] : groups) {
     mains.push_back(group->front().id);
     by_id[group->front().id] = &group->front();
     for (std::size_t at = 1; at < group->size(); ++at) parts.push_back((*group)[at].id);
   }
-  if (mains.empty()) return {};
   auto deleted = connection_.query(
       "DELETE FROM observation WHERE component_of = ANY($1::uuid[]) AND NOT id = ANY($2::uuid[]) RETURNING component_of::text",
       {uuid_array(mains), uuid_array(parts)});

@@ -27,17 +27,17 @@ Result<BatchWriter::Changes> BatchWriter::upsert_statement(std::span<const Pendi
 template <typename Row>
 Result<BatchWriter::Changes> BatchWriter::upsert(std::span<const Pending<Row>> rows, Absent absent) {
   if (rows.empty()) return Changes{};
-  if (auto marked = connection_.execute("SAVEPOINT batch"); !marked) return pass(marked);
-  auto changes = upsert_statement<Row>(rows, absent);
-  if (changes) {
-    if (auto released = connection_.execute("RELEASE batch"); !released) return pass(released);
-    return changes;
-  }
-  const auto code = changes.error().code;
-  if (code != ErrorCode::kConstraint && code != ErrorCode::kDatabase) return changes;
-  if (auto back = connection_.execute("ROLLBACK TO batch; RELEASE batch"); !back) return pass(back);
+  Changes changes;
+  auto done = attempt([&]() -> Status {
+    auto written = upsert_statement<Row>(rows, absent);
+    if (!written) return pass(written);
+    changes = std::move(*written);
+    return {};
+  });
+  if (!done) return pass(done);
+  if (*done) return changes;
   if (rows.size() > 1) return upsert_singly<Row>(rows, absent);
-  skip(*rows.front().item, SkipReason::kDatabaseRefused, changes.error().message);
+  skip_refused(*rows.front().item, *refusal_);
   return Changes{};
 }
 

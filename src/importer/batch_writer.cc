@@ -47,7 +47,7 @@ json::array keys_json(const std::set<std::pair<std::string, std::string>>& keys)
 }  // namespace
 
 BatchWriter::BatchWriter(postgres::Connection& connection, const WriterOptions& options, ImportReport& report, WaitSink wait)
-    : connection_(connection), options_(options), report_(report), wait_(std::move(wait)) {
+    : connection_(connection), options_(options), guard_(connection, options.locks), report_(report), wait_(std::move(wait)) {
   options_.batch_size = std::max<std::size_t>(options_.batch_size, 1);
 }
 
@@ -68,18 +68,9 @@ Status BatchWriter::add(Mapped mapped, Origin origin, Missing missing) {
 
 Status BatchWriter::flush() {
   if (items_.empty()) return {};
-  std::optional<postgres::Connection::Transaction> transaction;
-  if (!options_.within_transaction) {
-    auto begun = connection_.begin();
-    if (!begun) return pass(begun, "import");
-    transaction.emplace(std::move(*begun));
-  }
-  // A plan kept from the first batches would go on reading whole tables that have grown since.
-  if (auto set = connection_.execute("SET LOCAL plan_cache_mode = force_custom_plan"); !set) return pass(set, "import");
-  if (auto written = write_batch(); !written) return pass(written, "import");
-  if (transaction) {
-    if (auto committed = transaction->commit(); !committed) return pass(committed, "import");
-  }
+  auto written = write_and_commit();
+  guard_.over();
+  if (!written) return pass(written, "import");
   tally();
   items_.clear();
   identities_.clear();
@@ -88,6 +79,22 @@ Status BatchWriter::flush() {
   encounters_.clear();
   ++batches_;
   return {};
+}
+
+Status BatchWriter::write_and_commit() {
+  std::optional<postgres::Connection::Transaction> transaction;
+  if (!options_.within_transaction) {
+    auto begun = connection_.begin();
+    if (!begun) return pass(begun);
+    transaction.emplace(std::move(*begun));
+  }
+  // A plan kept from the first batches would go on reading whole tables that have grown since.
+  if (auto set = connection_.execute("SET LOCAL plan_cache_mode = force_custom_plan"); !set) return set;
+  if (auto begun = guard_.begin(); !begun) return begun;
+  if (auto written = write_batch(); !written) return written;
+  if (!transaction) return {};
+  if (auto settled = guard_.settle(); !settled) return settled;
+  return transaction->commit();
 }
 
 Status BatchWriter::write_batch() {
@@ -159,7 +166,8 @@ Status BatchWriter::write_patients() {
   }
   for (const auto& item : items_) {
     const auto* row = std::get_if<PatientRow>(&item.mapped.row);
-    if (row == nullptr) continue;
+    // Who somebody has locked is there all the same: what belongs to him is refused for the same reason.
+    if (row == nullptr || item.skip.reason == SkipReason::kHeld) continue;
     const KnownPatient written{row->id, row->family_name, row->birth_date ? row->birth_date->to_sql() : ""};
     for (const auto& identifier : item.mapped.identifiers) {
       if (identifier.system.empty()) continue;
@@ -172,20 +180,36 @@ Status BatchWriter::write_patients() {
 }
 
 Status BatchWriter::write_identifiers() {
-  json::array rows;
-  std::unordered_map<std::string, Item*> by_id;
+  std::vector<GivenIdentifiers> given;
   for (auto& item : items_) {
     const auto* row = std::get_if<PatientRow>(&item.mapped.row);
-    if (row == nullptr || item.outcome == Outcome::kSkipped) continue;
-    by_id[row->id] = &item;
+    if (row == nullptr || item.outcome == Outcome::kSkipped || item.mapped.identifiers.empty()) continue;
+    given.push_back({&item, {}});
     for (const auto& identifier : item.mapped.identifiers) {
       json::object columns{{"patient_id", row->id}, {"system", identifier.system}, {"value", identifier.value}};
       JsonColumns{columns}("use", identifier.use);
       JsonColumns{columns}("type", identifier.type);
-      rows.push_back(std::move(columns));
+      given.back().rows.push_back(std::move(columns));
     }
   }
-  if (rows.empty()) return {};
+  if (given.empty()) return {};
+  auto all = attempt([&] { return add_identifiers(given); });
+  if (!all) return pass(all);
+  for (std::size_t at = 0; !*all && at < given.size(); ++at) {
+    auto one = attempt([&] { return add_identifiers(std::span(given).subspan(at, 1)); });
+    if (!one) return pass(one);
+    if (!*one) skip_refused(*given[at].item, *refusal_);
+  }
+  return {};
+}
+
+Status BatchWriter::add_identifiers(std::span<const GivenIdentifiers> given) {
+  json::array rows;
+  std::unordered_map<std::string, Item*> by_id;
+  for (const auto& [item, columns] : given) {
+    by_id[std::get<PatientRow>(item->mapped.row).id] = item;
+    rows.insert(rows.end(), columns.begin(), columns.end());
+  }
   auto added = connection_.query(
       "INSERT INTO patient_identifier (patient_id, system, value, use, type) "
       "SELECT patient_id, system, value, use, type FROM json_populate_recordset(NULL::patient_identifier, $1::json) "
@@ -209,6 +233,25 @@ void BatchWriter::settle(Item& item, const Changes& changes, std::string_view ke
 void BatchWriter::skip(Item& item, SkipReason reason, std::string detail) {
   item.outcome = Outcome::kSkipped;
   item.skip = {reason, std::move(detail)};
+}
+
+void BatchWriter::skip_refused(Item& item, const Error& error) {
+  if (auto holder = guard_.held_by()) return skip(item, SkipReason::kHeld, std::move(*holder));
+  skip(item, SkipReason::kDatabaseRefused, error.message);
+}
+
+Result<bool> BatchWriter::attempt(const std::function<Status()>& write) {
+  if (auto marked = connection_.execute("SAVEPOINT batch"); !marked) return pass(marked);
+  auto written = write();
+  if (written) {
+    if (auto released = connection_.execute("RELEASE batch"); !released) return pass(released);
+    return true;
+  }
+  const auto code = written.error().code;
+  if (code != ErrorCode::kConstraint && code != ErrorCode::kDatabase) return pass(written);
+  refusal_ = std::move(written.error());
+  if (auto back = connection_.execute("ROLLBACK TO batch; RELEASE batch"); !back) return pass(back);
+  return false;
 }
 
 void BatchWriter::tally() {

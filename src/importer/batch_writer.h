@@ -8,6 +8,7 @@
 #include <unordered_set>
 
 #include "importer/mapping.h"
+#include "importer/record_locks.h"
 #include "importer/report.h"
 #include "importer/upsert_sql.h"
 #include "platform/postgres/connection.h"
@@ -36,6 +37,7 @@ struct WriterOptions {
   PatientMatch match = PatientMatch::kIdentifier;
   /// The caller has a transaction open (a dry run): batches neither begin nor commit one.
   bool within_transaction = false;
+  RecordLocks* locks = nullptr;  ///< as ImportOptions::locks
 };
 
 class BatchWriter {
@@ -72,6 +74,7 @@ class BatchWriter {
   };
 
   Status write_batch();
+  Status write_and_commit();
   Status look_up_patients();
   Status look_up_people();
   static std::optional<Person> person_of(const Mapped& mapped);
@@ -81,15 +84,24 @@ class BatchWriter {
   void choose_patient(Item& item);
   Status write_patients();
   Status write_identifiers();
+  struct GivenIdentifiers {
+    Item* item;
+    json::array rows;
+  };
+  Status add_identifiers(std::span<const GivenIdentifiers> given);
+  Status delete_stale_components(std::span<const Pending<ObservationRows>> groups, Changes& changes);
   /// Resolves patient and encounter of all items that hold `Row`; those that stay pending can be written.
   void resolve_patient(Item& item);
   void resolve_encounter(Item& item);
   Status write_encounters();
   Status write_conditions_and_medications();
   Status write_observations();
-  Status delete_stale_components(Changes& changes);
   void settle(Item& item, const Changes& changes, std::string_view key);
   void skip(Item& item, SkipReason reason, std::string detail = {});
+  /// PostgreSQL has refused the item's rows, and only these.
+  void skip_refused(Item& item, const Error& error);
+  /// Runs `write` so that what it wrote is undone when it fails. True: done; false: a row is refused, nothing of it stays.
+  Result<bool> attempt(const std::function<Status()>& write);
   void tally();
 
   template <typename Row>
@@ -105,6 +117,7 @@ class BatchWriter {
 
   postgres::Connection& connection_;
   WriterOptions options_;
+  UnderGuard guard_;
   ImportReport& report_;
   WaitSink wait_;
   Missing missing_ = Missing::kWait;
@@ -115,6 +128,7 @@ class BatchWriter {
   std::unordered_map<std::string, KnownEncounter> encounters_;
   /// Reference keys of patients that were left out: their children must not find somebody else under that key.
   std::unordered_set<std::string> refused_patients_;
+  std::optional<Error> refusal_;  ///< of the last `attempt` that was refused
   std::uint64_t batches_ = 0;
 };
 

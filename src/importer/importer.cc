@@ -17,7 +17,7 @@ class ImportRun {
  public:
   ImportRun(postgres::Connection& connection, const ImportOptions& options, const ProgressSink& progress)
       : connection_(connection), options_(options), progress_(progress),
-        writer_(connection, {options.batch_size, options.match, options.dry_run}, report_,
+        writer_(connection, {options.batch_size, options.match, options.dry_run, options.locks}, report_,
                 [this](const Mapped& mapped, const Origin& origin) {
                   auto& waiting = std::holds_alternative<EncounterRow>(mapped.row) ? waiting_encounters_ : waiting_others_;
                   waiting[origin.file].push_back(origin.index);

@@ -12,6 +12,7 @@
 
 #include "importer/input.h"
 #include "importer/mapping.h"
+#include "importer/record_locks.h"
 #include "importer/report.h"
 #include "importer/xdt/reader.h"
 #include "platform/postgres/connection.h"
@@ -30,6 +31,8 @@ struct ImportOptions {
   std::string number_system = "urn:verbund:xdt:3000";
   /// Does and reports everything, in one transaction that is rolled back. Rows that it would change are locked until then.
   bool dry_run = false;
+  /// Where the tables are guarded: takes the work locks of what each batch writes. None: such writes are refused. Borrowed.
+  RecordLocks* locks = nullptr;
 };
 
 struct ImportProgress {

@@ -19,6 +19,7 @@ std::string_view msgid(SkipReason reason) {
     case SkipReason::kAmbiguousPatient: return verbund::msgid("several patients have its name and birth date");
     case SkipReason::kNothingToImport: return verbund::msgid("holds nothing that could be imported");
     case SkipReason::kUnreadable: return verbund::msgid("can't be imported as it is");
+    case SkipReason::kHeld: return verbund::msgid("somebody else has its record locked; import it again later");
     case SkipReason::kDuplicate: return verbund::msgid("is there already and stays as it is");
   }
   return {};

@@ -19,6 +19,7 @@ enum class SkipReason {
   kAmbiguousPatient,    ///< several patients have its name and birth date
   kNothingToImport,     ///< a record of a known type without any content
   kUnreadable,          ///< a line of the record, or the row, can't be read or written as it is
+  kHeld,                ///< somebody has its record's work lock; detail: who
   kDuplicate,           ///< the mapping says that what is there already stays; does not make an import incomplete
 };
 struct Skip {

@@ -190,6 +190,37 @@ class Guard(unittest.TestCase):
         self.office.start()
         self.assertEqual(self.state(), [])
 
+    def test_an_import_takes_the_locks_of_what_it_writes_and_leaves_the_rest_to_their_holders(self):
+        self.guard()
+        free = self.office.a_patient(1)
+        station = self.office.workstation("Empfang 1").keep_alive()
+        self.assertTrue(station.ask("lock", keys=[self.key])["ok"])
+        folder = self.office.directory
+        (folder / "m.toml").write_text('[target]\ntable = "patient"\nmatch = ["id"]\n[[column]]\nfield = "id"\nfrom = "id"\n'
+                                       '[[column]]\nfield = "given_name"\nfrom = "vorname"\n')
+        (folder / "p.csv").write_text(f"id;vorname\n{self.patient};Gehalten\n{free};Frei\n")
+        words = ("import", str(folder / "p.csv"), "--mapping", str(folder / "m.toml"))
+        done = self.office.run(*words)
+        self.assertEqual(done.code, 10, done.output + done.errors)
+        self.assertIn("Empfang 1", done.output)
+        self.assertEqual(self.office.psql(f"SELECT given_name FROM patient WHERE id = '{free}'"), "Frei")
+        self.assertNotEqual(self.given_name(), "Gehalten")
+        # Everybody has seen who had the record.
+        granted = station.event("lock.granted", lambda e: any(lock["key"] == f"patient/{free}" for lock in e["locks"]))
+        self.assertEqual([lock["workstation"] for lock in granted["locks"]], ["import"])
+        self.assertTrue(station.ask("unlock", keys=[self.key])["ok"])
+        wait_for(lambda: self.state()[0]["locks"] == 0, "all tokens have left the table")
+        self.office.run(*words).check()
+        self.assertEqual(self.given_name(), "Gehalten")
+        (folder / "neu.json").write_text('{"resourceType":"Patient","id":"neu","name":[{"family":"Neu","given":["Nora"]}]}')
+        self.office.run("import", str(folder / "neu.json")).check()
+        self.assertEqual(self.office.psql("SELECT count(*) FROM patient WHERE family_name = 'Neu'"), "1")
+        self.office.kill()  # who has no node gives no locks
+        (folder / "neu.json").write_text('{"resourceType":"Patient","id":"neu","name":[{"family":"Neu","given":["Nina"]}]}')
+        refused = self.office.run("import", str(folder / "neu.json"))
+        self.assertEqual(refused.code, 3, refused.output + refused.errors)
+        self.assertEqual(self.office.psql("SELECT given_name FROM patient WHERE family_name = 'Neu'"), "Nora")
+
 
 if __name__ == "__main__":
     unittest.main()

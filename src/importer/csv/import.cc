@@ -16,37 +16,48 @@ constexpr std::size_t kMaxBatchBytes = 8 * 1024 * 1024;
 /// What is written between two commits: a batch, a file (strict), or all (dry run, which never commits).
 class Unit {
  public:
-  Unit(postgres::Connection& connection, const Mapping& mapping, bool nested) : connection_(connection), mapping_(mapping), nested_(nested) {}
+  Unit(postgres::Connection& connection, const Mapping& mapping, bool nested, UnderGuard& guard)
+      : connection_(connection), mapping_(mapping), nested_(nested), guard_(guard) {}
 
   Status begin() {
     if (open_) return {};
     if (auto begun = connection_.execute(nested_ ? "SAVEPOINT unit" : "BEGIN"); !begun) return begun;
     open_ = true;
+    if (auto begun = guard_.begin(); !begun) return begun;
     // Times without a zone are those of the practice, not of the server.
     return connection_.execute(fmt::format("SET LOCAL TimeZone = {}; SET LOCAL plan_cache_mode = force_custom_plan",
                                            postgres::Connection::quote_literal(mapping_.time_zone)));
   }
-  Status commit() { return end(nested_ ? "RELEASE unit" : "COMMIT"); }
+  Status commit() {
+    if (open_ && !nested_) {
+      if (auto settled = guard_.settle(); !settled) return settled;
+    }
+    return end(nested_ ? "RELEASE unit" : "COMMIT");
+  }
   Status roll_back() { return end(nested_ ? "ROLLBACK TO unit; RELEASE unit" : "ROLLBACK"); }
+  [[nodiscard]] const UnderGuard& guard() const { return guard_; }
 
  private:
   Status end(std::string_view sql) {
     if (!open_) return {};
     open_ = false;
-    return connection_.execute(sql);
+    auto ended = connection_.execute(sql);
+    guard_.over();
+    return ended;
   }
 
   postgres::Connection& connection_;
   const Mapping& mapping_;
   bool nested_;
+  UnderGuard& guard_;
   bool open_ = false;
 };
 
 /// One file on its way into the table.
 class FileImport {
  public:
-  FileImport(postgres::Connection& connection, const Mapping& mapping, const Target& target, const CsvOptions& options, const InputFile& file)
-      : options_(options), mapping_(mapping), target_(target), file_(file), unit_(connection, mapping, options.dry_run),
+  FileImport(postgres::Connection& connection, const Mapping& mapping, const Target& target, const CsvOptions& options, const InputFile& file, UnderGuard& guard)
+      : options_(options), mapping_(mapping), target_(target), file_(file), unit_(connection, mapping, options.dry_run, guard),
         converter_(mapping, target),
         lookup_(connection, target, [this](const PendingRow& row, const Error& why) { refuse(row.line, why); }), writer_(connection, target, mapping.on_duplicate,
                                              [this](const PendingRow& row, Outcome outcome, const Error& why) { settle(row, outcome, why); }) {}
@@ -146,6 +157,7 @@ class FileImport {
       case Outcome::kUnchanged: ++type.unchanged; break;
       case Outcome::kDuplicate: type.skipped[Skip{SkipReason::kDuplicate, {}}].add(place(row.line)); break;
       case Outcome::kRefused: refuse(row.line, why); break;
+      case Outcome::kRefusedByGuard: leave_to_holder(row.line, why); break;
     }
   }
 
@@ -153,6 +165,13 @@ class FileImport {
     ++refused_;
     ++report_.types[target_.shown].skipped[Skip{SkipReason::kUnreadable, {}}].count;
     problem(line, why);
+  }
+  void leave_to_holder(std::uint64_t line, const Error& why) {
+    auto holder = unit_.guard().held_by();
+    if (!holder) return refuse(line, why);
+    if (options_.strict) return refuse(line, fail(ErrorCode::kHeld, phrase("its record is locked by {}", *holder)).error());
+    ++refused_;
+    report_.types[target_.shown].skipped[Skip{SkipReason::kHeld, std::move(*holder)}].add(place(line));
   }
   void problem(std::uint64_t line, const Error& why) { report_.file_problem(line == 0 ? file_.shown : place(line), why); }
   [[nodiscard]] std::string place(std::uint64_t line) const { return fmt::format("{}: line {}", file_.shown, line); }
@@ -221,9 +240,10 @@ Result<ImportReport> import_csv(postgres::Connection& connection, std::span<cons
     if (!progress || progress(seen)) return {};
     return fail(ErrorCode::kCancelled, phrase("import cancelled after {} rows; what was committed until then stays", seen.resources));
   };
+  UnderGuard guard(connection, options.locks);
   for (const auto& file : found->files) {
     const auto before = seen.bytes_done;
-    FileImport one(connection, mapping, *target, options, file);
+    FileImport one(connection, mapping, *target, options, file, guard);
     if (auto done = one.run(seen.bytes_done, between); !done) {
       if (!options.dry_run && connection.in_transaction()) (void)connection.execute("ROLLBACK");
       return pass(done);

@@ -12,6 +12,7 @@ struct CsvOptions {
   bool dry_run = false;           ///< as ImportOptions::dry_run
   std::size_t batch_size = 500;   ///< rows per transaction, when not strict
   CsvLimits limits;
+  RecordLocks* locks = nullptr;   ///< as ImportOptions::locks
 };
 
 /// Reads files and directories (.csv, .tsv, also .gz) and writes their rows into the mapping's table.

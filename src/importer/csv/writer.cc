@@ -1,6 +1,7 @@
 #include "importer/csv/writer.h"
 
 #include "base/messages.h"
+#include "importer/record_locks.h"
 
 namespace verbund::importer::csv {
 namespace {
@@ -45,9 +46,9 @@ const PendingRow& pointed_at(const PendingRow* row) { return *row; }
 bool is_fault_of_a_row(const postgres::Connection& connection, const Error& error) {
   if (error.code == ErrorCode::kDatabaseDown) return false;
   if (error.code == ErrorCode::kConstraint) return true;
-  // 22 data, 23 constraint, 44 check option, P0 raised by a trigger.
+  // 22 data, 23 constraint, 44 check option, P0 raised by a trigger, VG by the guard.
   const auto state = connection.last_sqlstate().substr(0, 2);
-  return state == "22" || state == "23" || state == "44" || state == "P0";
+  return state == "22" || state == "23" || state == "44" || state == "P0" || state == "VG";
 }
 
 std::string array_of(std::span<const postgres::Parameter> values) {
@@ -64,7 +65,8 @@ Status RowWriter::write(std::span<const PendingRow> rows) {
     if (!is_fault_of_a_row(connection_, written.error())) return written;
     if (auto back = connection_.execute("ROLLBACK TO rows; RELEASE rows"); !back) return back;
     if (rows.size() == 1) {
-      settled_(rows.front(), Outcome::kRefused, written.error());
+      const bool by_guard = connection_.last_sqlstate() == kRefusedByGuard;
+      settled_(rows.front(), by_guard ? Outcome::kRefusedByGuard : Outcome::kRefused, written.error());
       return {};
     }
     // Halves find the bad row in a few steps and leave the good ones together.

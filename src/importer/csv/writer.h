@@ -11,7 +11,7 @@ struct PendingRow {
   std::vector<postgres::Parameter> values;
 };
 
-enum class Outcome { kImported, kUpdated, kUnchanged, kDuplicate, kRefused };
+enum class Outcome { kImported, kUpdated, kUnchanged, kDuplicate, kRefused, kRefusedByGuard };
 
 /// True when `error` of the last statement is about its values: the row's fault, not the import's.
 bool is_fault_of_a_row(const postgres::Connection& connection, const Error& error);
@@ -20,7 +20,7 @@ std::string array_of(std::span<const postgres::Parameter> values);
 
 class RowWriter {
  public:
-  /// `settled` hears of every row once; why is set for kRefused.
+  /// `settled` hears of every row once; why is set for kRefused and kRefusedByGuard (then it is the connection's last error).
   using Settled = std::function<void(const PendingRow&, Outcome, const Error& why)>;
   RowWriter(postgres::Connection& connection, const Target& target, OnDuplicate on_duplicate, Settled settled)
       : connection_(connection), target_(target), on_duplicate_(on_duplicate), settled_(std::move(settled)) {}

@@ -40,7 +40,7 @@ struct Connection::Statements {
   std::unordered_map<std::string, std::string> names;  // SQL text → prepared name
   std::deque<std::string> order;                       // oldest first
   std::uint64_t next = 1;
-  std::string last_sqlstate;
+  std::string last_sqlstate, last_detail;
 };
 
 Result<Connection> Connection::open(const ConnectionSettings& settings, seconds connect_timeout) {
@@ -61,10 +61,13 @@ Connection::~Connection() { PQfinish(connection_); }
 
 std::unexpected<Error> Connection::failed(const pg_result* result, std::string_view what) {
   statements_->last_sqlstate = sqlstate_of(result);
+  const char* detail = result != nullptr ? PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL) : nullptr;
+  statements_->last_detail = detail != nullptr ? detail : "";
   return std::unexpected(error_of(connection_, result, what));
 }
 
 const std::string& Connection::last_sqlstate() const { return statements_->last_sqlstate; }
+const std::string& Connection::last_detail() const { return statements_->last_detail; }
 
 Result<std::string> Connection::prepared(std::string_view sql) {
   std::string text = text_of(sql);

@@ -109,6 +109,8 @@ class Connection {
   [[nodiscard]] int server_version() const;  ///< 150007
   /// SQLSTATE of the last statement that failed ("40001"); empty when the connection itself broke.
   [[nodiscard]] const std::string& last_sqlstate() const;
+  /// DETAIL of the same error, as the server wrote it; empty when it had none.
+  [[nodiscard]] const std::string& last_detail() const;
   [[nodiscard]] int socket() const;  ///< to poll; readable while idle means that the server has ended the connection
   pg_conn* native() { return connection_; }
 
