@@ -61,8 +61,11 @@ class Writer {
     for (const auto& way : table_.ways) {
       if (auto can = check_way(way); !can) return pass(can);
     }
-    std::string body;
+    std::string body = usual_case() + "  DECLARE\n    verbund_shown pg_catalog.text[] := pg_catalog.string_to_array(pg_catalog.replace("
+                                      "pg_catalog.current_setting('verbund.token', true), ' ', ''), ',');\n"
+                                      "    verbund_was pg_catalog.text;\n    verbund_is pg_catalog.text;\n  BEGIN\n";
     for (const auto& way : table_.ways) body += blocks(way);
+    body += "  END;\n";
     const bool settings = std::ranges::any_of(type_.key, [&](const std::string& column) { return depends_on_settings(root_type(column)); });
     if (mode_ == Mode::kWarn) {
       // Warn mode fails nobody, whatever becomes of the tables: a column that is gone is met as a warning, too.
@@ -73,10 +76,7 @@ class Writer {
     return fmt::format(
         "CREATE OR REPLACE FUNCTION verbund_guard.{}() RETURNS trigger\nLANGUAGE plpgsql SECURITY DEFINER{} AS {}",
         quote(function), settings ? kExactText : "",
-        Connection::quote_literal(fmt::format(
-            "DECLARE\n  verbund_shown pg_catalog.text[] := pg_catalog.string_to_array(pg_catalog.replace("
-            "pg_catalog.current_setting('verbund.token', true), ' ', ''), ',');\n"
-            "  verbund_was pg_catalog.text;\n  verbund_is pg_catalog.text;\nBEGIN\n{}  RETURN NULL;\nEND", body)));
+        Connection::quote_literal(fmt::format("BEGIN\n{}  RETURN NULL;\nEND", body)));
   }
 
  private:
@@ -101,7 +101,8 @@ class Writer {
   static std::string part(const std::string& value, const ColumnType& type) {
     const auto group = exact_group(type);
     if (!group.empty() && group != "text") return value + "::pg_catalog.text";
-    return fmt::format(R"(pg_catalog.replace(pg_catalog.replace({}::pg_catalog.text, E'\\', E'\\\\'), ',', E'\\,'))", value);
+    // A collation that ignores case can't be searched in.
+    return fmt::format(R"(pg_catalog.replace(pg_catalog.replace({}::pg_catalog.text COLLATE pg_catalog."C", E'\\', E'\\\\'), ',', E'\\,'))", value);
   }
 
   /// The columns of `way`'s last table but the root that hold the root's key: the root itself need not be read.
@@ -139,6 +140,36 @@ class Writer {
     return {};
   }
 
+  /// One statement and one expression for a row of one record whose key stays and whose token alone is shown: each further one would
+  /// cost such a write some percent. What it does not let pass is looked at closely below. Empty: the table leads to its records otherwise.
+  [[nodiscard]] std::string usual_case() const {
+    if (table_.ways.size() != 1) return {};
+    const auto& way = table_.ways.front();
+    const auto direct = key_before_root(way);
+    if (!way.empty() && (way.size() > 1 || !direct)) return {};
+    const auto& columns = direct ? *direct : type_.key;
+    std::vector<std::string> parts, same;
+    for (std::size_t i = 0; i < columns.size(); ++i) {
+      const auto column = quote(columns[i]);
+      const auto& type = root_type(type_.key[i]);
+      // Of the row that was, else of the one that is: INSERT has no OLD. A key that was NULL in part is never the same below.
+      parts.push_back(part(fmt::format("COALESCE(OLD.{0}, NEW.{0})", column), type));
+      const auto* compared = exact_group(type).empty() ? R"(::pg_catalog.text COLLATE pg_catalog."C")" : "";
+      same.push_back(fmt::format("NEW.{0}{1} OPERATOR(pg_catalog.=) OLD.{0}{1}", column, compared));
+    }
+    return fmt::format(
+        "  PERFORM FROM verbund_guard.lock AS l WHERE l.type OPERATOR(pg_catalog.=) {}\n"
+        "    AND l.id OPERATOR(pg_catalog.=) ({}) COLLATE pg_catalog.\"default\"\n"
+        "    AND l.token::pg_catalog.text OPERATOR(pg_catalog.=) pg_catalog.current_setting('verbund.token', true){};\n"
+        "  IF FOUND AND (({}) OR TG_OP OPERATOR(pg_catalog.<>) 'UPDATE') THEN RETURN NULL; END IF;\n",
+        Connection::quote_literal(type_.type), fmt::join(parts, " OPERATOR(pg_catalog.||) ',' OPERATOR(pg_catalog.||) "), share(),
+        fmt::join(same, " AND "));
+  }
+
+  /// The next holder's token waits for the end of this transaction, and this one waits for a token that is just being
+  /// written and sees the new one. FOR KEY SHARE would let a late write slip.
+  [[nodiscard]] const char* share() const { return mode_ == Mode::kEnforce ? " FOR SHARE" : ""; }
+
   /// SQL expression of the record's id for the row NEW or OLD; NULL when the way leads nowhere (yet, or any more): then the
   /// parent's own row is written in the same transaction and guarded.
   [[nodiscard]] std::string key_expression(const std::vector<ForeignKey>& way, const std::string& row) const {
@@ -164,8 +195,6 @@ class Writer {
     return fmt::format("(SELECT {}{})", id, from);
   }
 
-  /// The row is looked for with FOR SHARE: the next holder's token waits for the end of this transaction, and this one
-  /// waits for a token that is just being written and sees the new one. FOR KEY SHARE would let a late write slip.
   [[nodiscard]] std::string check(const std::string& variable) const {
     const auto type = Connection::quote_literal(type_.type);
     const bool enforce = mode_ == Mode::kEnforce;
@@ -173,7 +202,7 @@ class Writer {
         "    PERFORM FROM verbund_guard.lock AS l WHERE l.type OPERATOR(pg_catalog.=) {} AND l.id OPERATOR(pg_catalog.=) {}\n"
         "      AND l.token::pg_catalog.text OPERATOR(pg_catalog.=) ANY (verbund_shown){};\n"
         "    IF NOT FOUND THEN PERFORM verbund_guard.{}; END IF;\n",
-        type, variable, enforce ? " FOR SHARE" : "",
+        type, variable, share(),
         enforce ? fmt::format("refuse({}, {}, {}, TG_OP)", type, variable, relation())
                 : fmt::format("warn({}, {}, TG_OP)", type, relation()));
   }

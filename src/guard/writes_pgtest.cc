@@ -170,6 +170,30 @@ TEST_F(GuardedWrites, ReferencesToAnotherKeyAndTypesWithSeveralSpellingsLeadToTh
   EXPECT_THAT(attempt("", "INSERT INTO note VALUES (3, NULL, 'x')"), HasSubstr("record item/1.50"));
 }
 
+TEST_F(GuardedWrites, KeysMayHaveACollationOfTheirOwn) {
+  sql("CREATE COLLATION nocase (provider = icu, locale = 'und-u-ks-level2', deterministic = false);"
+      "CREATE TABLE item (id text COLLATE nocase PRIMARY KEY, n int); INSERT INTO item VALUES ('a'), ('b');"
+      "CREATE TABLE note (nr int PRIMARY KEY, item text COLLATE nocase REFERENCES item, t text); INSERT INTO note VALUES (1, 'a')");
+  guard("[[record]]\ntype='item'\ntable='item'\nchildren=['note.item']");
+  hold("a", 5);
+  EXPECT_THAT(attempt("5", "UPDATE item SET n = 1 WHERE id = 'a'; UPDATE note SET t = 'x'"), IsEmpty());
+  EXPECT_THAT(attempt("5", "UPDATE item SET n = 1 WHERE id = 'b'"), StartsWith("VG001"));
+  EXPECT_THAT(attempt("5", "UPDATE item SET id = 'A' WHERE id = 'a'"), HasSubstr("record item/A")) << "another key, though it is equal";
+}
+
+TEST_F(GuardedWrites, AKeyThatIsNullInPartLeadsToNoRecord) {
+  sql("CREATE TABLE case_file (a int, b int, PRIMARY KEY (a, b)); INSERT INTO case_file VALUES (1, 1), (1, 2);"
+      "CREATE TABLE sheet (nr int PRIMARY KEY, a int, b int, FOREIGN KEY (a, b) REFERENCES case_file)");
+  guard("[[record]]\ntype='case'\ntable='case_file'\nchildren=['sheet.a']");
+  hold("1,2", 5);
+  EXPECT_THAT(attempt("", "INSERT INTO sheet VALUES (1, 1, NULL), (2, NULL, NULL)"), IsEmpty());
+  EXPECT_THAT(attempt("", "UPDATE sheet SET b = 2 WHERE nr = 1"), HasSubstr("record case/1,2"));
+  EXPECT_THAT(attempt("5", "UPDATE sheet SET b = 2 WHERE nr = 1"), IsEmpty());
+  EXPECT_THAT(attempt("5", "UPDATE sheet SET b = 1 WHERE nr = 1"), HasSubstr("record case/1,1"));
+  EXPECT_THAT(attempt("", "UPDATE sheet SET b = NULL WHERE nr = 1"), HasSubstr("record case/1,2"));
+  EXPECT_THAT(attempt("5", "UPDATE sheet SET b = NULL WHERE nr = 1; DELETE FROM sheet WHERE nr = 2"), IsEmpty());
+}
+
 TEST_F(GuardedWrites, CoversPartitionsAndInheritingTables) {
   sql("CREATE TABLE visit (id int PRIMARY KEY, t text) PARTITION BY RANGE (id);"
       "CREATE TABLE visit_1 PARTITION OF visit FOR VALUES FROM (0) TO (100); INSERT INTO visit VALUES (1, 'a')");
