@@ -77,7 +77,7 @@ void BatchWriter::resolve_encounter(Item& item) {
 
 Status BatchWriter::write_encounters() {
   for (auto& item : items_) {
-    if (std::holds_alternative<EncounterRow>(item.mapped.row)) resolve_patient(item);
+    if (item.outcome == Outcome::kPending && std::holds_alternative<EncounterRow>(item.mapped.row)) resolve_patient(item);
   }
   return write_children<EncounterRow>();
 }
@@ -127,7 +127,7 @@ Status BatchWriter::write_children() {
 Status BatchWriter::write_conditions_and_medications() {
   for (auto& item : items_) {
     const auto kind = item.mapped.row.index();
-    if (kind == 0 || std::holds_alternative<EncounterRow>(item.mapped.row)) continue;
+    if (kind == 0 || item.outcome != Outcome::kPending || std::holds_alternative<EncounterRow>(item.mapped.row)) continue;
     resolve_patient(item);
     if (item.outcome == Outcome::kPending) resolve_encounter(item);
   }

@@ -38,6 +38,28 @@ std::vector<std::string> identities_of(const Mapped& mapped) {
   return out;
 }
 
+std::string columns_of_row(const Mapped& mapped) {
+  return std::visit(
+      [](const auto& row) {
+        if constexpr (requires { row.front(); }) {
+          json::array parts;
+          for (const auto& part : row) parts.push_back(row_json(part));
+          return json::serialize(parts);
+        } else {
+          return json::serialize(row_json(row));
+        }
+      },
+      mapped.row);
+}
+
+bool says_the_same(const Mapped& one, const Mapped& other) {
+  const auto same_link = [](const Link& a, const Link& b) {
+    return std::ranges::equal(a.candidates, b.candidates, [](const auto& x, const auto& y) { return x.same_as(y); });
+  };
+  return one.type == other.type && one.person == other.person && same_link(one.patient, other.patient) &&
+         same_link(one.encounter, other.encounter) && columns_of_row(one) == columns_of_row(other);
+}
+
 json::array keys_json(const std::set<std::pair<std::string, std::string>>& keys) {
   json::array out;
   for (const auto& [system, value] : keys) out.push_back({{"system", system}, {"value", value}});
@@ -54,16 +76,29 @@ BatchWriter::BatchWriter(postgres::Connection& connection, const WriterOptions& 
 Status BatchWriter::add(Mapped mapped, Origin origin, Missing missing) {
   if (options_.match != PatientMatch::kIdentifier) mapped.person = person_of(mapped);
   auto identities = identities_of(mapped);
-  const bool repeated = std::any_of(identities.begin(), identities.end(), [&](const auto& i) { return identities_.contains(i); });
-  if (repeated || missing != missing_ || items_.size() >= options_.batch_size) {
+  bool full = missing != missing_ || items_.size() >= options_.batch_size;
+  std::optional<std::size_t> first;
+  if (!full) {
+    first = repeats(mapped, identities);
+    full = !first && std::ranges::any_of(identities, [&](const auto& i) { return identities_.contains(i); });
+  }
+  if (full) {
     if (auto flushed = flush(); !flushed) return flushed;
   }
   missing_ = missing;
-  identities_.insert(std::make_move_iterator(identities.begin()), std::make_move_iterator(identities.end()));
-  Item item{std::move(mapped), std::move(origin), Outcome::kPending, {}, {}};
+  for (auto& identity : identities) identities_.emplace(std::move(identity), items_.size());
+  Item item{std::move(mapped), std::move(origin), first ? Outcome::kRepeats : Outcome::kPending, {}, {}, first.value_or(0)};
   item.notes = item.mapped.notes;
   items_.push_back(std::move(item));
   return {};
+}
+
+/// A file says some things again and again (BDT: the day of each entry): the batch need not end for that.
+std::optional<std::size_t> BatchWriter::repeats(const Mapped& mapped, std::span<const std::string> identities) const {
+  if (child_of(mapped) == nullptr || identities.size() != 1) return std::nullopt;
+  const auto found = identities_.find(identities.front());
+  if (found == identities_.end() || !says_the_same(items_[found->second].mapped, mapped)) return std::nullopt;
+  return found->second;
 }
 
 Status BatchWriter::flush() {
@@ -254,8 +289,16 @@ Result<bool> BatchWriter::attempt(const std::function<Status()>& write) {
   return false;
 }
 
+void BatchWriter::settle_repeated(Item& item) const {
+  const auto& first = items_[item.first];
+  const bool there = first.outcome == Outcome::kImported || first.outcome == Outcome::kUpdated;
+  item.outcome = there ? Outcome::kUnchanged : first.outcome;
+  item.skip = first.skip;
+}
+
 void BatchWriter::tally() {
-  for (const auto& item : items_) {
+  for (auto& item : items_) {
+    if (item.outcome == Outcome::kRepeats) settle_repeated(item);
     if (item.outcome == Outcome::kWaits) {
       wait_(item.mapped, item.origin);
       continue;

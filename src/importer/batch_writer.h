@@ -53,13 +53,14 @@ class BatchWriter {
   [[nodiscard]] std::uint64_t batches() const { return batches_; }
 
  private:
-  enum class Outcome { kPending, kImported, kUpdated, kUnchanged, kWaits, kSkipped };
+  enum class Outcome { kPending, kRepeats, kImported, kUpdated, kUnchanged, kWaits, kSkipped };
   struct Item {
     Mapped mapped;
     Origin origin;
     Outcome outcome = Outcome::kPending;
     Skip skip;
     std::vector<Note> notes;
+    std::size_t first = 0;  ///< kRepeats: the item that says the same and is written
   };
   struct KnownEncounter {
     std::string id, patient_id;
@@ -73,6 +74,7 @@ class BatchWriter {
     Item* item;
   };
 
+  std::optional<std::size_t> repeats(const Mapped& mapped, std::span<const std::string> identities) const;
   Status write_batch();
   Status write_and_commit();
   Status look_up_patients();
@@ -103,6 +105,7 @@ class BatchWriter {
   /// Runs `write` so that what it wrote is undone when it fails. True: done; false: a row is refused, nothing of it stays.
   Result<bool> attempt(const std::function<Status()>& write);
   void tally();
+  void settle_repeated(Item& item) const;
 
   template <typename Row>
   std::vector<Pending<Row>> pending();
@@ -122,7 +125,7 @@ class BatchWriter {
   WaitSink wait_;
   Missing missing_ = Missing::kWait;
   std::vector<Item> items_;
-  std::unordered_set<std::string> identities_;  ///< of items_: one statement can't touch a row twice
+  std::unordered_map<std::string, std::size_t> identities_;  ///< of items_: one statement can't touch a row twice
   std::unordered_map<std::string, KnownPatient> patients_;  ///< by identity, for one batch
   std::map<Person, std::vector<KnownPatient>> people_;  ///< at most two of each, which is one too many
   std::unordered_map<std::string, KnownEncounter> encounters_;

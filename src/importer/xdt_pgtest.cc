@@ -70,6 +70,22 @@ TEST_F(XdtImportTest, ImportsABdtFileOnceAndInWhateverOrder) {
   EXPECT_EQ(again.total().imported + again.total().updated + again.total().skipped_count(), 0U);
 }
 
+TEST_F(XdtImportTest, ADayThatSeveralEntriesNameIsWrittenOnceAndEndsNoBatch) {
+  const auto entry = [](std::string_view number, std::string_view text) {
+    return record({"80006200", fmt::format("3000{}", number), "620003062024", fmt::format("6220{}", text)});
+  };
+  write("a.bdt", record({"80000020", "91062"}) + patient("1", "M\x81ller") + entry("1", "rein") + entry("1", "leise") + entry("1", "ruhig") +
+                     entry("2", "rein") + entry("2", "leise") + entry("3", "ohne") + entry("3", "Patient") + patient("2", "Meier") +
+                     record({"80000021"}));
+  const auto report = import();
+  const auto& days = report.types.at("BDT 6200 encounter");
+  EXPECT_EQ(days.imported, 2U) << report.to_text(Language::kEnglish);
+  EXPECT_EQ(days.unchanged, 3U);
+  EXPECT_EQ(days.skipped_count(), 2U) << "both, as their patient is nowhere";
+  EXPECT_EQ(report.types.at("BDT 6200 observation").imported, 5U);
+  EXPECT_EQ(one("SELECT count(DISTINCT o.xmin::text) FROM observation o JOIN patient p ON p.id = o.patient_id WHERE family_name = 'Müller'"), "1");
+}
+
 TEST_F(XdtImportTest, AFileThatIsAgainstTheRulesIsRefusedAsAWhole) {
   auto broken = treatment("1", "rein");
   broken.replace(broken.find("0106003"), 7, "0996003");
