@@ -20,6 +20,14 @@ const protocol::ChangeAuthor* RecentHolders::find(const RecordKey& key, WallTime
   return &found->second.author;
 }
 
+std::vector<RecordKey> RecentHolders::keys_of(std::string_view type) const {
+  std::vector<RecordKey> keys;
+  for (const auto& [key, recent] : recent_) {
+    if (key.type == type) keys.push_back(key);
+  }
+  return keys;
+}
+
 void RecentHolders::forget_before(WallTime time) {
   while (!order_.empty()) {
     const auto found = recent_.find(order_.front().second);

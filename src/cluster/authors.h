@@ -15,6 +15,7 @@ class RecentHolders {
   void released(const LockRecord& lock, const std::string& workstation, const std::string& user, WallTime until);
   /// The last one released; null when none held it at `commit`.
   [[nodiscard]] const protocol::ChangeAuthor* find(const RecordKey& key, WallTime commit) const;
+  [[nodiscard]] std::vector<RecordKey> keys_of(std::string_view type) const;
   void forget_before(WallTime time);
 
  private:

@@ -171,6 +171,19 @@ protocol::ChangeAuthor Service::author(const RecordKey& key, WallTime commit) co
   return {protocol::ChangeAuthor::How::kLock, lock->session, session->stored.workstation, session->stored.identity.user};
 }
 
+std::vector<std::pair<RecordKey, protocol::ChangeAuthor>> Service::authors(std::string_view type, WallTime commit) const {
+  std::set<RecordKey> keys;
+  for (auto& key : impl_->recent_holders.keys_of(type)) keys.insert(std::move(key));
+  const auto& locks = impl_->engine.locks();
+  for (auto& lock : locks.list(fmt::format("{}/", type), locks.held_count() + locks.waiting_count())) keys.insert(std::move(lock.key));
+  std::vector<std::pair<RecordKey, protocol::ChangeAuthor>> found;
+  for (const auto& key : keys) {
+    auto one = author(key, commit);
+    if (one.how == protocol::ChangeAuthor::How::kLock) found.emplace_back(key, std::move(one));
+  }
+  return found;
+}
+
 std::vector<protocol::SessionView> Service::sessions() const {
   return impl_->session_views(true, protocol::kMaxListed);
 }

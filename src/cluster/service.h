@@ -144,6 +144,8 @@ class Service final : public net::PeerHandler {
   void on_feed_state(std::string state, std::string reason, std::string alarm);
   /// The lock holder a change is attributed to: who held `key` at `commit`; recent releases are remembered for 10 s.
   [[nodiscard]] protocol::ChangeAuthor author(const RecordKey& key, WallTime commit) const;
+  /// The same for all records of a type that somebody held at `commit`: of a transaction that changed too many to name them.
+  [[nodiscard]] std::vector<std::pair<RecordKey, protocol::ChangeAuthor>> authors(std::string_view type, WallTime commit) const;
 
   [[nodiscard]] std::vector<protocol::SessionView> sessions() const;
   [[nodiscard]] std::optional<protocol::SessionView> session(SessionId id) const;

@@ -79,13 +79,14 @@ Result<std::vector<LockOutcome>> write_locks(Connection& source, std::span<const
 }
 
 Result<std::vector<LockRow>> read_locks(Connection& source) {
-  auto rows = source.query("SELECT type, id, token, session FROM verbund_guard.lock");
+  auto rows = source.query("SELECT type, id, token, session, (extract(epoch FROM since) * 1000000)::bigint FROM verbund_guard.lock");
   if (!rows) return pass(rows, "read the guard's lock table");
   std::vector<LockRow> locks;
   for (int row = 0; row < rows->size(); ++row) {
     locks.push_back({{std::string(rows->text(row, 0)), std::string(rows->text(row, 1))},
                      {parse_u64(rows->text(row, 2)).value_or(0)},
-                     {parse_u64(rows->text(row, 3)).value_or(0)}});
+                     {parse_u64(rows->text(row, 3)).value_or(0)},
+                     WallTime{microseconds{static_cast<std::int64_t>(parse_u64(rows->text(row, 4)).value_or(0))}}});
   }
   return locks;
 }

@@ -34,6 +34,7 @@ struct LockRow {
   RecordKey key;
   FencingToken token;
   SessionId session;
+  WallTime since;  ///< by the source's clock, as its commit times are
 };
 Result<std::vector<LockRow>> read_locks(postgres::Connection& source);
 

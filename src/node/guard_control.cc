@@ -3,7 +3,6 @@
 #include <future>
 
 #include "base/messages.h"
-#include "guard/lock_rows.h"
 
 namespace verbund::node {
 namespace {
@@ -115,6 +114,15 @@ Result<std::vector<guard::GuardedType>> GuardControl::state() {
   auto connection = Connection::open(source_);
   if (!connection) return pass(connection);
   return guard::guarded_types(*connection);
+}
+
+Result<std::vector<guard::LockRow>> GuardControl::held_locks() {
+  auto connection = Connection::open(source_);
+  if (!connection) return pass(connection);
+  auto types = guard::guarded_types(*connection);
+  if (!types) return pass(types);
+  if (types->empty()) return std::vector<guard::LockRow>{};
+  return guard::read_locks(*connection);
 }
 
 Result<std::vector<guard::WarningCount>> GuardControl::warnings() {

@@ -7,6 +7,7 @@
 
 #include "cluster/service.h"
 #include "guard/guard.h"
+#include "guard/lock_rows.h"
 
 namespace verbund::node {
 
@@ -30,6 +31,8 @@ class GuardControl {
   Status enable(const std::string& type, guard::Mode mode);
   Status disable(const std::string& type);
   Result<std::vector<guard::GuardedType>> state();
+  /// What stands in the lock table; without any guard nothing.
+  Result<std::vector<guard::LockRow>> held_locks();
   Result<std::vector<guard::WarningCount>> warnings();
   /// Keeps what applications leave behind in warn mode small.
   void count_warnings();

@@ -284,6 +284,11 @@ Status Node::Impl::start_history() {
   const auto connection = installation->connection(Installation::kVersions);
   if (!connection) return std::unexpected(connection.error());
   authors = std::make_unique<ChangeAuthors>(*mid_tier, clock);
+  if (auto held = guard->held_locks()) {
+    authors->held_at_start(*held);
+  } else {
+    log->warning("history.holders_unknown", {{"error", held.error().message}});
+  }
   if (!types_with_history.empty()) {
     history = std::make_unique<history::Relay>(
         history::RelaySettings{.versions = *connection, .types = types_with_history, .far_behind = installation->settings().journal_rows_kept},

@@ -180,6 +180,17 @@ class Guard(unittest.TestCase):
         self.assertNotIn("ERROR", self.application().run(self.under(token, "danach")))
         wait_for(lambda: self.state()[0]["locks"] == 1, "who has not come back is cleared")
 
+    def test_history_knows_who_wrote_under_a_lock_while_no_node_ran(self):
+        self.guard()
+        station = self.office.workstation("Sprechzimmer 1")
+        token = station.ask("lock", keys=[self.key])["token"]
+        self.office.kill()
+        self.assertNotIn("ERROR", self.application().run(self.under(token, "allein")))
+        self.office.start()
+        self.assertEqual(wait_for(lambda: self.office.psql(
+            "SELECT how, workstation, after->>'given_name' FROM history.readable"
+            f" WHERE record = '{self.key}' AND after->>'given_name' = 'allein'", database="SIQVersions"), "the version"), "lock|Sprechzimmer 1|allein")
+
     def test_the_guard_can_be_disabled_while_the_node_is_down(self):
         self.guard()
         self.office.kill()

@@ -84,6 +84,18 @@ class History(unittest.TestCase):
             with self.assertRaisesRegex(AssertionError, "permission denied|must be owner"):
                 self.office.psql(statement, database="SIQVersions")
 
+    def test_a_lock_counts_in_a_transaction_of_more_records_than_are_named(self):
+        patient, other = self.office.a_patient(3), self.office.a_patient(4)
+        station = self.office.workstation("Umzug")
+        self.assertTrue(station.ask("lock", keys=[f"patient/{patient}"])["ok"])
+        self.office.psql("BEGIN; INSERT INTO patient (family_name) SELECT 'Menge' FROM generate_series(1, 1500);"
+                         f"UPDATE patient SET city = 'Neustadt' WHERE id IN ('{patient}', '{other}'); COMMIT")
+        self.stored(f"patient/{patient}", 1)
+        self.stored(f"patient/{other}", 1)
+        self.assertEqual(self.versions("how, workstation, after->>'city'", f"patient/{patient}")[-1], "lock|Umzug|Neustadt")
+        self.assertEqual(self.versions("how, after->>'city'", f"patient/{other}")[-1], "unknown|Neustadt")
+        station.ask("goodbye")
+
     def test_status_tells_how_far_history_is(self):
         status = self.office.run("--json", "status").check().json()
         self.assertEqual(status["history"]["state"], "running")

@@ -21,6 +21,11 @@ void ChangeAuthors::note(const feed::TransactionEvent& event, const cluster::Ser
     look(record.key);
     if (record.was) look(*record.was);
   }
+  for (const auto& [type, count] : event.bulk) {
+    for (auto& [key, held] : service.authors(type, event.commit_time)) {
+      holders.emplace_back(std::move(key), Author{Author::How::kLock, held.session, held.workstation, held.user});
+    }
+  }
   if (holders.empty()) return;
   const std::scoped_lock lock(mutex_);
   noted_pairs_ += holders.size();
@@ -31,13 +36,28 @@ void ChangeAuthors::note(const feed::TransactionEvent& event, const cluster::Ser
   }
 }
 
-Result<Author> ChangeAuthors::author(Csn transaction, SessionId by, WallTime, const RecordKey& record) {
+Result<Author> ChangeAuthors::author(Csn transaction, SessionId by, WallTime committed, const RecordKey& record) {
   if (by) return by_session(by);
-  const std::scoped_lock lock(mutex_);
-  const auto found = noted_.find(transaction);
-  if (found == noted_.end()) return Author{};
-  const auto holder = std::ranges::find(found->second, record, &Holders::value_type::first);
-  return holder == found->second.end() ? Author{} : holder->second;
+  {
+    const std::scoped_lock lock(mutex_);
+    if (const auto found = noted_.find(transaction); found != noted_.end()) {
+      const auto holder = std::ranges::find(found->second, record, &Holders::value_type::first);
+      if (holder != found->second.end()) return holder->second;
+    }
+  }
+  const auto held = held_before_.find(record);
+  if (held == held_before_.end() || committed < held->second.since || committed >= started_) return Author{};
+  auto author = by_session(held->second.session);
+  if (author) author->how = Author::How::kLock;
+  return author;
+}
+
+void ChangeAuthors::held_at_start(const std::vector<guard::LockRow>& rows) {
+  started_ = clock_.wall();
+  for (const auto& row : rows) {
+    // Locks that were held when the guard began were written without their session.
+    if (row.session) held_before_[row.key] = {row.session, row.since};
+  }
 }
 
 Result<Author> ChangeAuthors::by_session(SessionId session) {

@@ -7,6 +7,7 @@
 
 #include "cluster/service.h"
 #include "feed/feed.h"
+#include "guard/lock_rows.h"
 #include "history/authorship.h"
 #include "platform/postgres/connection.h"
 
@@ -19,6 +20,9 @@ class ChangeAuthors final : public history::Authorship {
 
   ChangeAuthors(postgres::Pool& mid_tier, const Clock& clock) : mid_tier_(mid_tier), clock_(clock) {}
 
+  /// Before the relay starts: what the guard's lock table says. A node that ended between a commit and its history knows so who held
+  /// guarded records then.
+  void held_at_start(const std::vector<guard::LockRow>& rows);
   void note(const feed::TransactionEvent& event, const cluster::Service& service);
 
   Result<history::Author> author(Csn transaction, SessionId by, WallTime committed, const RecordKey& record) override;
@@ -26,6 +30,10 @@ class ChangeAuthors final : public history::Authorship {
 
  private:
   using Holders = std::vector<std::pair<RecordKey, history::Author>>;
+  struct HeldBefore {
+    SessionId session;
+    WallTime since;
+  };
   Result<history::Author> by_session(SessionId session);
 
   postgres::Pool& mid_tier_;
@@ -34,6 +42,8 @@ class ChangeAuthors final : public history::Authorship {
   std::map<Csn, Holders> noted_;  // mutex_
   std::size_t noted_pairs_ = 0;   // mutex_
   std::map<SessionId, history::Author> sessions_;  // relay's thread
+  std::map<RecordKey, HeldBefore> held_before_;    // as `held_at_start` has left it
+  WallTime started_;
 };
 
 }  // namespace verbund::node

@@ -188,8 +188,11 @@ TEST_F(LockGuardWriter, WhatIsOverGoesAsSoonAsTheLastWriterHasCommitted) {
 
 TEST_F(LockGuardWriter, ADatabaseThatIsAwayFailsRequestsAfterTheirTimeAndLosesNoClaim) {
   outcome_of(write({patient("1", 5)}));
-  auto& server = testing::ScratchPostgres::shared();
-  server.kill_immediate();
+  const auto name = postgres::Connection::quote_identifier(database_.database);
+  auto server = *postgres::Connection::open(testing::ScratchPostgres::shared().superuser());
+  run(server, fmt::format("ALTER DATABASE {} ALLOW_CONNECTIONS false", name));
+  run(server, fmt::format("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = {}",
+                          postgres::Connection::quote_literal(database_.database)));
   auto bounded = write({patient("2", 6)});
   auto claim = write({patient("3", 4)}, GuardPatience::kUntilDecided);
   EXPECT_TRUE(testing::eventually([&] {
@@ -201,7 +204,7 @@ TEST_F(LockGuardWriter, ADatabaseThatIsAwayFailsRequestsAfterTheirTimeAndLosesNo
   EXPECT_THAT(failed.failed, ElementsAre(RecordKey{"patient", "2"}));
   EXPECT_EQ(failed.code, ErrorCode::kUnavailable);
   EXPECT_FALSE(told(claim, milliseconds{0}));
-  server.restart();
+  run(server, fmt::format("ALTER DATABASE {} ALLOW_CONNECTIONS true", name));
   node_ = connect("node");
   EXPECT_TRUE(testing::eventually([&] {
     clock_.advance(milliseconds{500});
