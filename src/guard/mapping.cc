@@ -159,7 +159,7 @@ class Writer {
     }
     return fmt::format(
         "  PERFORM FROM verbund_guard.lock AS l WHERE l.type OPERATOR(pg_catalog.=) {}\n"
-        "    AND l.id OPERATOR(pg_catalog.=) ({}) COLLATE pg_catalog.\"default\"\n"
+        "    AND l.id OPERATOR(pg_catalog.=) ({}) COLLATE pg_catalog.\"C\"\n"
         "    AND l.token::pg_catalog.text OPERATOR(pg_catalog.=) pg_catalog.current_setting('verbund.token', true){};\n"
         "  IF FOUND AND (({}) OR TG_OP OPERATOR(pg_catalog.<>) 'UPDATE') THEN RETURN NULL; END IF;\n",
         Connection::quote_literal(type_.type), fmt::join(parts, " OPERATOR(pg_catalog.||) ',' OPERATOR(pg_catalog.||) "), share(),
