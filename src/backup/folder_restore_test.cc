@@ -18,6 +18,11 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
+/// Folders that were only gone through have new times; what they hold counts.
+std::string without_times(const fs::path& left, const fs::path& right) {
+  return run_program({"rsync", "-aAXHnciO", "--delete", left.native() + "/", right.native() + "/"}).output;
+}
+
 struct FolderRestore : ::testing::Test {
   verbund::testing::ScratchDirectory scratch;
   fs::path root = scratch.path() / "saved", into = scratch.path() / "office", journal = scratch.path() / "journal";
@@ -259,6 +264,24 @@ TEST_F(FolderRestore, LeavesTheOldStateWhenTheDiskIsFull) {
   EXPECT_EQ(*restore_state(journal), RestoreState::kNone);
 }
 
+TEST_F(FolderRestore, LeavesTheOldStateWhenItIsGivenUp) {
+  make_practice();
+  copy_to(scratch.path() / "before");
+  class Impatient final : public Progress {
+   public:
+    void moved(std::string_view, std::uint64_t, std::uint64_t) override { ++calls; }
+    [[nodiscard]] bool cancelled() const override { return calls > 5; }
+    int calls = 0;
+  } impatient;
+  EXPECT_EQ(restore_folder(options, opener(saved.archive), {}, impatient).error().code, ErrorCode::kCancelled);
+  EXPECT_EQ(without_times(scratch.path() / "before", into), "");
+  std::string nothing;
+  StringSink sink(nothing);
+  SaveFolderOptions saving;
+  saving.root = root;
+  EXPECT_EQ(save_folder(saving, sink, nullptr, impatient).error().code, ErrorCode::kCancelled);
+}
+
 TEST_F(FolderRestore, LooksAtTheSpaceBefore) {
   put_file(root / "big", sample_bytes(1, 3'000'000));
   saved = save(root);
@@ -313,10 +336,6 @@ struct KilledRestore : FolderRestore {
   }
   int all_steps = 0;
 };
-
-std::string without_times(const fs::path& left, const fs::path& right) {
-  return run_program({"rsync", "-aAXHnciO", "--delete", left.native() + "/", right.native() + "/"}).output;
-}
 
 TEST_F(KilledRestore, EndsOldWhenRolledBack) {
   for (int step = 0; step < all_steps; ++step) {

@@ -99,10 +99,16 @@ Status FolderSaver::finish() {
   return index_.finish();
 }
 
+Status FolderSaver::wanted() const {
+  if (!progress_->cancelled()) return {};
+  return fail(ErrorCode::kCancelled, phrase("save {}: given up", options_->root.string()));
+}
+
 Status FolderSaver::folder(const Found& found) {
   TreeMember member = member_of(found, names_);
   if (found.folder >= 0) read_attributes({found.folder, false}, found.path, member);
   ++result_->counts.folders;
+  if (auto still = wanted(); !still) return still;
   return write(member);
 }
 
@@ -193,7 +199,8 @@ Status FolderSaver::open_file(const Found& found, int descriptor, const struct s
   read_attributes({descriptor, false}, found.path, member);
   if (before.st_blocks * 512 < before.st_size) {
     member.extents = extents_of(descriptor, member.size);
-    member.sparse = true;
+    // Compressed or kept beside its inode, not holed.
+    member.sparse = member.extents.front() != Extent{0, member.size};
   }
   if (before.st_size >= kLargeFile) (void)::posix_fadvise(descriptor, 0, 0, POSIX_FADV_SEQUENTIAL);
   if (auto begun = tar_.begin(member); !begun) return begun;
@@ -255,7 +262,7 @@ Status FolderSaver::told() {
   if (done_ - told_ < kTellEvery) return {};
   told_ = done_;
   progress_->moved(options_->label, done_, options_->expected_bytes);
-  return {};
+  return wanted();
 }
 
 }  // namespace verbund::backup

@@ -39,6 +39,7 @@ class FolderSaver : public TreeVisitor {
   Result<bool> copy_extent(int descriptor, const Extent& extent, const TreeMember& member, Sha256& hash);
   void read_attributes(OpenFile file, std::string_view path, TreeMember& member);
   Status told();
+  [[nodiscard]] Status wanted() const;
 
   const SaveFolderOptions* options_;
   Progress* progress_;

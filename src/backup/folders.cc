@@ -55,6 +55,7 @@ class Check {
       if (counts_.members > 0 && compare_paths(previous_, member.path) >= 0) return wrong(member, phrase("out of order"));
       previous_ = member.path;
       if (auto checked = check(member); !checked) return pass(checked);
+      if (progress_->cancelled()) return fail(ErrorCode::kCancelled, phrase("check {}: given up", *label_));
     }
     if (!index_) return counts_;
     auto line = index_->next();

@@ -53,9 +53,15 @@ Status TreeExtract::run(Source& archive) {
     auto more = reader.next(member);
     if (!more) return pass(more);
     if (!*more) return leave_until({});
-    progress_->moved(options_->label, reader.position(), 0);
+    if (auto still = told(); !still) return still;
     if (auto taken = take(member); !taken) return taken;
   }
+}
+
+Status TreeExtract::told() const {
+  progress_->moved(options_->label, reader_->position(), 0);
+  if (!progress_->cancelled()) return {};
+  return fail(ErrorCode::kCancelled, phrase("restore into {}: given up", options_->into.string()));
 }
 
 Status TreeExtract::take(const TreeMember& member) {
@@ -163,7 +169,7 @@ Status TreeExtract::write_content(const TreeMember& member, int file) {
       at += static_cast<std::uint64_t>(written);
       bytes.remove_prefix(static_cast<std::size_t>(written));
     }
-    progress_->moved(options_->label, reader_->position(), 0);
+    if (auto still = told(); !still) return still;
   }
   if (member.sparse && ::ftruncate(file, static_cast<off_t>(member.size)) != 0) return failed(member, errno);
   return {};

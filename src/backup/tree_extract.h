@@ -35,6 +35,7 @@ class TreeExtract {
     std::uint64_t number = 0;
   };
 
+  [[nodiscard]] Status told() const;
   Status take(const TreeMember& member);
   Status leave_until(std::string_view path);
   Status make_folder(const TreeMember& member, const std::string& name);
