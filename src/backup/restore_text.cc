@@ -62,7 +62,7 @@ std::string folder_lines(const Manifest& manifest) {
   std::string out;
   for (const FolderEntry& folder : manifest.folders) {
     const std::string into = "/var/tmp/restored/" + folder.member + ".d";
-    out += fmt::format("    mkdir -p {0}\n    tar -x -p --acls --xattrs --xattrs-include='*' --numeric-owner -f \"$OUT\"/{1} -C {0}\n", into, folder.member);
+    out += fmt::format("    mkdir -p {0}\n    LC_ALL=C tar -x -p --acls --xattrs --xattrs-include='*' --numeric-owner -f \"$OUT\"/{1} -C {0}\n", into, folder.member);
   }
   return out.empty() ? "    -\n" : out;
 }
