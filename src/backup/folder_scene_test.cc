@@ -62,8 +62,12 @@ void put_holes(const fs::path& root) {
 }
 
 void put_rights(const fs::path& root) {
-  for (const int mode : {0600, 0000, 0444, 0755, 0777}) put_file(root / "modes" / fmt::format("{:o}", mode), "x");
-  for (const int mode : {0600, 0000, 0444, 0755, 0777}) ::chmod((root / "modes" / fmt::format("{:o}", mode)).c_str(), static_cast<mode_t>(mode));
+  for (const int mode : {0600, 0000, 0444, 0755, 0777}) {
+    if (mode == 0 && ::geteuid() != 0) continue;  // only root could save it
+    const fs::path file = root / "modes" / fmt::format("{:o}", mode);
+    put_file(file, "x");
+    ::chmod(file.c_str(), static_cast<mode_t>(mode));
+  }
   put_file(root / "modes/set-id", "x");
   ::chmod((root / "modes/set-id").c_str(), 04755);
   for (const auto& [name, mode] : {std::pair{"sticky", 01777}, {"group", 02775}, {"closed", 0555}}) {
