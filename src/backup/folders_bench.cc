@@ -4,6 +4,7 @@
 #include <fstream>
 
 #include <benchmark/benchmark.h>
+#include <fmt/format.h>
 
 #include "backup/folders.h"
 #include "backup/memory_stream_fixture.h"

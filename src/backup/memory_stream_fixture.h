@@ -3,6 +3,8 @@
 #include <cstring>
 #include <random>
 
+#include <fmt/format.h>
+
 #include "backup/stream.h"
 
 namespace verbund::backup {
