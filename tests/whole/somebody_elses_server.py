@@ -59,6 +59,10 @@ class SomebodyElsesServer:
             raise AssertionError(f"psql: {done.stderr}")
         return done.stdout.strip()
 
+    def answers(self):
+        argv, environment = self.psql("-c", "SELECT 1")
+        return subprocess.run(argv, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60).returncode == 0
+
     def catalog(self):
         """Everything that an adoption could leave behind: schema, publications, slots, roles, databases, settings."""
         dump = subprocess.run(self.argv("pg_dump", "--schema-only", "-h", str(self.directory), "-U", "postgres", self.database), check=True,
