@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "backup/remove_tree.h"
+#include "backup/remove_unpacked.h"
 #include "backup/tree_extract.h"
 #include "base/messages.h"
 
@@ -67,7 +67,7 @@ Status FolderSwap::seal(RestoreRecord& record) {
     const auto staging = open_staging(folder->number(), record);
     if (!staging) return os::failed_call(phrase("open {}", staging_name(record)), errno);
     step();
-    if (auto removed = remove_tree(staging.number(), kLooseFiles); !removed) return removed;
+    if (auto removed = remove_unpacked(staging.number(), kLooseFiles); !removed) return removed;
     if (::syncfs(staging.number()) != 0) return os::failed_call(phrase("sync directory {}", staging_name(record)), errno);
     for (std::size_t i = 0; i < record.placements.size(); ++i) {
       if (record.placements[i].folder != each) continue;
@@ -157,7 +157,7 @@ Status FolderSwap::clean_up() {
     auto folder = open_folder(record_->base, each);
     if (!folder) return pass(folder);
     step();
-    if (auto removed = remove_tree(folder->number(), staging_name(*record_).c_str()); !removed) return removed;
+    if (auto removed = remove_unpacked(folder->number(), staging_name(*record_).c_str()); !removed) return removed;
     if (auto synced = sync_folder(folder->number(), each); !synced) return synced;
   }
   step();

@@ -5,6 +5,6 @@
 namespace verbund::backup {
 
 /// `name` in `parent` with everything beneath, without following links; folders that forbid it are opened up first. Missing: done.
-Status remove_tree(int parent, const char* name);
+Status remove_unpacked(int parent, const char* name);
 
 }  // namespace verbund::backup

@@ -1,4 +1,4 @@
-#include "backup/remove_tree.h"
+#include "backup/remove_unpacked.h"
 
 #include <cstring>
 #include <memory>
@@ -63,7 +63,7 @@ Status remove_below(FolderStack& stack, const char* name) {
 
 }  // namespace
 
-Status remove_tree(int parent, const char* name) {
+Status remove_unpacked(int parent, const char* name) {
   if (::unlinkat(parent, name, 0) == 0 || errno == ENOENT) return {};
   if (errno != EISDIR && errno != EPERM) return failed(name, errno);
   os::Descriptor above(::openat(parent, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
