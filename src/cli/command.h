@@ -113,5 +113,6 @@ void add_import(CLI::App& app, Globals& globals, const Runner& run);
 void add_guard(CLI::App& app, Globals& globals, const Runner& run);
 void add_dump(CLI::App& app, Globals& globals, const Runner& run);
 void add_restore(CLI::App& app, Globals& globals, const Runner& run);
+void add_backup(CLI::App& app, Globals& globals, const Runner& run);
 
 }  // namespace verbund::cli

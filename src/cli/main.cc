@@ -58,7 +58,7 @@ int main(int argc, char** argv) {
   const cli::Runner run = [&](std::function<int()> task) { chosen = std::move(task); };
   for (const auto add : {cli::add_up, cli::add_config, cli::add_status, cli::add_user, cli::add_audit, cli::add_history, cli::add_erase, cli::add_who,
                          cli::add_locks, cli::add_lock, cli::add_unlock, cli::add_watch, cli::add_tell, cli::add_import, cli::add_feed,
-                         cli::add_detach, cli::add_guard, cli::add_dump, cli::add_restore}) {
+                         cli::add_detach, cli::add_guard, cli::add_dump, cli::add_restore, cli::add_backup}) {
     add(app, globals, run);
   }
   cli::name_subcommands(app, globals);

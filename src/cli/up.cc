@@ -1,6 +1,13 @@
 /// verbund up, init, node: make an installation, run a node in the foreground.
+#include <iostream>
+
+#include <unistd.h>
+
+#include "backup/set_journal.h"
 #include "base/messages.h"
 #include "cli/adoption.h"
+#include "cli/backup.h"
+#include "node/from_set.h"
 #include "node/installation.h"
 #include "node/node.h"
 
@@ -10,6 +17,7 @@ namespace {
 struct Options {
   bool demo = false, check = false, yes = false;
   std::string demo_data, database, listen;
+  std::string from_set, signer, key;
 };
 
 std::optional<std::string> given(const std::string& text) { return text.empty() ? std::nullopt : std::optional(text); }
@@ -48,6 +56,7 @@ void print_started(const Globals& globals, const node::Started& started) {
 }
 
 int run_node(const Globals& globals, const std::filesystem::path& directory, const Options& options) {
+  if (auto whole = node::refuse_half_installed(directory); !whole) return report(globals, whole.error());
   const auto consent = options.yes ? Consent::kGiven : Consent::kAsk;
   if (const auto refused = settle_adoption(globals, directory, consent)) return *refused;
   node::NodeOptions node_options;
@@ -79,9 +88,68 @@ bool names_its_server(const std::filesystem::path& directory, const std::string&
   return installation && installation->settings().connection == connection;
 }
 
+/// Whose set it is: named, or the key that lies in it, which a person compares with the recovery sheet.
+Result<backup::PublicKey> signer_of(const Globals& globals, const std::filesystem::path& set, const Options& options) {
+  if (!options.signer.empty()) {
+    std::string text = options.signer;
+    if (std::error_code error; std::filesystem::exists(options.signer, error)) {
+      auto read = os::read_file(options.signer, 4096);
+      if (!read) return pass(read);
+      text = std::move(*read);
+    }
+    return backup::PublicKey::parse(text);
+  }
+  auto inside = backup::key_inside(set);
+  if (!inside || options.yes) return inside;
+  if (isatty(STDIN_FILENO)) {
+    fmt::print(stderr, "{} ", translated(globals.language, "The set says to be signed by key {}. Does the recovery sheet say so, too? [yes/no]", inside->id_text()));
+    std::string answer;
+    std::getline(std::cin, answer);
+    if (answer == "yes" || answer == "ja") return inside;
+  }
+  return fail(ErrorCode::kForbidden, phrase("up --from-set: nobody has said whose set it is; it says key {}", inside->id_text()),
+              phrase("--signer KEY names the key of the recovery sheet; --yes believes the set."));
+}
+
+/// Installs from the set; nothing: done.
+std::optional<int> install(const Globals& globals, const std::filesystem::path& directory, const Options& options) {
+  const auto set_path = std::filesystem::absolute(options.from_set).lexically_normal();
+  auto signer = signer_of(globals, set_path, options);
+  if (!signer) return report(globals, signer.error());
+  auto key = key_of(options.key);
+  if (!key) return report(globals, key.error());
+  auto set = backup::SetReader::open(set_path, {*signer});
+  if (!set) return report(globals, set.error());
+  if (*key) {
+    if (auto unlocked = set->unlock(**key); !unlocked) return report(globals, unlocked.error());
+  }
+  auto known = backup::SetJournal(directory, set_path.parent_path()).read();
+  if (!known) return report(globals, known.error());
+  node::FromSet how{.directory = directory, .signer = *signer, .key = *key ? &**key : nullptr, .above = {}, .on_step = {}};
+  for (const auto& event : *known) how.above = std::max(how.above, Term{event.term});
+  ProgressLine progress(globals);
+  how.on_step = [&progress](const Phrase& step) { progress.step(step); };
+  const os::SystemClock clock;
+  auto term = node::install_from_set(*set, how, progress, clock, os::null_log());
+  if (!term) return report(globals, term.error());
+  backup::SetEvent event;
+  event.at = clock.wall();
+  event.what = backup::SetEvent::What::kRestored;
+  event.installation = set->manifest().installation;
+  event.set = set->manifest().id;
+  event.sequence = set->manifest().sequence;
+  event.term = term->value;
+  // So that a second restore from this medium takes a higher term; a medium that can't be written to is no reason to fail.
+  if (auto noted = backup::SetJournal(directory, set_path.parent_path()).append(event, true); !noted) return report(globals, noted.error());
+  return std::nullopt;
+}
+
 int up(const Globals& globals, const Options& options) {
   if (options.check) return check_adoption(globals, options.database);
   const auto directory = directory_of(globals);
+  if (!options.from_set.empty()) {
+    if (const auto failed = install(globals, directory, options)) return *failed;
+  }
   if (!node::Installation::exists(directory)) {
     if (auto made = node::Installation::create({directory, options.database, given(options.listen)}); !made) {
       return report(globals, made.error());
@@ -106,6 +174,9 @@ void add_up(CLI::App& app, Globals& globals, const Runner& run) {
   for (auto* command : {up_command, init_command}) {
     command->add_option("--database", options->database, text("use an existing PostgreSQL server (connection string)"));
   }
+  up_command->add_option("--from-set", options->from_set, text("make the installation from this backup set (its path), on a machine that has none"));
+  up_command->add_option("--signer", options->signer, text("public key that signed the set (of the recovery sheet), or a file that holds it"));
+  up_command->add_option("--key", options->key, text("file with the private key of an encrypted set"));
   up_command->add_flag("--check", options->check, text("only look at the server of --database and say what is missing"));
   for (auto* command : {up_command, node_command}) {
     command->add_flag("--yes", options->yes, text("agree to what is created on the existing server"));

@@ -24,6 +24,7 @@
 #include "node/first_login.h"
 #include "node/guard_control.h"
 #include "node/installation.h"
+#include "node/office_backup.h"
 #include "node/provision.h"
 #include "node/status.h"
 #include "node/version.h"
@@ -55,6 +56,7 @@ struct Node::Impl {
   explicit Impl(NodeOptions given) : options(std::move(given)) {}
 
   Status prepare();
+  void recover_office();
   Status start_database();
   Status open_databases();
   Status prepare_records();
@@ -106,6 +108,7 @@ struct Node::Impl {
   std::unique_ptr<net::Server> server;
   std::uint16_t port = 0;
   bool stopping = false;
+  std::jthread recovering;  // last: it ends before what it uses
 };
 
 Status Node::Impl::prepare() {
@@ -122,10 +125,20 @@ Status Node::Impl::prepare() {
   if (!opened) return pass(opened);
   log = std::move(*opened);
   log->info("node.starting", {{"version", kVersion}, {"pid", getpid()}, {"directory", options.directory.string()}});
+  recover_office();
   auto made = access::load_or_create(options.directory / "tls", installation->settings().certificate_names, clock);
   if (!made) return pass(made);
   certificates = std::move(*made);
   return {};
+}
+
+/// What a killed backup has left stopped; beside the node's start, which does not wait for other programs.
+void Node::Impl::recover_office() {
+  recovering = std::jthread([this] {
+    auto left = recover_services(options.directory, clock, *log);
+    if (!left) return log->error("backup.not_recovered", {{"error", left.error().message}});
+    for (const auto& name : *left) log->error("backup.service_down", {{"application", name}});
+  });
 }
 
 Result<std::unique_ptr<mirror::Agent>> Node::Impl::make_agent() {

@@ -1,0 +1,102 @@
+"""Benchmark of the backup: a run of the office beside what a user would write with stock programs, on the same data."""
+import json
+import os
+import pathlib
+import random
+import resource
+import shutil
+import subprocess
+import time
+
+import servers
+
+ROWS = 3_000_000
+FOLDER_MB = 300
+
+
+def prepare(bench):
+    """A database and a folder tree, once: text as offices have it, and files that don't compress."""
+    database = bench.node.database()
+    rows = ROWS // 50 if bench.quick else ROWS
+    database.sql("CREATE TABLE IF NOT EXISTS bench_letters (id bigint PRIMARY KEY, patient bigint, at timestamptz, note text)")
+    if int(database.sql("SELECT count(*) FROM bench_letters")) != rows:
+        database.sql("TRUNCATE bench_letters")
+        database.sql("INSERT INTO bench_letters SELECT i, i % 20000, '2026-01-01'::timestamptz + i * interval '1 second',"
+                     " repeat('Befund ' || (i * 7919 % 1000) || ', Verlauf ' || md5(i::text) || '. ', 4)"
+                     f" FROM generate_series(1, {rows}) i")
+        database.sql("CREATE INDEX ON bench_letters (patient); ANALYZE bench_letters")
+    tree = bench.scratch / "backup-tree"
+    if not tree.exists():
+        chance = random.Random(1)
+        size = 1 << 20
+        for i in range(FOLDER_MB // (50 if bench.quick else 1)):
+            path = tree / f"{i % 20:02}" / f"file-{i}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(chance.randbytes(size) if i % 3 == 0 else b"".join(b"line %d of a letter\n" % chance.randrange(10**6) for _ in range(size // 26)))
+    return database, tree
+
+
+def configure(bench, tree, target):
+    (bench.node.directory / "config" / "backup.toml").write_text(f"""
+[backup]
+target = "{target}"
+[databases]
+mid_tier = false
+versions = false
+[[application]]
+name = "bench"
+  [[application.folder]]
+  root = "{tree}"
+  restore = ["**"]
+""", encoding="utf-8")
+
+
+def drop(directory):
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir()
+    os.sync()
+
+
+def timed(argv, **more):
+    """Seconds, peak memory in MB of the largest process of it."""
+    begun = time.monotonic()
+    process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **more)
+    output = process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    if os.waitstatus_to_exitcode(status) != 0:
+        raise RuntimeError(f"{argv[0]}: {output!r} {process.stderr.read()!r}")
+    return time.monotonic() - begun, usage.ru_maxrss / 1024, output
+
+
+def by_hand(database, tree, target):
+    """pg_dump and tar side by side, each into zstd, synced: what is on the disk counts."""
+    script = (f"set -o pipefail; {servers.POSTGRES}/pg_dump -Fc -Z0 | zstd -q -3 -T2 -o {target}/db.dump.zst & dump=$!\n"
+              f"tar -cf - -C {tree} . | zstd -q -3 -T2 -o {target}/tree.tar.zst || exit 1\n"
+              f"wait $dump || exit 1; sync -f {target}")
+    return timed(["bash", "-c", script], env=database.environment)[0]
+
+
+def bytes_below(directory):
+    return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
+
+
+def backup(bench, topic):
+    """The run without verification; its proofs; size beside pg_dump's own compression."""
+    database, tree = prepare(bench)
+    ours, theirs = bench.scratch / "backup-ours", bench.scratch / "backup-theirs"
+    configure(bench, tree, ours)
+    command = [bench.node.binary, "--dir", str(bench.node.directory), "--server", f"127.0.0.1:{bench.node.port}", "--json", "backup"]
+    for directory in (ours, theirs):
+        drop(directory)
+    took, memory, output = timed([*command, "run", "--no-verify"])
+    hand = by_hand(database, tree, theirs)
+    report = json.loads(output)
+    target = {} if bench.quick else {"target": 1.15}
+    topic.figure("run without verification", "s", peer="pg_dump | zstd, tar | zstd", **target).add(took, hand)
+    topic.figure("peak memory of the run", "MB").add(memory)
+    stored = bytes_below(pathlib.Path(report["path"]) / "db")
+    database.program("pg_dump", "-Fc", "-f", theirs / "default.dump")
+    topic.figure("size of the database in the set", "MB", peer="pg_dump -Fc", target=1.0).add(stored / 1e6, (theirs / "default.dump").stat().st_size / 1e6)
+    for level in ("L1", "L2", "L3", "L4"):
+        topic.figure(f"verification {level}", "s").add(timed([*command, "verify", "newest", "--level", level])[0])
+    topic.note("Source database and one folder tree, both ways, onto the same disk, synced. Verification is apart: the peers have none.")

@@ -1,0 +1,110 @@
+#include "backup/office.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/messages.h"
+#include "backup/services.h"
+#include "platform/os/file.h"
+#include "platform/os/random.h"
+
+namespace verbund::backup {
+namespace {
+
+namespace fs = std::filesystem;
+
+fs::path below(const fs::path& directory, const char* name) { return directory / "backup" / name; }
+
+std::string first_line(std::string text) { return text.substr(0, text.find_first_of("\r\n")); }
+
+/// The key stands in the last line that is no comment (minisign's public key files have one before it).
+Result<PublicKey> read_public_key(const fs::path& path) {
+  auto text = os::read_file(path, 4096);
+  if (!text) return pass(text);
+  auto key = PublicKey::parse(*text);
+  if (!key) return pass(key, phrase("read {}", path.string()));
+  return key;
+}
+
+}  // namespace
+
+Result<std::string> installation_id(const fs::path& directory) {
+  const auto file = below(directory, "installation");
+  auto text = os::read_file(file, 1000);
+  if (text) return first_line(std::move(*text));
+  if (text.error().code != ErrorCode::kNotFound) return pass(text);
+  if (auto made = os::make_directories(file.parent_path(), 0700); !made) return pass(made);
+  const auto id = os::random_hex(8);
+  if (auto written = os::write_file_atomically(file, id + "\n"); !written) return pass(written);
+  return id;
+}
+
+Result<SigningKey> signing_key(const fs::path& directory) {
+  const auto file = below(directory, "signing.key");
+  auto loaded = SigningKey::load(file);
+  if (loaded || loaded.error().code != ErrorCode::kNotFound) return loaded;
+  if (auto made = os::make_directories(file.parent_path(), 0700); !made) return pass(made);
+  auto key = SigningKey::generate();
+  if (auto saved = key.save(file); !saved) return pass(saved, "make the installation's signing key");
+  if (auto written = os::write_file_atomically(below(directory, "signing.pub"), key.public_key().text()); !written) return pass(written);
+  return key;
+}
+
+Result<std::vector<PublicKey>> trusted_keys(const fs::path& directory) {
+  std::vector<PublicKey> keys;
+  auto own = signing_key(directory);
+  if (!own) return pass(own);
+  keys.push_back(own->public_key());
+  std::error_code error;
+  for (fs::directory_iterator entry(below(directory, "trusted"), error), end; !error && entry != end; entry.increment(error)) {
+    if (entry->path().extension() != ".pub") continue;
+    auto key = read_public_key(entry->path());
+    if (!key) return pass(key);
+    keys.push_back(*key);
+  }
+  if (error && error != std::errc::no_such_file_or_directory) return fail(ErrorCode::kIo, phrase("read {}: {}", below(directory, "trusted").string(), error.message()));
+  return keys;
+}
+
+Result<os::FileLock> lock_runs(const fs::path& directory, std::string_view what, const Clock& clock) {
+  const auto file = below(directory, "run.lock");
+  if (auto made = os::make_directories(file.parent_path(), 0700); !made) return pass(made);
+  return os::FileLock::acquire(file, fmt::format("verbund backup {} since {}, pid {}", what, to_iso8601(std::chrono::floor<seconds>(clock.wall())), getpid()));
+}
+
+Result<fs::path> check_target(const Office& office, const fs::path& given) {
+  const auto target = given.empty() ? office.config.target : fs::absolute(given).lexically_normal();
+  if (target.empty()) {
+    return fail(ErrorCode::kUsage, phrase("backup: no target is configured"), phrase("config/backup.toml, [backup] target, or --target DIR"));
+  }
+  struct stat there{}, here{};
+  if (::stat(target.c_str(), &there) != 0 || !S_ISDIR(there.st_mode)) {
+    return fail(ErrorCode::kMediumGone, phrase("backup: the target {} is not there", target.string()), phrase("Put the medium in, or mount it; the directory has to exist."));
+  }
+  if (office.config.target_is_mount && ::stat(office.directory.c_str(), &here) == 0 && here.st_dev == there.st_dev) {
+    return fail(ErrorCode::kMediumGone, phrase("backup: the target {} lies on the installation's own disk: the medium is not mounted", target.string()),
+                phrase("Mount it; or set target_is_mount = false in config/backup.toml if that is meant."));
+  }
+  return target;
+}
+
+std::vector<Application> applications_of(const Office& office) {
+  auto all = office.config.applications;
+  Application own;
+  own.name = kOwnApplication;
+  FolderRule rule;
+  rule.root = office.directory.string();
+  // Not the database's files: they are dumped. Not the backup's own journal: it is of this machine.
+  for (const char* path : {"config", "secrets", "tls", "history", "agent/epoch", "client.toml", "pgpass", "administrator.txt", "adoption.json",
+                           "backup/installation", "backup/trusted"}) {
+    const std::string_view name = path;
+    const bool always = name == "config" || name == "secrets";
+    rule.lists.saved.push_back({path, !always, ""});
+    rule.lists.restored.push_back({path, !always, ""});
+  }
+  own.folders.push_back(std::move(rule));
+  all.push_back(std::move(own));
+  return all;
+}
+
+}  // namespace verbund::backup

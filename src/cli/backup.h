@@ -1,0 +1,52 @@
+#pragma once
+/// What the subcommands of `backup` share. Main thread.
+#include <atomic>
+
+#include "backup/office.h"
+#include "backup/set_journal.h"
+#include "cli/command.h"
+#include "cli/office_progress.h"
+#include "cli/progress.h"
+#include "node/installation.h"
+#include "node/office_backup.h"
+#include "platform/os/clock.h"
+#include "platform/os/log_sink.h"
+
+namespace verbund::cli {
+
+/// The installation that a backup command works on.
+struct OfficeAtHand {
+  node::Installation installation;
+  backup::Office office;
+  std::unique_ptr<Log> log;
+};
+Result<OfficeAtHand> office_at_hand(const Globals& globals);
+
+/// A set by its id on the target, by its number, by its path, or "newest".
+Result<std::filesystem::path> find_set(const backup::Office& office, const std::string& target, const std::string& name);
+
+/// The private key of a file, when one is named. Errors: those of RecipientKey::load.
+Result<std::optional<backup::RecipientKey>> key_of(const std::string& file);
+
+/// The node's feed over REST; without a node there is nothing to hold.
+class RestFeedGate final : public backup::FeedGate {
+ public:
+  RestFeedGate(const Globals& globals, std::string no_node) : globals_(globals), no_node_(std::move(no_node)) {}
+  Held hold(Deadline deadline, seconds span) override;
+  bool release() override;
+
+ private:
+  const Globals& globals_;
+  std::string no_node_;  ///< why there is none; empty: one runs
+};
+
+/// SIGINT and SIGTERM set a flag instead of ending the program: services have to be started first.
+const std::atomic<bool>& interrupted_flag();
+
+// Subcommands of `backup`.
+void add_backup_run(CLI::App& backup, Globals& globals, const Runner& run);
+void add_backup_sets(CLI::App& backup, Globals& globals, const Runner& run);
+void add_backup_restore(CLI::App& backup, Globals& globals, const Runner& run);
+void add_backup_key(CLI::App& backup, Globals& globals, const Runner& run);
+
+}  // namespace verbund::cli

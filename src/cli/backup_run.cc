@@ -1,0 +1,161 @@
+/// verbund backup run, recover
+#include "cli/backup.h"
+
+#include <boost/json.hpp>
+
+#include "node/command_server.h"
+
+namespace verbund::cli {
+namespace {
+
+namespace json = boost::json;
+
+struct Options {
+  std::string target, verify;
+  bool no_verify = false, dry_run = false;
+};
+
+Result<backup::RunOptions> run_options(const Options& options) {
+  backup::RunOptions run;
+  run.target = options.target;
+  if (options.no_verify) run.verify = backup::Level::kNone;
+  if (!options.verify.empty()) {
+    auto level = backup::parse_level(options.verify);
+    if (!level) return pass(level);
+    run.verify = *level;
+  }
+  return run;
+}
+
+std::string outcome_word(const backup::Verdict& verdict) {
+  if (!verdict.published) return "failed";
+  return verdict.outcome == backup::Outcome::kComplete ? "complete" : "incomplete";
+}
+
+json::array reasons_of(const std::vector<Phrase>& reasons) {
+  json::array out;
+  for (const auto& reason : reasons) out.emplace_back(reason.english());
+  return out;
+}
+
+void print_json(const backup::RunReport& report) {
+  const auto& verdict = report.verdict;
+  json::object object{{"outcome", outcome_word(verdict)},
+                      {"set", report.set.empty() ? std::string() : report.id},
+                      {"path", report.set.string()},
+                      {"sequence", std::to_string(report.manifest.sequence)},
+                      {"reasons", reasons_of(verdict.reasons)},
+                      {"services_down", json::value_from(verdict.services_down)},
+                      {"level", backup::level_name(verdict.reached)},
+                      {"not_higher", verdict.not_higher.english()},
+                      {"barrier", report.manifest.barrier},
+                      {"stored_bytes", std::to_string(report.stored_bytes)},
+                      {"took_ms", report.took.count()},
+                      {"verified_in_ms", report.verified_in.count()},
+                      {"services_down_ms", report.services_down.count()},
+                      {"exit_code", verdict.exit_code()}};
+  if (verdict.failure) object["error"] = {{"code", wire_name(verdict.failure->code)}, {"message", verdict.failure->message}};
+  fmt::print("{}\n", json::serialize(object));
+}
+
+void print_report(const Globals& globals, const backup::RunReport& report) {
+  const auto say = [&](const char* msgid, const auto&... args) { fmt::print("{}\n", translated(globals.language, msgid, args...)); };
+  const auto& verdict = report.verdict;
+  if (verdict.published) {
+    const bool complete = verdict.outcome == backup::Outcome::kComplete;
+    complete ? say("Set {}: complete.", report.id) : say("Set {}: INCOMPLETE.", report.id);
+    for (const auto& reason : verdict.reasons) fmt::print("  {}\n", said(globals.language, reason));
+    say("  {} in {}; {}", shown_bytes(report.stored_bytes), shown_time(std::chrono::duration_cast<seconds>(report.took - report.verified_in)), report.set.string());
+    if (report.services_down.count() > 0) say("  services were down for {}", shown_time(std::chrono::duration_cast<seconds>(report.services_down)));
+    if (verdict.reached != backup::Level::kNone) {
+      say("  verified up to {} in {}", backup::level_name(verdict.reached), shown_time(std::chrono::duration_cast<seconds>(report.verified_in)));
+    }
+    if (!verdict.not_higher.msgid.empty()) say("  not higher: {}", said(globals.language, verdict.not_higher));
+  }
+  for (const auto& name : verdict.services_down) say("SERVICE DOWN: {} could not be started. Start it by hand, or: verbund backup recover", name);
+}
+
+void print_preview(const Globals& globals, const backup::RunPreview& preview) {
+  const auto say = [&](const char* msgid, const auto&... args) { fmt::print("{}\n", translated(globals.language, msgid, args...)); };
+  say("To {} ({} free){}:", preview.target.string(), shown_bytes(preview.free_bytes), preview.encrypted ? translated(globals.language, ", encrypted") : "");
+  for (const auto& name : preview.stops) say("  stop {}, and start it again", name);
+  for (const auto& database : preview.databases) say("  database {} ({})", database.name, shown_bytes(database.bytes));
+  for (const auto& folder : preview.folders) {
+    say("  {} {}: {} ({} files, {})", folder.application, folder.version, folder.root, folder.files, shown_bytes(folder.bytes));
+  }
+  say("  verify up to {}", backup::level_name(preview.verify));
+  for (const auto& problem : preview.problems) say("  would not be complete: {}", said(globals.language, problem));
+}
+
+int preview(const Globals& globals, const OfficeAtHand& at_hand, const backup::RunOptions& options) {
+  const os::SystemClock clock;
+  auto preview = backup::preview_run(at_hand.office, options, clock);
+  if (!preview) return report(globals, preview.error());
+  if (!globals.json) {
+    print_preview(globals, *preview);
+    return 0;
+  }
+  json::array databases, folders;
+  for (const auto& database : preview->databases) databases.push_back(json::object{{"name", database.name}, {"bytes", std::to_string(database.bytes)}});
+  for (const auto& folder : preview->folders) {
+    folders.push_back(json::object{{"application", folder.application}, {"version", folder.version}, {"root", folder.root}, {"there", folder.there},
+                                   {"files", std::to_string(folder.files)}, {"bytes", std::to_string(folder.bytes)}});
+  }
+  fmt::print("{}\n", json::serialize(json::object{{"dry_run", true}, {"target", preview->target.string()}, {"free_bytes", std::to_string(preview->free_bytes)},
+                                                  {"databases", databases}, {"folders", folders}, {"stops", json::value_from(preview->stops)},
+                                                  {"problems", reasons_of(preview->problems)}, {"verify", backup::level_name(preview->verify)}, {"encrypted", preview->encrypted}}));
+  return 0;
+}
+
+int run_backup(const Globals& globals, const Options& options) {
+  auto at_hand = office_at_hand(globals);
+  if (!at_hand) return report(globals, at_hand.error());
+  auto how = run_options(options);
+  if (!how) return report(globals, how.error());
+  const os::SystemClock clock;
+  how->interrupted = &interrupted_flag();
+  ProgressLine progress(globals, how->interrupted);
+  how->on_step = [&progress](const Phrase& step) { progress.step(step); };
+  // Without a node the server that it owns rests, too.
+  auto server = node::CommandServer::open(at_hand->installation, "verbund backup run");
+  if (!server) return report(globals, server.error());
+  if (options.dry_run) return preview(globals, *at_hand, *how);
+  RestFeedGate gate(globals, server->node_runs() ? "" : "no node runs");
+  auto done = backup::run_office(at_hand->office, *how, gate, progress, clock, *at_hand->log);
+  if (!done) return report(globals, done.error());
+  globals.json ? print_json(*done) : print_report(globals, *done);
+  if (done->verdict.failure && !globals.json) report(globals, *done->verdict.failure);
+  return done->verdict.exit_code();
+}
+
+int recover(const Globals& globals) {
+  const auto dir = node::Installation::find(globals.dir.empty() ? std::nullopt : std::optional(globals.dir));
+  auto log = os::open_log({.file = dir / "log" / "backup.log", .terminal = false});
+  if (!log) return report(globals, log.error());
+  const os::SystemClock clock;
+  auto left = node::recover_services(dir, clock, **log);
+  if (!left) return report(globals, left.error());
+  if (globals.json) {
+    fmt::print("{}\n", json::serialize(json::object{{"services_down", json::value_from(*left)}}));
+  } else {
+    for (const auto& name : *left) fmt::print("{}\n", translated(globals.language, "SERVICE DOWN: {} could not be started. Start it by hand, or: verbund backup recover", name));
+  }
+  return left->empty() ? 0 : exit_code(ErrorCode::kProgramFailed);
+}
+
+}  // namespace
+
+void add_backup_run(CLI::App& backup, Globals& globals, const Runner& run) {
+  const auto text = [&](const char* msgid) { return std::string(translate(globals.language, msgid)); };
+  auto options = std::make_shared<Options>();
+  auto* command = backup.add_subcommand("run", text("stop services, save databases and folders as one set, start services, prove the set"));
+  command->add_option("--target", options->target, text("directory that holds the sets; default: config/backup.toml"));
+  auto* level = command->add_option("--verify", options->verify, text("how far: L1 hashes, L2 readable, L3 from the medium, L4 restored"));
+  command->add_flag("--no-verify", options->no_verify, text("don't prove the set now; `backup verify` can later"))->excludes(level);
+  command->add_flag("--dry-run", options->dry_run, text("say what would be done, and do nothing"));
+  command->callback([&globals, run, options] { run([&globals, options] { return run_backup(globals, *options); }); });
+  auto* recovery = backup.add_subcommand("recover", text("start the services that a killed run has left stopped"));
+  recovery->callback([&globals, run] { run([&globals] { return recover(globals); }); });
+}
+
+}  // namespace verbund::cli
