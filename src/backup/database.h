@@ -53,7 +53,7 @@ Result<ArchiveFacts> archive_facts(const Programs& programs, const std::filesyst
 /// of its large objects under pg_catalog.pg_largeobject; the same as DatabaseEntry::tables after a faithful restore. Not in it:
 /// generated columns, sequences (they don't obey snapshots), materialised views. In the open transaction, or one of its own.
 Result<std::vector<TableHash>> hash_tables(postgres::Connection& database);
-/// Errors: kDamaged, naming the tables that differ.
+/// Errors: kDamaged, naming the tables that differ; kUnsupported (a server whose hash function is another one).
 Status compare_hashes(const std::vector<TableHash>& expected, const std::vector<TableHash>& found);
 
 /// Restores beside (NAME_restoring), compares table hashes when `expected` is given, then swaps: the old database is renamed to
