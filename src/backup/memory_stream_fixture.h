@@ -1,5 +1,6 @@
 #pragma once
 /// Streams in memory, for tests.
+#include <algorithm>
 #include <cstring>
 #include <random>
 

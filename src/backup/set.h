@@ -99,7 +99,8 @@ class SetReader {
                                                      const RecipientKey* key = nullptr) const;
 
   /// L1, and L3 with `drop_cache`: every file against SHA256SUMS, and no file too many. `find_damage` names all that is wrong,
-  /// `check_hashes` says the same as one error (kDamaged). Errors of `find_damage`: kIo (the directory can't be read).
+  /// `check_hashes` says the same as one error (kDamaged). Errors of `find_damage`: kIo (the directory can't be read),
+  /// kCancelled (by `progress`).
   enum class Cache { kUse, kDrop };
   [[nodiscard]] Result<std::vector<Finding>> find_damage(Progress& progress, Cache cache) const;
   [[nodiscard]] Status check_hashes(Progress& progress, Cache cache) const;
@@ -107,6 +108,7 @@ class SetReader {
   /// L2 without a database server: reads each member to its end (parts, encryption, zstd frames with their check sums, plain size
   /// and hash). `look` gets each plain stream on its way and may stop early: tar against the manifest (folders.h), check_archive
   /// (database.h). Names every member that is wrong, not only the first. Sealed sets need `key` (kForbidden).
+  /// kCancelled: by `progress`.
   using Look = std::function<Status(const Member&, Source& plain)>;
   [[nodiscard]] Status check_structure(Progress& progress, const Look& look = {}, const RecipientKey* key = nullptr) const;
 

@@ -21,10 +21,15 @@ Phrase said_of(const Finding& finding) {
 }
 
 /// A list of phrases as one, so that all of it can be said in German.
-Phrase joined(std::vector<Phrase> phrases) {
+Phrase joined(std::vector<Phrase> phrases, std::string_view between) {
   Phrase all = std::move(phrases.front());
-  for (std::size_t i = 1; i < phrases.size(); ++i) all = phrase("{}; {}", std::move(all), std::move(phrases[i]));
+  for (std::size_t i = 1; i < phrases.size(); ++i) all = {std::string(between), {std::move(all), std::move(phrases[i])}};
   return all;
+}
+constexpr std::string_view kList = "{}; {}", kInside = "{}: {}";  // the same in every language
+
+Phrase said_of(Error error) {
+  return error.message_parts.empty() ? Phrase{std::move(error.message)} : joined(std::move(error.message_parts), kInside);
 }
 
 /// Names of all; so many that nobody reads them are counted.
@@ -36,31 +41,32 @@ std::uint64_t size_of(const std::filesystem::path& path) {
   return error ? 0 : bytes;
 }
 
-/// Reads to the end, so that whatever `look` left is checked, too.
-Status drain(Source& source, const std::function<void(std::size_t)>& moved) {
-  std::string buffer(1024 * 1024, '\0');
-  while (true) {
-    auto got = source.read(buffer);
-    if (!got) return pass(got);
-    if (*got == 0) return {};
-    moved(*got);
-  }
-}
-
-/// Tells how far a member's plain stream has come.
+/// Tells how far a member's plain stream has come, and ends it when nobody wants it any more.
 class WatchedSource final : public Source {
  public:
-  WatchedSource(Source& from, std::function<void(std::size_t)> moved) : from_(from), moved_(std::move(moved)) {}
+  WatchedSource(Source& from, std::string name, std::function<bool(std::size_t)> moved)
+      : from_(from), name_(std::move(name)), moved_(std::move(moved)) {}
   Result<std::size_t> read(std::span<char> into) override {
     auto got = from_.read(into);
-    if (got) moved_(*got);
+    if (got && !moved_(*got)) return fail(ErrorCode::kCancelled, phrase("check {}: it was cancelled", name_));
     return got;
   }
 
  private:
   Source& from_;
-  std::function<void(std::size_t)> moved_;
+  const std::string name_;
+  std::function<bool(std::size_t)> moved_;
 };
+
+/// Reads to the end, so that whatever `look` left is checked, too.
+Status drain(Source& source) {
+  std::string buffer(1024 * 1024, '\0');
+  while (true) {
+    auto got = source.read(buffer);
+    if (!got) return pass(got);
+    if (*got == 0) return {};
+  }
+}
 
 }  // namespace
 
@@ -72,8 +78,10 @@ Result<std::vector<Finding>> SetReader::find_damage(Progress& progress, Cache ca
     auto finding = check_file(impl_->directory, sum.name, sum.hash, cache, [&](std::uint64_t bytes) {
       done += bytes;
       progress.moved(sum.name, done, total);
+      return !progress.cancelled();
     });
-    if (finding) findings.push_back(std::move(*finding));
+    if (!finding) return pass(finding);
+    if (*finding) findings.push_back(std::move(**finding));
   }
   auto files = list_files(impl_->directory);
   if (!files) return pass(files);
@@ -93,7 +101,7 @@ Status SetReader::check_hashes(Progress& progress, Cache cache) const {
   std::vector<Phrase> phrases;
   for (const Finding& finding : std::span(*findings).first(std::min(findings->size(), kMaxNamed))) phrases.push_back(said_of(finding));
   if (findings->size() > kMaxNamed) phrases.push_back(phrase("and {} more", findings->size() - kMaxNamed));
-  return fail(ErrorCode::kDamaged, phrase("check backup set {}: {}", impl_->manifest.id, joined(std::move(phrases))),
+  return fail(ErrorCode::kDamaged, phrase("check backup set {}: {}", impl_->manifest.id, joined(std::move(phrases), kList)),
               phrase("Restore from another set, and replace this medium if it was not somebody's hand."));
 }
 
@@ -105,23 +113,24 @@ Status SetReader::check_structure(Progress& progress, const Look& look, const Re
     const auto moved = [&](std::size_t bytes) {
       done += bytes;
       progress.moved(member.name, done, total);
+      return !progress.cancelled();
     };
     auto source = read(member.name, Form::kPlain, key);
     if (!source && source.error().code == ErrorCode::kForbidden) return pass(source);
     Status good;
     if (source) {
-      WatchedSource watched(**source, moved);
+      WatchedSource watched(**source, member.name, moved);
       if (look) good = look(member, watched);
       // A damaged stream explains why the one who looked stumbled; it comes first.
-      if (auto rest = drain(**source, moved); !rest) good = std::move(rest);
+      if (auto rest = drain(watched); !rest) good = std::move(rest);
     } else {
       good = std::unexpected(source.error());
     }
-    if (!good && good.error().code == ErrorCode::kForbidden) return pass(good);
-    if (!good) phrases.push_back(good.error().message_parts.empty() ? Phrase{good.error().message} : joined(good.error().message_parts));
+    if (!good && (good.error().code == ErrorCode::kForbidden || good.error().code == ErrorCode::kCancelled)) return pass(good);
+    if (!good) phrases.push_back(said_of(std::move(good.error())));
   }
   if (phrases.empty()) return {};
-  return fail(ErrorCode::kDamaged, phrase("check backup set {}: {}", impl_->manifest.id, joined(std::move(phrases))));
+  return fail(ErrorCode::kDamaged, phrase("check backup set {}: {}", impl_->manifest.id, joined(std::move(phrases), kList)));
 }
 
 }  // namespace verbund::backup

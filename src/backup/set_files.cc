@@ -100,8 +100,8 @@ std::unique_ptr<Source> make_checked_source(std::unique_ptr<Source> from, const 
   return std::make_unique<CheckedSource>(std::move(from), member);
 }
 
-std::optional<Finding> check_file(const std::filesystem::path& directory, const std::string& name, const std::string& expected,
-                                  SetReader::Cache cache, const std::function<void(std::uint64_t)>& moved) {
+Result<std::optional<Finding>> check_file(const std::filesystem::path& directory, const std::string& name, const std::string& expected,
+                                          SetReader::Cache cache, const std::function<bool(std::uint64_t)>& moved) {
   using Kind = Finding::Kind;
   const os::Descriptor file = open_part(directory / name);
   if (!file && (errno == ENOENT || errno == ENOTDIR)) return Finding{Kind::kMissing, name, {}};
@@ -122,7 +122,7 @@ std::optional<Finding> check_file(const std::filesystem::path& directory, const 
     hash.update(std::string_view(buffer).substr(0, static_cast<std::size_t>(got)));
     if (drop) ::posix_fadvise(file.number(), at, got, POSIX_FADV_DONTNEED);  // others' cache matters more than ours
     at += got;
-    moved(static_cast<std::uint64_t>(got));
+    if (!moved(static_cast<std::uint64_t>(got))) return fail(ErrorCode::kCancelled, phrase("check {}: it was cancelled", name));
   }
   return hash.hex() == expected ? std::nullopt : std::optional(Finding{Kind::kDamaged, name, {}});
 }

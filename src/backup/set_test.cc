@@ -216,6 +216,19 @@ TEST_F(BackupSet, StructureIsLookedAtByWhoeverKnowsIt) {
   EXPECT_TRUE(seen["db/praxis.dump"] == contents_["db/praxis.dump"]);
 }
 
+TEST_F(BackupSet, CheckingIsGivenUpWhenNobodyWantsItAnyMore) {
+  class Impatient final : public Progress {
+   public:
+    void moved(std::string_view, std::uint64_t, std::uint64_t) override {}
+    [[nodiscard]] bool cancelled() const override { return true; }
+  } impatient;
+  const auto path = write_set(1, Sealing::kOpen);
+  ASSERT_TRUE(path.has_value());
+  const auto reader = SetReader::open(*path, trusted());
+  EXPECT_EQ(reader->check_hashes(impatient, SetReader::Cache::kUse).error().code, ErrorCode::kCancelled);
+  EXPECT_EQ(reader->check_structure(impatient).error().code, ErrorCode::kCancelled);
+}
+
 // ---- Media that fail ----
 
 class SmallMedium : public BackupSet {
