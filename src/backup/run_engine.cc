@@ -63,7 +63,7 @@ void RunEngine::on(const event::Done& done) {
     case Stage::kDiscarding:
       return finish();
     default:
-      assert(!"an outcome without a step");
+      assert(false && "an outcome without a step");
   }
 }
 
