@@ -38,13 +38,14 @@ std::string rebuild_lines(const Manifest& manifest) {
   return out;
 }
 
+/// The files are root's, whom PostgreSQL's superuser is not: they come through standard input.
 std::string database_lines(const Manifest& manifest) {
   std::string out;
   for (const Member& member : manifest.members) {
-    if (member.content == Content::kGlobals) out += fmt::format("    psql -X -d postgres -f \"$OUT\"/{}\n", member.name);
+    if (member.content == Content::kGlobals) out += fmt::format("    runuser -u postgres -- psql -X -d postgres < \"$OUT\"/{}\n", member.name);
   }
   for (const DatabaseEntry& database : manifest.databases) {
-    out += fmt::format("    pg_restore --create --exit-on-error -d postgres \"$OUT\"/{}\n", database.member);
+    out += fmt::format("    runuser -u postgres -- pg_restore --create --exit-on-error -d postgres < \"$OUT\"/{}\n", database.member);
   }
   return out.empty() ? "    -\n" : out;
 }
@@ -52,7 +53,7 @@ std::string database_lines(const Manifest& manifest) {
 std::string database_list(const Manifest& manifest) {
   std::string out;
   for (const DatabaseEntry& database : manifest.databases) {
-    out += fmt::format("    {}   {} (PostgreSQL {}, owner {}, {}, {})\n", database.member, shell_quoted(database.name), database.server_version / 10'000,
+    out += fmt::format("   - {}: {} (PostgreSQL {}, owner {}, {}, {})\n", database.member, shell_quoted(database.name), database.server_version / 10'000,
                        shell_quoted(database.owner), database.encoding, database.locale);
   }
   return out;
@@ -68,8 +69,8 @@ std::string folder_lines(const Manifest& manifest) {
 }
 
 constexpr std::string_view kGermanHead = R"(Dies ist eine Sicherung von Verbund. Alles darin sind gebräuchliche Formate: Man braucht Verbund nicht,
-um sie zurückzuholen. Die eingerückten Zeilen sind Befehle für ein Linux-Terminal (bash), in diesem
-Verzeichnis, der Reihe nach. English: see below.
+um sie zurückzuholen. Um vier Stellen eingerückte Zeilen sind Befehle für ein Linux-Terminal (bash), als
+root, in diesem Verzeichnis, der Reihe nach. English: see below.
 
 0. Programme (Debian 12):
     apt install coreutils zstd minisign age tar postgresql postgresql-client
@@ -89,22 +90,26 @@ constexpr std::string_view kGermanSealed = R"(
    der Datei {}.
 )";
 
+constexpr std::string_view kGermanOpen = "\n2. Diese Sicherung ist nicht verschlüsselt.\n";
+constexpr std::string_view kEnglishOpen = "\n2. This set is not encrypted.\n";
+
 constexpr std::string_view kGermanSteps = R"(
 3. Die Dateien wiederherstellen (genug Platz in /var/tmp, oder OUT ändern):
 {0}
-4. Datenbanken, als Benutzer postgres auf einem leeren Server der genannten oder einer neueren Fassung.
-   Meldungen, dass es eine Rolle schon gibt, sind harmlos:
+4. Datenbanken, auf einem leeren Server der genannten oder einer neueren Fassung, der läuft. Meldungen,
+   dass es eine Rolle schon gibt oder ein Verzeichnis nicht betreten werden kann, sind harmlos:
 {1}{2}
 5. Ordner der Anwendungen. In ein leeres Verzeichnis auspacken und nur das Benötigte an seinen Ort
    bringen; vorher die Dienste anhalten und Vorhandenes umbenennen, nie hineinmischen:
 {3}
    Die Anwendung muss dieselbe Programmfassung haben wie hier:
 {4}
-6. Danach löschen: /var/tmp/restored (enthält Kennwort-Prüfwerte und Patientendaten) und /root/key.txt.
+6. Danach löschen: /var/tmp/restored (enthält Kennwort-Prüfwerte und Patientendaten){5}.
 )";
 
 constexpr std::string_view kEnglishHead = R"(This is a backup set of Verbund. Everything in it is of a common format: Verbund is not needed to bring
-it back. Indented lines are commands for a Linux terminal (bash), in this directory, in their order.
+it back. Lines indented by four are commands for a Linux terminal (bash), as root, in this directory, in
+their order.
 
 0. Programs (Debian 12):
     apt install coreutils zstd minisign age tar postgresql postgresql-client
@@ -126,28 +131,34 @@ constexpr std::string_view kEnglishSealed = R"(
 constexpr std::string_view kEnglishSteps = R"(
 3. Make the files again (enough space in /var/tmp, or change OUT):
 {0}
-4. Databases, as user postgres on an empty server of the version named here or a newer one. Messages that
-   a role exists already are harmless:
+4. Databases, on an empty server of the version named here or a newer one, which runs. Messages that a role
+   exists already, or that a directory can't be entered, are harmless:
 {1}{2}
 5. Folders of the applications. Unpack into an empty directory and move only what is needed to its place;
    before that stop the services and rename what is there, never mix:
 {3}
    The application must be of the same version as here:
 {4}
-6. Delete afterwards: /var/tmp/restored (password verifiers and patients' data are in it) and /root/key.txt.
+6. Delete afterwards: /var/tmp/restored (password verifiers and patients' data are in it){5}.
 )";
 
-std::string in_one_language(const Manifest& manifest, const PublicKey& signer, std::string_view head, std::string_view sealed, std::string_view steps) {
-  std::string out(head);
+struct Words {
+  std::string_view head, sealed, open, steps, and_the_key;
+};
+
+std::string in_one_language(const Manifest& manifest, const PublicKey& signer, const Words& words) {
+  std::string out(words.head);
   out += fmt::format("    minisign -Vm SHA256SUMS -p signing-key.pub\n   {}  ({})\n", signer.text(), signer.id_text());
-  if (!manifest.recipients.empty()) {
-    std::string recipients;
-    for (const std::string& recipient : manifest.recipients) recipients += fmt::format("     {}\n", recipient);
-    out += fmt::format(fmt::runtime(sealed), recipients, manifest.details);
-  }
+  const bool sealed = !manifest.recipients.empty();
+  std::string recipients;
+  for (const std::string& recipient : manifest.recipients) recipients += fmt::format("   - {}\n", recipient);
+  out += sealed ? fmt::format(fmt::runtime(words.sealed), recipients, manifest.details) : std::string(words.open);
   std::string versions;
-  for (const FolderEntry& folder : manifest.folders) versions += fmt::format("     {}: {}   ({})\n", folder.member, folder.application, folder.version);
-  return out + fmt::format(fmt::runtime(steps), rebuild_lines(manifest), database_list(manifest), database_lines(manifest), folder_lines(manifest), versions);
+  for (const FolderEntry& folder : manifest.folders) {
+    versions += fmt::format("   - {}: {} {}\n", folder.member, folder.application, folder.version.empty() ? "(?)" : folder.version);
+  }
+  return out + fmt::format(fmt::runtime(words.steps), rebuild_lines(manifest), database_list(manifest), database_lines(manifest), folder_lines(manifest),
+                           versions, sealed ? words.and_the_key : "");
 }
 
 }  // namespace
@@ -155,8 +166,8 @@ std::string in_one_language(const Manifest& manifest, const PublicKey& signer, s
 std::string restore_text(const Manifest& manifest, const PublicKey& signer) {
   std::string out = fmt::format("Sicherung / backup set {}, {}\n", manifest.id, to_iso8601(manifest.begun));
   if (!manifest.complete) out += "UNVOLLSTÄNDIG / INCOMPLETE: manifest.json, \"reasons\"\n";
-  out += "\n=== Deutsch ===\n\n" + in_one_language(manifest, signer, kGermanHead, kGermanSealed, kGermanSteps);
-  return out + "\n=== English ===\n\n" + in_one_language(manifest, signer, kEnglishHead, kEnglishSealed, kEnglishSteps);
+  out += "\n=== Deutsch ===\n\n" + in_one_language(manifest, signer, {kGermanHead, kGermanSealed, kGermanOpen, kGermanSteps, " und /root/key.txt"});
+  return out + "\n=== English ===\n\n" + in_one_language(manifest, signer, {kEnglishHead, kEnglishSealed, kEnglishOpen, kEnglishSteps, " and /root/key.txt"});
 }
 
 }  // namespace verbund::backup

@@ -8,6 +8,7 @@ import subprocess
 import unittest
 
 from office import BINARY, Office, Program, wait_for
+from somebody_elses_server import SomebodyElsesServer
 
 NOON = 1_700_000_000_123_456_789  # of a file: nanoseconds survive
 
@@ -300,7 +301,7 @@ class WholeOffice(unittest.TestCase):
     # -- by outside tools alone
 
     def test_outside_tools_rebuild_everything(self):
-        report = self.practice.run().json()
+        report = self.practice.run().check().json()
         folder = pathlib.Path(report["path"])
         subprocess.run(["sha256sum", "--quiet", "-c", "SHA256SUMS"], cwd=folder, check=True)
         out = self.practice.root / "by-hand"
@@ -325,7 +326,30 @@ class WholeOffice(unittest.TestCase):
             archive.write_bytes(plain(database["member"]))
             done = subprocess.run(["pg_restore", "-f", "/dev/null", str(archive)], capture_output=True, text=True)
             self.assertEqual((done.returncode, done.stderr), (0, ""))
-        self.assertIn("RESTORE.txt", [path.name for path in folder.iterdir()])
+
+    # A stranger did the first steps as root; "as user postgres" the next one could not read what they had made.
+    def test_a_stranger_types_what_restore_txt_says(self):
+        folder = pathlib.Path(self.practice.run().json()["path"])
+        text = (folder / "RESTORE.txt").read_text(encoding="utf-8")
+        out = self.practice.root / "stranger"
+        for language, words in (("Deutsch", text.split("=== English ===")[0]), ("English", text.split("=== English ===")[1])):
+            shutil.rmtree(out, ignore_errors=True)
+            commands = [line[4:] for line in words.splitlines() if line.startswith("    ") and not line.startswith("    apt install")]
+            typed = "\n".join(commands).replace("/var/tmp/restored", str(out))
+            server = SomebodyElsesServer(wal_level="replica")
+            try:
+                if os.geteuid() != 0:  # the tests' own user is the scratch server's superuser
+                    typed = typed.replace("runuser -u postgres -- ", "")
+                done = subprocess.run(["bash", "-e", "-c", typed], cwd=folder, capture_output=True, text=True, timeout=120,
+                                      env={**os.environ, "PGHOST": str(server.directory), "PGUSER": "postgres", "LC_ALL": "C.UTF-8"})
+                self.assertEqual(done.returncode, 0, language + ": " + done.stdout + done.stderr)
+                for table in ("patient", "observation", "care_assignment"):
+                    rows = f"SELECT md5(string_agg(t::text, '\n' ORDER BY t::text)) FROM {table} t"
+                    self.assertEqual(server.sql(rows, "praxis"), self.practice.office.psql(rows), f"{language}: {table}")
+            finally:
+                server.stop()
+                shutil.rmtree(server.directory)
+            self.assertTrue(any(out.rglob("orant.db")), language)
 
 
 class Restore(unittest.TestCase):
