@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "backup/table_hashes.h"
 #include "base/messages.h"
 
 namespace verbund::backup {
@@ -12,17 +13,46 @@ constexpr seconds kDrain{60};
 /// Opening some connections takes a second; a held feed is not noticed by anybody within this time.
 constexpr seconds kHold{20};
 
-Result<Snapshot> take(OfficeDatabase database) {
+/// A table that goes while the others are locked: the whole is begun anew, so often.
+constexpr int kTries = 5;
+/// Well within kHold. Who waits longer is waited for by the dump itself.
+constexpr int kLockPatienceMs = 5'000;
+
+enum class Locking { kBefore, kByTheDump };
+
+/// The feed drops parts of its journal at any time, and of a snapshot that knows a table that is gone no dump can be made: so
+/// tables are locked before it is handed on. `sqlstate` of the lock that failed.
+Result<Snapshot> take_once(const OfficeDatabase& database, Locking locking, std::string& sqlstate) {
   auto connection = postgres::Connection::open(database.settings);
-  if (!connection) return pass(connection, phrase("snapshot of {}", database.settings.database));
+  if (!connection) return pass(connection);
   // It waits, idle, for as long as the dumps take.
-  auto begun = connection->execute("SET idle_in_transaction_session_timeout = 0; SET statement_timeout = 0;"
-                                   " BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
-  if (!begun) return pass(begun, phrase("snapshot of {}", database.settings.database));
+  auto begun = connection->execute(fmt::format("SET idle_in_transaction_session_timeout = 0; SET statement_timeout = 0; SET lock_timeout = {};"
+                                               " BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", kLockPatienceMs));
+  if (!begun) return pass(begun);
+  if (locking == Locking::kBefore) {
+    auto tables = hashed_tables(*connection);
+    if (!tables) return pass(tables);
+    if (auto locked = lock_tables(*connection, *tables); !locked) {
+      sqlstate = connection->last_sqlstate();
+      return pass(locked);
+    }
+  }
   auto rows = connection->query("SELECT pg_export_snapshot(), pg_current_wal_insert_lsn()");
-  if (!rows) return pass(rows, phrase("snapshot of {}", database.settings.database));
+  if (!rows) return pass(rows);
   std::string id(rows->text(0, 0)), lsn(rows->text(0, 1));
-  return Snapshot{std::move(database), std::move(*connection), std::move(id), std::move(lsn)};
+  return Snapshot{database, std::move(*connection), std::move(id), std::move(lsn)};
+}
+
+Result<Snapshot> take(const OfficeDatabase& database) {
+  auto locking = Locking::kBefore;
+  for (int tries = 1;; ++tries) {
+    std::string sqlstate;
+    auto snapshot = take_once(database, locking, sqlstate);
+    if (snapshot) return snapshot;
+    const bool gone = sqlstate == "42P01", busy = sqlstate == "55P03";
+    if (busy) locking = Locking::kByTheDump;
+    if (!(gone || busy) || tries == kTries) return pass(snapshot, phrase("snapshot of {}", database.settings.database));
+  }
 }
 
 std::string text_of(const FeedGate::Held& held, bool still_held, const std::vector<Snapshot>& snapshots) {
@@ -40,8 +70,8 @@ Result<Barrier> take_barrier(std::vector<OfficeDatabase> databases, FeedGate& ga
   const auto held = gate.hold(Deadline::in(clock, kDrain), kHold);
   Barrier barrier;
   Status outcome;
-  for (auto& database : databases) {
-    auto snapshot = take(std::move(database));
+  for (const auto& database : databases) {
+    auto snapshot = take(database);
     if (!snapshot) {
       outcome = pass(snapshot);
       break;

@@ -50,6 +50,9 @@ std::string one_line(std::string_view text) {
   constexpr std::size_t kMaxBytes = 200;
   std::string line(text.substr(0, valid_utf8_prefix(text.substr(0, kMaxBytes))));
   std::ranges::replace_if(line, [](char c) { return static_cast<unsigned char>(c) < ' ' || c == 0x7f; }, ' ');
+  // Blanks that were control characters would be cut off by the next reader.
+  line.erase(line.find_last_not_of(' ') + 1);
+  line.erase(0, line.find_first_not_of(' '));
   return line;
 }
 

@@ -13,7 +13,7 @@ void need_sodium();
 inline constexpr std::size_t kMaxKeyFileBytes = 16 * 1024;
 /// Errors: kNotFound, kForbidden (others may read or write it), kTooLarge, kIo.
 Result<std::string> read_secret_file(const std::filesystem::path& path);
-/// One line for a comment: control characters become blanks, cut at 200 bytes.
+/// One line for a comment: control characters become blanks, none at the ends, cut at 200 bytes.
 std::string one_line(std::string_view text);
 
 }  // namespace verbund::backup

@@ -206,6 +206,16 @@ TEST_F(Keys, ATypingErrorIsReportedWithItsGroup) {
   EXPECT_FALSE(RecipientKey::from_recovery_text("").has_value());
 }
 
+// Found by fuzzing: control characters at a name's end became blanks, which its own text lost.
+TEST_F(Keys, ARecipientsNameIsTheSameAfterItsOwnText) {
+  const auto key = RecipientKey::generate("x", kDay).recipient().age();
+  for (const std::string& name : {std::string("Dr. Adler\x1a\x1a"), std::string("\x01 Dr. Adler"), std::string("\x1a"), "Dr. Adler" + std::string(250, '\x02') + "x"}) {
+    const auto recipient = Recipient::parse(key + " " + name);
+    ASSERT_TRUE(recipient.has_value());
+    EXPECT_EQ(Recipient::parse(recipient->text())->text(), recipient->text());
+  }
+}
+
 TEST_F(Keys, TheSheetHasEverythingOnOnePage) {
   const auto key = RecipientKey::generate("Dr. <Adler>", kDay);
   const SheetWords words{"Praxis Adler", SigningKey::generate().public_key()};

@@ -1,4 +1,5 @@
 // Whatever the bytes: members below the root, contents inside the file, or kDamaged.
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 
