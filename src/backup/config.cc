@@ -4,6 +4,7 @@
 #include <set>
 
 #include "base/messages.h"
+#include "platform/os/read_setting.h"
 
 namespace verbund::backup {
 namespace {
@@ -135,13 +136,6 @@ class ApplicationReader {
   Application application_;
 };
 
-#define VERBUND_READ(target, expression)                       \
-  do {                                                         \
-    auto value = (expression);                                 \
-    if (!value) return pass(value);                            \
-    target = static_cast<decltype(target)>(std::move(*value)); \
-  } while (false)
-
 Status read_recipients(os::ConfigFile& file, Config& config) {
   std::vector<std::string> lines;
   VERBUND_READ(lines, file.list("encryption.recipients", {}));
@@ -215,8 +209,6 @@ Result<Config> read_config(os::ConfigFile& file) {
   if (auto known = file.refuse_unknown(); !known) return pass(known);
   return config;
 }
-#undef VERBUND_READ
-
 Result<Config> load_config(const fs::path& installation) {
   const auto path = installation / "config" / "backup.toml";
   std::error_code error;

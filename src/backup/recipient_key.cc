@@ -66,14 +66,7 @@ RecipientKey RecipientKey::generate(std::string name, WallTime now) {
   return key;
 }
 
-Result<RecipientKey> RecipientKey::load(const std::filesystem::path& path) {
-  auto text = read_secret_file(path);
-  if (!text) return pass(text);
-  auto key = parse(*text);
-  sodium_memzero(text->data(), text->size());
-  if (!key) return pass(key, verbatim(path.native()));
-  return key;
-}
+Result<RecipientKey> RecipientKey::load(const std::filesystem::path& path) { return load_key<RecipientKey>(path); }
 
 Result<RecipientKey> RecipientKey::parse(std::string_view text) {
   if (text.size() > kMaxKeyFileBytes) return bad_key();

@@ -106,14 +106,7 @@ SigningKey SigningKey::generate() {
   return key;
 }
 
-Result<SigningKey> SigningKey::load(const std::filesystem::path& path) {
-  auto text = read_secret_file(path);
-  if (!text) return pass(text);
-  auto key = parse(*text);
-  sodium_memzero(text->data(), text->size());
-  if (!key) return pass(key, verbatim(path.native()));
-  return key;
-}
+Result<SigningKey> SigningKey::load(const std::filesystem::path& path) { return load_key<SigningKey>(path); }
 
 Result<SigningKey> SigningKey::parse(std::string_view text) {
   need_sodium();

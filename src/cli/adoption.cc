@@ -4,7 +4,6 @@
 #include <pwd.h>
 #include <unistd.h>
 
-#include <iostream>
 
 #include <boost/json.hpp>
 
@@ -179,15 +178,6 @@ int check_adoption(const Globals& globals, const std::string& connection) {
   return plan->preflight.ready() ? 0 : exit_code(ErrorCode::kServerSetting);
 }
 
-bool agreed(const Globals& globals, const char* question) {
-  if (!isatty(STDIN_FILENO)) return false;
-  fmt::print(stderr, "{} ", translate(globals.language, question));
-  std::string answer;
-  std::getline(std::cin, answer);
-  // "ja" and "yes", whatever the language of the question.
-  return !answer.empty() && std::string_view("yYjJ").find(answer.front()) != std::string_view::npos;
-}
-
 std::optional<int> settle_adoption(const Globals& globals, const std::filesystem::path& directory, Consent consent) {
   auto installation = node::Installation::load(directory);
   if (!installation) return report(globals, installation.error());
@@ -204,7 +194,7 @@ std::optional<int> settle_adoption(const Globals& globals, const std::filesystem
   if (!ready) {
     return report(globals, globals.json ? ready.error() : Error{ready.error().code, ready.error().message, "", ready.error().message_parts});
   }
-  if (consent == Consent::kAsk && !agreed(globals, msgid("Create this? [y/N]"))) {
+  if (consent == Consent::kAsk && !agreed(translate(globals.language, "Create this? [y/N]"))) {
     return report(globals, fail(ErrorCode::kCancelled, phrase("use the PostgreSQL server {}: nobody has agreed to what is created there", plan->server),
                                 phrase("say --yes, or answer y at a terminal; the answer is kept in the installation")).error());
   }

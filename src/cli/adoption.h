@@ -17,7 +17,4 @@ enum class Consent { kAsk, kGiven };
 /// Returns the exit code of a refusal; nothing: go on.
 std::optional<int> settle_adoption(const Globals& globals, const std::filesystem::path& directory, Consent consent);
 
-/// Asks on the terminal; without one the answer is no. `question` is a msgid.
-bool agreed(const Globals& globals, const char* question);
-
 }  // namespace verbund::cli

@@ -1,10 +1,6 @@
 /// verbund backup restore
 #include "backup/restore_office.h"
 
-#include <unistd.h>
-
-#include <iostream>
-
 #include "cli/backup.h"
 #include "node/command_server.h"
 #include "node/restored.h"
@@ -17,15 +13,6 @@ struct Options {
   std::vector<std::string> only;
   bool in_place = false, dry_run = false, yes = false, drop_old = false;
 };
-
-bool agreed(const Globals& globals, const Options& options, const std::string& set) {
-  if (options.yes) return true;
-  if (!isatty(STDIN_FILENO)) return false;
-  fmt::print(stderr, "{} ", translated(globals.language, "Replace the office's present state by set {}? What is there stays under other names. [yes/no]", set));
-  std::string answer;
-  std::getline(std::cin, answer);
-  return answer == "yes" || answer == "ja";
-}
 
 int finish(const Globals& globals, const backup::OfficeRestored& done, const Status& outcome) {
   const bool anything = !done.databases.empty() || !done.folders.empty();
@@ -60,7 +47,7 @@ Result<node::CommandServer> hold_office(const Globals& globals, const OfficeAtHa
     return fail(ErrorCode::kInUse, phrase("backup restore: a node runs on {}", at_hand.office.directory.string()),
                 phrase("Stop it first (systemctl stop verbund): nobody may write while the office is restored."));
   }
-  if (agreed(globals, options, set)) return server;
+  if (options.yes || agreed(translated(globals.language, "Replace the office's present state by set {}? What is there stays under other names. [y/N]", set))) return server;
   return fail(ErrorCode::kCancelled, phrase("backup restore: not agreed to"), phrase("--yes agrees without being asked"));
 }
 

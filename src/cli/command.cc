@@ -163,6 +163,15 @@ int report(const Globals& globals, const Failure& failure) {
   return report(globals, Error{code_from_wire(failure.code), failure.message, failure.hint});
 }
 
+bool agreed(std::string_view question) {
+  if (!isatty(STDIN_FILENO)) return false;
+  fmt::print(stderr, "{} ", question);
+  std::string answer;
+  std::getline(std::cin, answer);
+  // "ja" and "yes", whatever the language of the question.
+  return !answer.empty() && std::string_view("yYjJ").find(answer.front()) != std::string_view::npos;
+}
+
 Result<std::string> read_password(const Globals& globals, std::string_view prompt) {
   if (!globals.password_file.empty() && globals.password_file != "-") {
     auto text = os::read_file(globals.password_file, 4096);

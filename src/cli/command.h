@@ -67,6 +67,9 @@ struct Connected {
 Connected connect(const Globals& globals, ClientSettings settings);
 Connected connect_quietly(const Globals& globals);  ///< watches nothing
 
+/// Asks on the terminal; without one the answer is no. `question` is already said in the person's language.
+bool agreed(std::string_view question);
+
 /// Columns padded to the widest cell; German and English headers come translated.
 void print_table(const std::vector<std::string>& header, const std::vector<std::vector<std::string>>& rows);
 /// A word of the protocol ("active", "insert", "staff"), as people call it.

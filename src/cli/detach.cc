@@ -59,7 +59,7 @@ int detach(const Globals& globals, const Options& options) {
   }
   const char* question = options.databases ? msgid("Remove everything of Verbund from the server, journal and all earlier versions of records included? [y/N]")
                                            : msgid("Remove slot, publication, event trigger and guard from the server? [y/N]");
-  if (!options.yes && !agreed(globals, question)) {
+  if (!options.yes && !agreed(translate(globals.language, question))) {
     return report(globals, fail(ErrorCode::kCancelled, phrase("detach from {}: nobody has agreed", target->connection.shown()),
                                 phrase("say --yes, or answer y at a terminal")).error());
   }

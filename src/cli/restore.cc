@@ -138,7 +138,7 @@ Status agree(const Globals& globals, const Options& options, const ArchiveScene&
   const char* question = options.drop_first ? msgid("The database of now is dropped first. Restore? [y/N]")
                          : options.drop_old ? msgid("The database of now is dropped afterwards. Restore? [y/N]")
                                             : msgid("The database of now is kept under another name. Restore? [y/N]");
-  if (agreed(globals, question)) return {};
+  if (agreed(translate(globals.language, question))) return {};
   return fail(ErrorCode::kCancelled, phrase("restore {}: nobody has agreed", scene.database), phrase("say --yes, or answer y at a terminal"));
 }
 

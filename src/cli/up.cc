@@ -1,7 +1,4 @@
 /// verbund up, init, node: make an installation, run a node in the foreground.
-#include <iostream>
-
-#include <unistd.h>
 
 #include "backup/set_journal.h"
 #include "base/messages.h"
@@ -101,12 +98,7 @@ Result<backup::PublicKey> signer_of(const Globals& globals, const std::filesyste
   }
   auto inside = backup::key_inside(set);
   if (!inside || options.yes) return inside;
-  if (isatty(STDIN_FILENO)) {
-    fmt::print(stderr, "{} ", translated(globals.language, "The set says to be signed by key {}. Does the recovery sheet say so, too? [yes/no]", inside->id_text()));
-    std::string answer;
-    std::getline(std::cin, answer);
-    if (answer == "yes" || answer == "ja") return inside;
-  }
+  if (agreed(translated(globals.language, "The set says to be signed by key {}. Does the recovery sheet say so, too? [y/N]", inside->id_text()))) return inside;
   return fail(ErrorCode::kForbidden, phrase("up --from-set: nobody has said whose set it is; it says key {}", inside->id_text()),
               phrase("--signer KEY names the key of the recovery sheet; --yes believes the set."));
 }

@@ -9,6 +9,7 @@
 #include "importer/importer.h"
 #include "platform/os/file.h"
 #include "platform/os/random.h"
+#include "platform/os/read_setting.h"
 
 namespace verbund::node {
 namespace {
@@ -179,13 +180,6 @@ Result<Installation> Installation::load(const fs::path& directory) {
   return installation;
 }
 
-#define VERBUND_READ(target, expression)               \
-  do {                                                 \
-    auto value = (expression);                         \
-    if (!value) return pass(value);                    \
-    target = static_cast<decltype(target)>(std::move(*value)); \
-  } while (false)
-
 Status Installation::read_settings() {
   auto& s = settings_;
   VERBUND_READ(s.name, config_.text("node.name", host_name()));
@@ -218,8 +212,6 @@ Status Installation::read_settings() {
   s.cluster = std::move(*cluster_settings);
   return properties->refuse_unknown();
 }
-#undef VERBUND_READ
-
 Result<std::string> Installation::secret(const std::string& role) const {
   auto text = os::read_file(directory_ / "secrets" / role, 4096);
   if (!text) return pass(text);
