@@ -2,6 +2,7 @@
 #
 # Declares the folder it is called in as one static library `verbund_NAME` plus its tests, by file suffix:
 #   *.cc, */*.cc         library             *_test.cc     NAME_test     (memory)
+#                        (a subfolder with a CMakeLists.txt of its own is a module of its own)
 #   *_pgtest.cc         NAME_pgtest (scratch PostgreSQL)    *_simtest.cc  NAME_simtest  (seeded engines)
 #   *_fuzz.cc           one libFuzzer target each in preset fuzz; elsewhere NAME_fuzz_replay runs its corpus once
 #   *_bench.cc          NAME_bench    (Google Benchmark)
@@ -18,6 +19,11 @@ function(verbund_module name)
   file(GLOB all CONFIGURE_DEPENDS *.cc */*.cc)
   set(library ${all})
   list(FILTER library EXCLUDE REGEX "_(test|pgtest|simtest|fuzz|bench)\\.cc$")
+  file(GLOB nested CONFIGURE_DEPENDS */CMakeLists.txt)
+  foreach(other ${nested})
+    get_filename_component(folder ${other} DIRECTORY)
+    list(FILTER library EXCLUDE REGEX "^${folder}/")
+  endforeach()
   set(target verbund_${name})
   if(library)
     add_library(${target} STATIC ${library})
