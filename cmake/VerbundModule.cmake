@@ -12,6 +12,12 @@
 # Tests link testing/ when they are _pgtest. Every test binary is one ctest entry; ./test counts the cases.
 
 include(VerbundSql)
+
+# Seconds for one test program; a sanitized one is several times slower.
+set(VERBUND_TEST_SECONDS 600)
+if(VERBUND_SANITIZE)
+  set(VERBUND_TEST_SECONDS 2400)
+endif()
 file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/generated)
 
 function(verbund_module name)
@@ -72,7 +78,7 @@ function(verbund_tests name tier target)
   add_test(NAME ${executable}
            COMMAND ${executable} --gtest_output=xml:${CMAKE_BINARY_DIR}/test-results/${executable}.xml
            WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
-  set_tests_properties(${executable} PROPERTIES LABELS ${tier} TIMEOUT 600)
+  set_tests_properties(${executable} PROPERTIES LABELS ${tier} TIMEOUT ${VERBUND_TEST_SECONDS})
 endfunction()
 
 function(verbund_benchmarks name target)
