@@ -18,8 +18,9 @@ SHELL_WORDS = set("""if then else elif fi for while until do done case esac in f
     alias bg break builtin caller cd command continue declare dirs echo enable eval exec exit export false fg getopts hash let
     local mapfile popd printf pushd read readarray readonly return set shift shopt source test times trap true type typeset
     ulimit umask unset wait kill jobs pwd""".split())
-# Bring what they need themselves: the user's own right to install, and Node where install-deps keeps a newer one.
-OWN = {"sudo", "node", "npm"}
+# Bring what they need themselves: the user's own right to install, and Node where install-deps keeps a newer one. clang-tidy
+# is installed by tools/tidy alone.
+OWN = {"sudo", "node", "npm", "run-clang-tidy-19"}
 PREFIXES = {"exec", "env", "nice", "time", "!", "command", "if", "then", "else", "elif", "while", "until", "do", "sudo", "nohup"}
 
 
