@@ -25,8 +25,7 @@ struct DumpOptions {
   bool hash_tables = true;
   std::string use_snapshot;   ///< of somebody else's transaction; empty: an own one
 };
-/// pg_dump -Fc -Z0 in one exported snapshot, together with the hash of each table in that same snapshot (L4), which is taken while
-/// pg_dump runs. `compressed` true: -Fc with pg_dump's own compression, what `dumpSIQ` writes, that pg_restore reads without zstd.
+/// pg_dump -Fc -Z0 in one exported snapshot, together with the hash of each table (L4), which is taken of what pg_dump writes. `compressed` true: -Fc with pg_dump's own compression, what `dumpSIQ` writes, that pg_restore reads without zstd.
 /// Any line on standard error that is not a known harmless one makes it fail (L0). The sink is left to be finished by the caller.
 /// DatabaseEntry::member is left empty. Errors: kDatabaseDown, kUnsupported (pg_dump older than the server), kCancelled,
 /// kProgramFailed with pg_dump's words, kTimedOut (somebody keeps a table locked), those of the sink.
@@ -51,9 +50,10 @@ Result<ArchiveFacts> archive_facts(const Programs& programs, const std::filesyst
 
 /// Hash of every ordinary table of the database now (partitions and children for themselves, extensions' tables left out), and one
 /// of its large objects under pg_catalog.pg_largeobject; the same as DatabaseEntry::tables after a faithful restore. Not in it:
-/// generated columns, sequences (they don't obey snapshots), materialised views. In the open transaction, or one of its own.
-Result<std::vector<TableHash>> hash_tables(postgres::Connection& database);
-/// Errors: kDamaged, naming the tables that differ; kUnsupported (a server whose hash function is another one).
+/// generated columns, sequences (they don't obey snapshots), materialised views. In the open transaction, or one of its own. Columns in
+/// the order that `like` has: a restored child of an inherited table has them in another one.
+Result<std::vector<TableHash>> hash_tables(postgres::Connection& database, const std::vector<TableHash>& like = {});
+/// Errors: kDamaged, naming the tables that differ; kUnsupported (a hash function that this version does not know).
 Status compare_hashes(const std::vector<TableHash>& expected, const std::vector<TableHash>& found);
 
 /// Restores beside (NAME_restoring), compares table hashes when `expected` is given, then swaps: the old database is renamed to

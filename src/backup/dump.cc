@@ -1,6 +1,6 @@
-#include <atomic>
-#include <future>
+#include <set>
 
+#include "backup/archive_rows.h"
 #include "backup/database.h"
 #include "backup/program.h"
 #include "backup/table_hashes.h"
@@ -21,19 +21,6 @@ SELECT d.datname, r.rolname, pg_encoding_to_char(d.encoding), d.datcollate,
   FROM pg_database d JOIN pg_roles r ON r.oid = d.datdba WHERE d.datname = current_database()
 )sql";
 
-/// Everything a child writes goes into the sink.
-Status pump(os::PipedChild& child, Sink& sink, std::string_view what, Progress& progress, std::uint64_t& done) {
-  std::vector<char> buffer(kBlock);
-  while (true) {
-    auto got = child.read(buffer);
-    if (!got) return pass(got);
-    if (*got == 0) return {};
-    if (auto written = sink.write({buffer.data(), *got}); !written) return written;
-    done += *got;
-    progress.moved(what, done, 0);
-  }
-}
-
 class Dump {
  public:
   Dump(const Programs& programs, const postgres::ConnectionSettings& settings, const DumpOptions& options, Progress& progress)
@@ -46,18 +33,15 @@ class Dump {
     if (auto fits = check_version(); !fits) return pass(fits);
     auto transaction = connection_->begin("ISOLATION LEVEL REPEATABLE READ READ ONLY");
     if (!transaction) return pass(transaction);
-    const HashingEnd before_the_transaction{*this};
     auto snapshot = take_snapshot();
     if (!snapshot) return pass(snapshot);
     if (auto entered = fill_entry(); !entered) return pass(entered);
     if (options_.hash_tables) {
-      if (auto begun = begin_hashing(); !begun) return pass(begun);
+      if (auto known = look_at_tables(); !known) return pass(known);
     }
     if (auto dumped = run_pg_dump(*snapshot, sink); !dumped) return pass(dumped, phrase("dump {}", entry_.name));
     if (options_.hash_tables) {
-      auto hashes = hashing_.get();
-      if (!hashes) return pass(hashes, phrase("dump {}", entry_.name));
-      entry_.tables = std::move(*hashes);
+      if (auto hashed = fill_hashes(); !hashed) return pass(hashed, phrase("dump {}", entry_.name));
     }
     if (auto ended = transaction->commit(); !ended) return pass(ended);
     return std::move(entry_);
@@ -101,40 +85,55 @@ class Dump {
     return {};
   }
 
-  /// On a thread of its own, in the transaction whose snapshot pg_dump reads.
-  Status begin_hashing() {
+  Status look_at_tables() {
     auto tables = hashed_tables(*connection_);
     if (!tables) return pass(tables);
     if (auto locked = lock_tables(*connection_, *tables); !locked) {
       if (connection_->last_sqlstate() == "55P03") locked.error().code = ErrorCode::kTimedOut;
       return locked;
     }
-    hashing_ = std::async(std::launch::async, [this, tables = std::move(*tables)] {
-      // Two cores at most are busy with it besides pg_dump's server process: one.
-      auto alone = connection_->execute("SET LOCAL max_parallel_workers_per_gather = 0");
-      auto hashes = alone ? hash_all(*connection_, tables, give_up_) : Result<std::vector<TableHash>>(pass(alone));
-      if (!hashes) hashing_failed_ = true;
-      return hashes;
-    });
+    tables_ = std::move(*tables);
+    // Rows are hashed as UTF-8; pg_dump writes them in the database's encoding.
+    if (entry_.encoding == "UTF8") rows_.emplace();
     return {};
   }
 
-  /// The thread has let go of the connection before anybody else uses it again.
-  struct HashingEnd {
-    Dump& dump;
-    ~HashingEnd() { dump.stop_hashing(); }
-  };
+  /// Of what pg_dump has written. Where that can't be read along (encoding, a version that is not known here), of a second look at the
+  /// same snapshot: the same numbers.
+  Status fill_hashes() {
+    auto hashes = rows_ ? of_archive() : hash_all(*connection_, tables_, {}, [this] { return progress_.cancelled(); });
+    if (!hashes) return pass(hashes);
+    entry_.tables = std::move(*hashes);
+    return {};
+  }
 
-  void stop_hashing() {
-    if (!hashing_.valid()) return;
-    give_up_ = true;
-    // A statement that runs is ended by somebody else: this connection is the thread's.
-    if (hashing_.wait_for(seconds{0}) != std::future_status::ready) {
-      if (auto other = Connection::open(settings_)) {
-        (void)other->query("SELECT pg_cancel_backend($1::int)", {std::to_string(connection_->backend_pid())});  // it ends without, only later
+  Result<std::vector<TableHash>> of_archive() {
+    auto hashes = rows_->finish();
+    if (!hashes) return pass(hashes);
+    std::set<std::pair<std::string, std::string>> wanted;
+    for (const auto& table : tables_) wanted.emplace(table.schema, table.table);
+    // Rows of extensions' tables are a part of what the extension brings; a restore has the rest from there.
+    std::erase_if(*hashes, [&](const TableHash& table) { return table.schema != "pg_catalog" && wanted.erase({table.schema, table.table}) == 0; });
+    if (wanted.empty()) return hashes;
+    return fail(ErrorCode::kProgramFailed, phrase("{}: it has left out {}.{}", programs_.pg_dump.filename().string(), wanted.begin()->first, wanted.begin()->second));
+  }
+
+  /// Everything the child writes goes into the sink.
+  Status pump(os::PipedChild& child, Sink& sink, std::uint64_t& done) {
+    std::vector<char> buffer(kBlock);
+    while (true) {
+      auto got = child.read(buffer);
+      if (!got) return pass(got);
+      if (*got == 0) return {};
+      const std::string_view bytes(buffer.data(), *got);
+      if (auto written = sink.write(bytes); !written) return written;
+      if (auto read = rows_ ? rows_->take(bytes) : Status{}; !read) {
+        if (read.error().code != ErrorCode::kUnsupported) return read;
+        rows_.reset();
       }
+      done += *got;
+      progress_.moved(entry_.name, done, 0);
     }
-    (void)hashing_.get();  // the dump has failed already, and says why
   }
 
   Status run_pg_dump(const std::string& snapshot, Sink& sink) {
@@ -145,22 +144,18 @@ class Dump {
     if (in_recovery_) arguments.emplace_back("--no-unlogged-table-data");  // a standby does not have it
     auto options = piped(progress_);
     options.output = true;
-    options.cancelled = [this] { return hashing_failed_ || progress_.cancelled(); };
-    auto child = os::PipedChild::start(program_command(programs_.pg_dump, std::move(arguments), &*access), std::move(options), clock());
+    auto command = program_command(programs_.pg_dump, std::move(arguments), &*access);
+    command.environment["PGOPTIONS"] = kPinnedOptions;
+    auto child = os::PipedChild::start(command, std::move(options), clock());
     if (!child) return pass(child);
     std::uint64_t bytes = 0;
-    auto pumped = pump(*child, sink, entry_.name, progress_, bytes);
-    if (!pumped && hashing_failed_) return failure_of_hashing();
-    if (!pumped) return pumped;
+    if (auto pumped = pump(*child, sink, bytes); !pumped) return pumped;
     const auto outcome = child->wait();
-    if (!outcome && hashing_failed_) return failure_of_hashing();
     if (!outcome) return std::unexpected(outcome.error());
     if (auto good = judge(programs_.pg_dump, *outcome); !good) return good;
     if (bytes > 0) return {};
     return fail(ErrorCode::kProgramFailed, phrase("{}: it has written nothing", programs_.pg_dump.filename().string()));
   }
-
-  Status failure_of_hashing() { return std::unexpected(hashing_.get().error()); }
 
   const Programs& programs_;
   const postgres::ConnectionSettings& settings_;
@@ -169,8 +164,8 @@ class Dump {
   std::optional<Connection> connection_;
   DatabaseEntry entry_;
   bool in_recovery_ = false;
-  std::atomic<bool> give_up_ = false, hashing_failed_ = false;
-  std::future<Result<std::vector<TableHash>>> hashing_;
+  std::vector<HashedTable> tables_;
+  std::optional<ArchiveRows> rows_;
 };
 
 }  // namespace

@@ -2,9 +2,11 @@
 #include <gmock/gmock.h>
 
 #include <fstream>
+#include <random>
 #include <sys/stat.h>
 #include <thread>
 
+#include "backup/archive_rows.h"
 #include "backup/database_scene.h"
 #include "platform/os/file.h"
 #include "platform/os/process.h"
@@ -51,11 +53,67 @@ TEST_F(Dumping, HashesAreThoseOfARestoredDatabaseWhateverTheSettings) {
                   "ALTER DATABASE {0} SET extra_float_digits = -10; ALTER DATABASE {0} SET intervalstyle = 'iso_8601'; ALTER DATABASE {0} SET quote_all_identifiers = on;",
                   Connection::quote_identifier(other)));
   auto connection = open(other);
-  const auto found = hash_tables(connection);
+  const auto found = hash_tables(connection, entry->tables);
   ASSERT_TRUE(found) << found.error().message;
   const auto same = compare_hashes(entry->tables, *found);
   EXPECT_TRUE(same) << same.error().message;
   EXPECT_FALSE(connection.in_transaction());
+}
+
+TEST_F(Dumping, HashesAreTheSameHoweverTheArchiveIsCutAndWhoeverReadsTheRows) {
+  const auto settings = nasty("dump_along %d {}");
+  MemorySink sink;
+  const auto entry = dump_database(programs, settings, {.use_snapshot = {}}, sink, progress);
+  ASSERT_TRUE(entry) << entry.error().message;
+  std::size_t most = 1;
+  for (const unsigned seed : {1U, 2U, 3U}) {
+    SCOPED_TRACE(seed);
+    std::minstd_rand random(seed);
+    ArchiveRows rows;
+    for (std::string_view rest = sink.text; !rest.empty();) {
+      const auto now = rest.substr(0, 1 + random() % most);
+      ASSERT_TRUE(rows.take(now));
+      rest.remove_prefix(now.size());
+    }
+    const auto again = rows.finish();
+    ASSERT_TRUE(again) << again.error().message;
+    EXPECT_TRUE(compare_hashes(entry->tables, *again));
+    most *= 37;
+  }
+  for (std::size_t cut = 1; cut < sink.text.size(); cut += 1 + sink.text.size() / 997) {
+    ArchiveRows rows;
+    const auto taken = rows.take(std::string_view(sink.text).substr(0, cut));
+    // Between two tables it looks whole: what is missing then is missing from the list.
+    const auto found = taken ? rows.finish() : Result<std::vector<TableHash>>(std::unexpected(taken.error()));
+    EXPECT_FALSE(found && compare_hashes(entry->tables, *found)) << cut;
+  }
+  auto connection = open(settings);
+  const auto of_server = hash_tables(connection, entry->tables);
+  ASSERT_TRUE(of_server);
+  const auto same = compare_hashes(entry->tables, *of_server);
+  EXPECT_TRUE(same) << same.error().message;
+}
+
+TEST_F(Dumping, HashesADatabaseOfAnotherEncodingByASecondLook) {
+  auto system = open("postgres");
+  sql(system, "CREATE DATABASE dump_latin1 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0");
+  auto settings = server.superuser();
+  settings.database = "dump_latin1";
+  {
+    auto connection = open(settings);
+    sql(connection, "CREATE TABLE \"Größe\" (id int, \"Straße\" text); INSERT INTO \"Größe\" VALUES (1, 'Übergröße'), (2, NULL)");
+  }
+  MemorySink sink;
+  const auto entry = dump_database(programs, settings, {.use_snapshot = {}}, sink, progress);
+  ASSERT_TRUE(entry) << entry.error().message;
+  ASSERT_EQ(entry->tables.size(), 1U);
+  EXPECT_EQ(entry->tables[0].table, "Größe");
+  EXPECT_EQ(entry->tables[0].rows, 2U);
+  EXPECT_THAT(entry->tables[0].columns, ::testing::ElementsAre("id", "Straße"));
+  MemorySource source(sink.text);
+  ASSERT_TRUE(restore_into(programs, server.superuser(), *entry, "dump_latin1_again", source, false, progress));
+  auto again = open("dump_latin1_again");
+  EXPECT_TRUE(compare_hashes(entry->tables, *hash_tables(again)));
 }
 
 TEST_F(Dumping, HashesTellEveryDifferenceApart) {
@@ -128,13 +186,25 @@ TEST_F(Dumping, FailsOnAnExitCodeOnAWordOfComplaintAndOnNothing) {
   const auto settings = server.database("dump_fakes");
   MemorySink sink;
   const auto with = [&](const std::string& script) {
-    return dump_database(with_fake("pg_dump", kVersion + script), settings, {.use_snapshot = {}}, sink, progress);
+    return dump_database(with_fake("pg_dump", kVersion + script), settings, {.hash_tables = false, .use_snapshot = {}}, sink, progress);
   };
   EXPECT_THAT(with("echo archive; exit 1").error().message, HasSubstr("exit code 1"));
   EXPECT_THAT(with("echo archive; echo 'pg_dump: error: broken' >&2").error().message, HasSubstr("broken"));
   EXPECT_EQ(with("exit 0").error().code, ErrorCode::kProgramFailed);
   EXPECT_THAT(with("kill -KILL $$").error().message, HasSubstr("signal 9"));
   EXPECT_TRUE(with("echo archive; echo 'WARNING:  database \"x\" has a collation version mismatch' >&2"));
+}
+
+TEST_F(Dumping, FailsWhenATableIsLeftOutOrTheArchiveIsNone) {
+  const auto settings = server.database("dump_left_out");
+  auto connection = open(settings);
+  sql(connection, "CREATE TABLE kept (id int); CREATE TABLE \"left out\" (id int)");
+  MemorySink sink;
+  const auto with = [&](const std::string& script) {
+    return dump_database(with_fake("pg_dump", kVersion + script), settings, {.use_snapshot = {}}, sink, progress);
+  };
+  EXPECT_THAT(with("exec " + programs.pg_dump.string() + " --exclude-table='\"left out\"' \"$@\"").error().message, HasSubstr("left out public.left out"));
+  EXPECT_EQ(with("echo archive").error().code, ErrorCode::kDamaged);
 }
 
 TEST_F(Dumping, KeepsThePasswordOutOfArgumentsAndEnvironment) {

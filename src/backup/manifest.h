@@ -27,7 +27,8 @@ struct Member {
 struct TableHash {
   std::string schema, table;
   std::uint64_t rows = 0;
-  std::string hash;                 ///< hex; sum of row hashes, so that order does not matter
+  std::string hash;                 ///< "c" and hex: sum of row hashes, so that order does not matter (row_sum.h)
+  std::vector<std::string> columns = {};  ///< in the order in which rows were read; none: a table without columns, large objects
 };
 
 struct DatabaseEntry {

@@ -46,7 +46,7 @@ json::object to_json(const Member& member) {
 json::object to_json(const DatabaseEntry& database) {
   json::array tables;
   for (const TableHash& table : database.tables) {
-    tables.push_back(json::array{shown(table.schema), shown(table.table), number(table.rows), shown(table.hash)});
+    tables.push_back(json::array{shown(table.schema), shown(table.table), number(table.rows), shown(table.hash), texts(table.columns)});
   }
   return {{"name", shown(database.name)},
           {"owner", shown(database.owner)},

@@ -139,17 +139,19 @@ Member read_member(Fields fields) {
 TableHash read_table(const json::value& value, Fields& fields) {
   TableHash table;
   const json::array* row = value.if_array();
-  const bool texts = row != nullptr && row->size() == 4 &&
-                     std::ranges::all_of(*row, [](const json::value& each) { return each.is_string(); });
-  const auto rows = texts ? decimal(row->at(2)) : std::nullopt;
+  const auto is_text = [](const json::value& each) { return each.is_string(); };
+  const json::array* columns = row != nullptr && row->size() == 5 ? row->at(4).if_array() : nullptr;
+  const bool whole = columns != nullptr && std::ranges::all_of(std::span(row->data(), 4), is_text) && std::ranges::all_of(*columns, is_text);
+  const auto rows = whole ? decimal(row->at(2)) : std::nullopt;
   if (!rows) {
-    fields.complain("tables", phrase("an entry that is not [schema, table, rows, hash]"));
+    fields.complain("tables", phrase("an entry that is not [schema, table, rows, hash, columns]"));
     return table;
   }
   table.schema = row->at(0).get_string();
   table.table = row->at(1).get_string();
   table.rows = *rows;
   table.hash = row->at(3).get_string();
+  for (const json::value& column : *columns) table.columns.emplace_back(column.get_string());
   return table;
 }
 

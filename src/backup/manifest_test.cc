@@ -23,6 +23,7 @@ TEST(Manifest, ComesBackAsItWasWritten) {
   EXPECT_EQ(read->begun, written.begun);
   ASSERT_EQ(read->databases.size(), 1U);
   ASSERT_EQ(read->databases[0].tables.size(), 2U);
+  EXPECT_EQ(read->databases[0].tables[0].columns, (std::vector<std::string>{"id", "Straße"}));
   EXPECT_EQ(read->databases[0].tables[1].rows, 18'446'744'073'709'551'615U);
   EXPECT_EQ(read->folders[0].missing, std::vector<std::string>{"Müller\\xff.pdf"});
   EXPECT_EQ(read->member("db/praxis.dump")->parts.size(), 2U);
@@ -41,7 +42,7 @@ TEST(Manifest, NamesThePlaceOfWhatIsWrong) {
       {"\"content\":\"database\"", "\"content\":\"pie\"", "manifest: members[0].content: a word that is not known"},
       {"T01:30:00.000000Z", "T01:30:61.000000Z", "manifest: begun: no time"},
       {"\"format\": 1", "\"format\": 0", "manifest: format: no number of its range"},
-      {"\"patient\"", "7", "manifest: databases[0].tables: an entry that is not [schema, table, rows, hash]"},
+      {"\"patient\"", "7", "manifest: databases[0].tables: an entry that is not [schema, table, rows, hash, columns]"},
   };
   for (const auto& [what, into, message] : cases) {
     const auto read = read_manifest(changed(good, what, into));

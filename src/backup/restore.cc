@@ -189,7 +189,7 @@ class Restore {
     settings.database = beside_;
     auto connection = Connection::open(settings);
     if (!connection) return pass(connection);
-    auto found = hash_tables(*connection);
+    auto found = hash_tables(*connection, options_.expected);
     if (!found) return pass(found);
     return compare_hashes(options_.expected, *found);
   }

@@ -21,7 +21,7 @@ inline Manifest sample_manifest() {
                        {"db/praxis.dump.zst.000", "db/praxis.dump.zst.001"}, false},
                       {"folders/m1.tar", Content::kFolder, 10, std::string(64, 'd'), 20, {"folders/m1.tar.zst"}, false}};
   manifest.databases = {{"praxis", "arzt", "UTF8", "de_DE.UTF-8", "db/praxis.dump", 150'020, "16/B374D848",
-                         {{"public", "patient", 4, "cafe01"}, {"public", "visit", 18'446'744'073'709'551'615U, "cafe02"}}}};
+                         {{"public", "patient", 4, "cafe01", {"id", "Straße"}}, {"public", "visit", 18'446'744'073'709'551'615U, "cafe02"}}}};
   manifest.folders = {{"practice system", "23.4", "/srv/m1", "folders/m1.tar", 1, 2, {"Project"}, {"local.ini"}, true, {"Müller\xff.pdf"}, {"a"}, {"b"}}};
   return manifest;
 }

@@ -108,7 +108,7 @@ Status prove_database(const SetReader& set, const Programs& programs, const Data
   {
     auto connection = postgres::Connection::open(server.connection(kName));
     if (!connection) return pass(connection);
-    auto found = hash_tables(*connection);
+    auto found = hash_tables(*connection, database.tables);
     if (!found) return pass(found);
     if (auto same = compare_hashes(database.tables, *found); !same) return same;
   }
