@@ -1,5 +1,6 @@
 // Clock, secrets, worker pool.
 #include <atomic>
+#include <cstdlib>
 #include <future>
 
 #include <gtest/gtest.h>
@@ -16,6 +17,25 @@ TEST(SystemClock, RunsForward) {
   const TimePoint first = clock.now();
   EXPECT_LE(first, clock.now());
   EXPECT_GT(clock.wall(), WallTime(seconds{1'700'000'000}));
+}
+
+/// TZ of this process, put back afterwards.
+struct TimeZone {
+  explicit TimeZone(const char* name) : before(std::getenv("TZ") ? std::getenv("TZ") : "") { setenv("TZ", name, 1); }
+  ~TimeZone() { before.empty() ? unsetenv("TZ") : setenv("TZ", before.c_str(), 1); }
+  std::string before;
+};
+
+TEST(LocalTime, IsThatOfThePlaceInSummerAndWinter) {
+  const TimeZone berlin("CET-1CEST,M3.5.0,M10.5.0/3");  // needs no tzdata
+  using std::chrono::local_seconds;
+  const WallTime winter = *from_iso8601("2026-11-22T00:30:00.900000Z");
+  EXPECT_EQ(local_time(winter), (local_seconds(std::chrono::local_days(std::chrono::year(2026) / 11 / 22)) + seconds(5400)));
+  EXPECT_EQ(local_text(winter), "2026-11-22 01:30");
+  EXPECT_EQ(local_text(*from_iso8601("2026-06-30T22:30:00.000000Z")), "2026-07-01 00:30");
+  for (const auto* instant : {"2026-11-22T00:30:00.000000Z", "2026-03-29T00:59:59.000000Z", "2026-03-29T01:00:00.000000Z", "2026-07-01T12:00:00.000000Z"}) {
+    EXPECT_EQ(to_iso8601(wall_time(local_time(*from_iso8601(instant)))), instant);
+  }
 }
 
 TEST(Secrets, AreRandomAndHashed) {
