@@ -179,7 +179,7 @@ Status TarWriter::fill_with_nothing() {
   while (left_ > 0) {
     auto space = room();
     if (!space) return pass(space);
-    std::ranges::fill(*space, '\0');
+    std::memset(space->data(), 0, space->size());  // ranges::fill goes byte by byte where nothing is optimised: minutes for 9 GiB
     fill(space->size());
   }
   return {};

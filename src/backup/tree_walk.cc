@@ -17,9 +17,11 @@ namespace {
 /// The kernel stamps files with a clock that moves every 1 to 10 ms.
 constexpr std::int64_t kTickNanoseconds = 20'000'000;
 
+/// Nanoseconds; of spans that matter to nobody here only the sign is right (a file system may say any time at all).
 std::int64_t since(const timespec& earlier, const timespec& later) {
-  const std::int64_t whole = later.tv_sec - earlier.tv_sec;
-  return whole > 1000 || whole < -1000 ? whole * 1'000'000'000 : whole * 1'000'000'000 + (later.tv_nsec - earlier.tv_nsec);
+  constexpr std::int64_t kLong = 1000;
+  const std::int64_t whole = std::clamp(later.tv_sec - earlier.tv_sec, -kLong, kLong);
+  return whole * 1'000'000'000 + (later.tv_nsec - earlier.tv_nsec);
 }
 
 bool same_time(const timespec& left, const timespec& right) { return left.tv_sec == right.tv_sec && left.tv_nsec == right.tv_nsec; }

@@ -1,12 +1,15 @@
 #include "base/time.h"
 
+#include <ctime>
+
 #include <fmt/chrono.h>
 
 namespace verbund {
 
 std::string to_iso8601(WallTime time) {
   const auto whole = std::chrono::floor<seconds>(time);
-  return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:06}Z", fmt::gmtime(std::chrono::system_clock::to_time_t(whole)),
+  // Not by system_clock::to_time_t: that counts nanoseconds on the way, which reach from 1677 to 2262 only.
+  return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:06}Z", fmt::gmtime(static_cast<std::time_t>(whole.time_since_epoch().count())),
                      (time - whole).count());
 }
 
