@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "backup/config_rotation.h"
 #include "base/messages.h"
 #include "platform/os/read_setting.h"
 
@@ -196,6 +197,7 @@ Result<Config> read_config(os::ConfigFile& file) {
   VERBUND_READ(config.keep, file.integer("backup.keep", config.keep, 1, 10'000));
   if (auto read = read_databases(file, config); !read) return pass(read);
   if (auto read = read_encryption(file, config); !read) return pass(read);
+  if (auto read = read_rotation(file, config); !read) return pass(read);
   std::set<std::string> names;
   for (std::size_t i = 0; i < file.count("application"); ++i) {
     auto application = ApplicationReader(file, i).read();
@@ -232,7 +234,7 @@ bool encrypts(const Config& config, const fs::path& target) {
 }
 
 std::string default_config() {
-  return R"toml(# Verbund: what `verbund backup run` saves, how, and where to. Every key stands here with its default.
+  std::string text = R"toml(# Verbund: what `verbund backup run` saves, how, and where to. Every key stands here with its default.
 # Was `verbund backup run` sichert, wie und wohin. Jeder Schlüssel steht hier mit seiner Vorgabe.
 # `verbund config check` reads it. More: docs/operations/backup.md, docs/de/sicherung.md, examples/backup/.
 
@@ -257,7 +259,9 @@ std::string default_config() {
 # leaving = ["/media/usb"]       # what lies there leaves the house
 # recipients = []                # lines of `verbund backup key export`: who may open encrypted sets (responsible person, deputy)
 
-# One per application of the house, in the order in which they are stopped; started in reverse.
+)toml";
+  text += default_rotation();
+  return text + R"toml(# One per application of the house, in the order in which they are stopped; started in reverse.
 # [[application]]
 # name = "practice"
 # version_file = "/opt/practice/VERSION"        # or version_command = ["/opt/practice/bin/version"]

@@ -9,6 +9,7 @@
 #include "backup/keys.h"
 #include "backup/level.h"
 #include "backup/path_lists.h"
+#include "backup/rotation/duty.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "platform/os/config_file.h"
@@ -54,6 +55,9 @@ struct Config {
   std::vector<std::filesystem::path> leaving;
   std::vector<Recipient> recipients;
   std::vector<Application> applications;
+  PlanRules plan;                            ///< which medium when ([plan], [calendar])
+  DutyRules duty;                            ///< as configured; duty_now adds what was given out by command
+  bool node_schedules = false;               ///< the node runs the backup itself; else a timer of the system does
 };
 
 /// Whether sets in `target` are to be encrypted.

@@ -47,6 +47,55 @@ TEST(BackupConfig, EveryCommentedKeyExists) {
   EXPECT_EQ(config->applications[0].folders.size(), 1U);
 }
 
+TEST(BackupConfig, SaysWhenOnWhichMediumAndWho) {
+  const auto config = parse(R"toml(
+[plan]
+night_at = "22:15"
+scheduler = "node"
+month_end = { media = 0 }
+friday = { media = 3, keep_days = 18 }
+[calendar]
+state = "SN"
+open = ["monday", "saturday"]
+closed = [{ first = "2027-08-02", last = "2027-08-20", name = "Betriebsferien" }, { first = "2027-05-07" }]
+[duty]
+responsible = "Anna Müller <anna@example.org>"
+deputy = "Jörg"
+administrators = ["Chief <chief@example.org>"]
+tick_until = 15
+)toml");
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->plan.night_at, std::chrono::minutes{22 * 60 + 15});
+  EXPECT_TRUE(config->node_schedules);
+  EXPECT_EQ(config->plan.month_end.media, 0);
+  EXPECT_EQ(config->plan.friday.keep, std::chrono::days{18});
+  EXPECT_EQ(config->plan.calendar.state, GermanState::kSN);
+  EXPECT_EQ(config->plan.calendar.open.size(), 2U);
+  ASSERT_EQ(config->plan.calendar.closed.size(), 2U);
+  EXPECT_EQ(config->plan.calendar.closed[1].last, config->plan.calendar.closed[1].first);
+  EXPECT_EQ(config->duty.given.at(0).pair.responsible.mail, "anna@example.org");
+  EXPECT_EQ(config->duty.administrators.size(), 1U);
+  EXPECT_EQ(config->duty.escalate_until, std::chrono::hours{16}) << "after tick_until";
+}
+
+TEST(BackupConfig, RefusesNightsDaysAndPeopleThatAreNone) {
+  const auto why = [](const char* text) {
+    const auto config = parse(text);
+    return config ? std::string("accepted") : config.error().message + " | " + config.error().hint;
+  };
+  EXPECT_THAT(why("[plan]\nnight_at = \"24:00\""), HasSubstr("backup.toml:2: plan.night_at = 24:00: no time of day"));
+  EXPECT_THAT(why("[plan]\ndaily = { media = 0 }"), HasSubstr("plan.daily.media = 0: out of range"));
+  EXPECT_THAT(why("[plan]\nfloor = 0"), HasSubstr("from 1 to 20"));
+  EXPECT_THAT(why("[plan]\nscheduler = \"cron\""), HasSubstr("scheduler"));
+  EXPECT_THAT(why("[calendar]\nstate = \"XX\""), HasSubstr("backup.toml:2: calendar.state: 'XX' is no German state"));
+  EXPECT_THAT(why("[calendar]\nopen = [\"montag\"]"), HasSubstr("'montag' is no day of the week"));
+  EXPECT_THAT(why("[calendar]\nopen = []"), HasSubstr("never open"));
+  EXPECT_THAT(why("[calendar]\nclosed = [{ first = \"2027-02-30\" }]"), HasSubstr("'2027-02-30' is no date"));
+  EXPECT_THAT(why("[calendar]\nclosed = [{ first = \"2027-02-03\", last = \"2027-02-02\" }]"), HasSubstr("2027-02-02 is before 2027-02-03"));
+  EXPECT_THAT(why("[duty]\nresponsible = \"<x>\""), HasSubstr("names nobody"));
+  EXPECT_THAT(why("[duty]\nescalate_until = 9"), HasSubstr("from 11 to 23"));
+}
+
 TEST(BackupConfig, RefusesWithLineAndRange) {
   const auto keep = parse("[backup]\nkeep = 0\n");
   ASSERT_FALSE(keep);
