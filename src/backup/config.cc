@@ -166,6 +166,24 @@ Status read_encryption(os::ConfigFile& file, Config& config) {
   return read_recipients(file, config);
 }
 
+Status read_absolute(os::ConfigFile& file, const std::string& key, const std::string& text, fs::path& into) {
+  into = fs::path(text).lexically_normal();
+  if (into.empty() || into.is_absolute()) return {};
+  return fail(ErrorCode::kBadConfig, phrase("{}:{}: {} = {}: not an absolute path", file.name(), file.line(key), key, text), phrase("For example /media/backup"));
+}
+
+Status read_media(os::ConfigFile& file, MediaConfig& media) {
+  std::vector<std::string> places;
+  VERBUND_READ(places, file.list("media.places", {}));
+  for (const auto& text : places) {
+    if (auto read = read_absolute(file, "media.places", text, media.places.emplace_back()); !read) return read;
+  }
+  VERBUND_READ(media.hot_swap, file.boolean("media.hot_swap", false));
+  std::string tape;
+  VERBUND_READ(tape, file.text("media.tape", ""));
+  return read_absolute(file, "media.tape", tape, media.tape);
+}
+
 Status read_databases(os::ConfigFile& file, Config& config) {
   VERBUND_READ(config.source, file.boolean("databases.source", config.source));
   VERBUND_READ(config.mid_tier, file.boolean("databases.mid_tier", config.mid_tier));
@@ -184,11 +202,7 @@ Result<Config> read_config(os::ConfigFile& file) {
   Config config;
   std::string target, level;
   VERBUND_READ(target, file.text("backup.target", ""));
-  if (!target.empty() && !fs::path(target).is_absolute()) {
-    return fail(ErrorCode::kBadConfig, phrase("{}:{}: backup.target = {}: not an absolute path", file.name(), file.line("backup.target"), target),
-                phrase("For example /media/backup"));
-  }
-  config.target = fs::path(target).lexically_normal();
+  if (auto read = read_absolute(file, "backup.target", target, config.target); !read) return pass(read);
   VERBUND_READ(config.target_is_mount, file.boolean("backup.target_is_mount", false));
   VERBUND_READ(level, file.choice("backup.verify", "L4", {"L1", "L2", "L3", "L4"}));
   config.verify = parse_level(level).value_or(Level::kRestored);
@@ -198,6 +212,7 @@ Result<Config> read_config(os::ConfigFile& file) {
   if (auto read = read_databases(file, config); !read) return pass(read);
   if (auto read = read_encryption(file, config); !read) return pass(read);
   if (auto read = read_rotation(file, config); !read) return pass(read);
+  if (auto read = read_media(file, config.media); !read) return pass(read);
   std::set<std::string> names;
   for (std::size_t i = 0; i < file.count("application"); ++i) {
     auto application = ApplicationReader(file, i).read();
@@ -245,6 +260,11 @@ std::string default_config() {
 # keep = 7                       # 1 … 10 000: `backup prune` never leaves fewer complete, verified sets
 # zstd_level = 3                 # 1 … 19
 # zstd_threads = 2               # 1 … 64
+
+[media]
+# places = ["/media/backup"]     # where exchangeable media are mounted; none: [backup] target. See `backup media label`
+# hot_swap = false               # true: disks in a bay of this machine are taken out, too, though the system takes them for built-in ones
+# tape = ""                      # "/dev/nst0": a drive that does not rewind by itself
 
 [databases]
 # source = true                  # the office's own

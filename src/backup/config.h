@@ -41,6 +41,13 @@ enum class Encrypt {
   kAlways,
 };
 
+/// Exchangeable media (backup/media).
+struct MediaConfig {
+  std::vector<std::filesystem::path> places;   ///< where they are mounted; empty: Config::target alone
+  bool hot_swap = false;                       ///< disks that the kernel takes for built-in ones stand in a bay and are taken out
+  std::filesystem::path tape;                  ///< device that does not rewind by itself; empty: none
+};
+
 struct Config {
   std::filesystem::path target;              ///< directory that holds the sets; empty: named on the command line
   bool target_is_mount = false;              ///< refuse a target on the installation's own file system (an unmounted medium)
@@ -58,6 +65,7 @@ struct Config {
   PlanRules plan;                            ///< which medium when ([plan], [calendar])
   DutyRules duty;                            ///< as configured; duty_now adds what was given out by command
   bool node_schedules = false;               ///< the node runs the backup itself; else a timer of the system does
+  MediaConfig media;
 };
 
 /// Whether sets in `target` are to be encrypted.

@@ -24,6 +24,19 @@ TEST(BackupConfig, EmptyMeansAllDatabasesAndTheHighestProof) {
   EXPECT_EQ(config->keep, 7);
 }
 
+TEST(BackupConfig, MediaHavePlacesThatAreAbsolute) {
+  const auto config = parse("[media]\nplaces = [\"/media/a/\", \"/media/b\"]\nhot_swap = true\ntape = \"/dev/nst0\"\n");
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->media.places.size(), 2U);
+  EXPECT_TRUE(config->media.hot_swap);
+  EXPECT_EQ(config->media.tape, "/dev/nst0");
+  for (const char* wrong : {"[media]\nplaces = [\"media\"]\n", "[media]\ntape = \"nst0\"\n"}) {
+    const auto refused = parse(wrong);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::kBadConfig);
+  }
+}
+
 TEST(BackupConfig, WhatInitWritesIsTheDefaults) {
   const auto config = parse(default_config());
   ASSERT_TRUE(config) << config.error().message;

@@ -28,6 +28,31 @@ Result<FoundSets> find_sets(const std::filesystem::path& target, const std::vect
   return found;
 }
 
+Status remove_set(const std::filesystem::path& target, const std::string& id) {
+  std::error_code error;
+  const auto going = target / ("." + id + ".removed");
+  std::filesystem::rename(target / id, going, error);
+  // Gone already: what a killed run has begun is brought to its end.
+  if (error == std::errc::no_such_file_or_directory) error.clear();
+  if (!error) std::filesystem::remove_all(going, error);
+  if (error) return os::failed_call(phrase("remove set {}", id), error.value());
+  return {};
+}
+
+Status remove_leftovers(const std::filesystem::path& target) {
+  std::error_code error;
+  std::vector<std::filesystem::path> left;
+  for (std::filesystem::directory_iterator at(target, error), end; !error && at != end; at.increment(error)) {
+    const auto name = at->path().filename().native();
+    if (name.starts_with('.') && name.ends_with(".removed")) left.push_back(at->path());
+  }
+  for (const auto& path : left) {
+    if (!error) std::filesystem::remove_all(path, error);
+  }
+  if (error) return os::failed_call(phrase("remove what is left of old sets in {}", target.native()), error.value());
+  return {};
+}
+
 std::vector<ChainFinding> check_chain(const std::vector<FoundSet>& sets) {
   using Kind = ChainFinding::Kind;
   std::vector<ChainFinding> findings;

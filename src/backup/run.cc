@@ -130,6 +130,7 @@ class OfficeRun {
     if (!known) return pass(known);
     std::vector<std::uint64_t> numbers;
     for (const auto& event : *known) {
+      if (!event.believed) continue;
       if (event.installation == installation_) numbers.push_back(event.sequence);
       if (event.installation == installation_ && event.what == SetEvent::What::kPublished) manifest_.previous_hash = event.sums_hash;
     }
@@ -283,7 +284,9 @@ class OfficeRun {
     auto event = entry(what);
     event.level = level;
     event.detail = std::move(detail);
-    if (auto noted = journal_->append(event, what == SetEvent::What::kFailed); !noted) {
+    // A medium hears of sets that it has; when it was pulled out, nothing may land under its mount point.
+    const bool on_medium = what != SetEvent::What::kFailed;
+    if (auto noted = (on_medium ? *journal_ : SetJournal(office_.directory, {})).append(event); !noted) {
       log_.error("backup.journal", {{"error", noted.error().message}});
     }
   }

@@ -135,6 +135,11 @@ struct FoundSets {
 /// Errors: kNotFound (no such directory), kIo.
 Result<FoundSets> find_sets(const std::filesystem::path& target, const std::vector<PublicKey>& trusted);
 
+/// Takes a set away: out of the way by one rename first, for a set that is half removed is none. Errors: kIo.
+Status remove_set(const std::filesystem::path& target, const std::string& id);
+/// What a killed `remove_set` has left. Errors: kIo.
+Status remove_leftovers(const std::filesystem::path& target);
+
 /// What the sets of one directory say about each other. A medium that is only one of several has gaps by nature.
 struct ChainFinding {
   enum class Kind {

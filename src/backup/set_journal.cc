@@ -7,7 +7,9 @@
 
 #include "base/ids.h"
 #include "base/messages.h"
-#include "backup/config.h"
+#include "backup/digest.h"
+#include "backup/office.h"
+#include "backup/signed_journal.h"
 #include "platform/os/file.h"
 
 namespace verbund::backup {
@@ -16,10 +18,12 @@ namespace {
 namespace json = boost::json;
 using What = SetEvent::What;
 
+/// Several installations write into the journal of one target.
+constexpr std::string_view kBeginning = "verbund-sets";
 constexpr std::size_t kMaxJournalBytes = 256 * 1024 * 1024;
 constexpr std::pair<What, const char*> kWords[] = {{What::kBegun, "begun"},     {What::kPublished, "published"}, {What::kVerified, "verified"},
                                                    {What::kDamaged, "damaged"}, {What::kPruned, "pruned"},       {What::kRestored, "restored"},
-                                                   {What::kFailed, "failed"}};
+                                                   {What::kFailed, "failed"},       {What::kMended, "mended"}};
 
 const char* word(What what) {
   return std::ranges::find(kWords, what, &std::pair<What, const char*>::first)->second;
@@ -32,23 +36,31 @@ std::string text_of(const json::object& object, const char* name) {
 
 std::uint64_t number_of(const json::object& object, const char* name) { return parse_u64(text_of(object, name)).value_or(0); }
 
-Result<std::vector<SetEvent>> read_file(const std::filesystem::path& path) {
-  std::vector<SetEvent> events;
-  auto text = os::read_file(path, kMaxJournalBytes);
-  if (!text && text.error().code == ErrorCode::kNotFound) return events;
-  if (!text) return pass(text);
-  std::string_view rest = *text;
-  for (auto end = rest.find('\n'); end != std::string_view::npos; end = rest.find('\n')) {
-    if (auto event = event_of(rest.substr(0, end))) events.push_back(std::move(*event));
-    rest.remove_prefix(end + 1);
-  }
-  return events;
+/// Without an installation (`up --from-set` reads before it makes one) nobody is trusted.
+Result<std::vector<PublicKey>> keys_of(const std::filesystem::path& installation) {
+  std::error_code error;
+  if (!std::filesystem::exists(installation / "backup" / "signing.key", error)) return std::vector<PublicKey>{};
+  return trusted_keys(installation);
 }
 
-Status append_to(const std::filesystem::path& path, const std::string& line) {
-  auto file = os::AppendFile::open(path);
-  if (!file) return pass(file);
-  return file->append(line);
+Result<SignedLines> lines_of(const std::filesystem::path& path, const std::vector<PublicKey>& keys) {
+  auto text = os::read_file(path, kMaxJournalBytes);
+  if (!text && text.error().code == ErrorCode::kNotFound) return SignedLines{};
+  if (!text) return pass(text);
+  return read_signed(*text, kBeginning, keys, Strangers::kMarked, path.native());
+}
+
+/// What is whole of a damaged journal goes on in its place.
+Result<SetEvent> mend(const std::filesystem::path& path, const SignedLines& lines) {
+  auto aside = set_aside(path);
+  if (!aside) return pass(aside);
+  std::string whole;
+  for (const auto& line : lines.lines) whole.append(line.text) += '\n';
+  if (auto written = put_on_medium(path, whole); !written) return pass(written);
+  SetEvent event;
+  event.what = What::kMended;
+  event.detail = fmt::format("{}; kept as {}", lines.damage->message, aside->filename().native());
+  return event;
 }
 
 }  // namespace
@@ -95,7 +107,7 @@ std::optional<SetEvent> event_of(std::string_view line) {
 std::map<std::string, Proof> proofs_of(const std::vector<SetEvent>& events, const std::string& installation) {
   std::map<std::string, Proof> proofs;
   for (const auto& event : events) {
-    if (event.set.empty() || (!installation.empty() && event.installation != installation)) continue;
+    if (event.set.empty() || !event.believed || (!installation.empty() && event.installation != installation)) continue;
     Proof& proof = proofs[event.set];
     if (event.what == What::kPublished) proof.published = event.at;
     if (event.what == What::kDamaged) proof = {.level = Level::kNone, .at = event.at, .damaged = true, .published = proof.published};
@@ -108,12 +120,54 @@ std::map<std::string, Proof> proofs_of(const std::vector<SetEvent>& events, cons
   return proofs;
 }
 
+Result<std::vector<SetEvent>> SetJournal::read_file(const std::filesystem::path& path) const {
+  auto keys = keys_of(installation_);
+  if (!keys) return pass(keys);
+  auto lines = lines_of(path, *keys);
+  if (!lines) return pass(lines);
+  std::vector<SetEvent> events;
+  for (const auto& line : lines->lines) {
+    auto event = event_of(line.payload);
+    if (!event) continue;  // a later version's
+    event->believed = line.by_trusted;
+    events.push_back(std::move(*event));
+  }
+  return events;
+}
+
+Status SetJournal::append_to(const std::filesystem::path& path, const SetEvent& event, const SigningKey& key) const {
+  auto keys = keys_of(installation_);
+  if (!keys) return pass(keys);
+  auto lines = lines_of(path, *keys);
+  if (!lines) return pass(lines);
+  std::vector<std::string> payloads;
+  if (lines->damage) {
+    auto mended = mend(path, *lines);
+    if (!mended) return pass(mended);
+    mended->at = event.at;
+    mended->installation = event.installation;
+    payloads.push_back(line_of(*mended));
+  }
+  payloads.push_back(line_of(event));
+  auto file = os::AppendFile::open(path);
+  if (!file) return pass(file);
+  auto previous = hash_behind(lines->lines, kBeginning);
+  for (const auto& payload : payloads) {
+    const auto line = signed_line(payload, previous, key);
+    if (auto written = file->append(line); !written) return written;
+    previous = sha256_hex(line);
+  }
+  return {};
+}
+
 Status SetJournal::append(const SetEvent& event, bool medium_may_be_away) {
-  const auto line = line_of(event);
-  if (auto made = os::make_directories(own_file().parent_path(), 0700); !made) return made;
-  if (auto written = append_to(own_file(), line); !written) return pass(written, "backup journal");
+  auto lock = lock_journal(installation_ / "backup" / "journal.lock");
+  if (!lock) return pass(lock, "backup journal");
+  auto key = signing_key(installation_);
+  if (!key) return pass(key);
+  if (auto written = append_to(own_file(), event, *key); !written) return pass(written, "backup journal");
   if (target_.empty()) return {};
-  auto written = append_to(target_ / kTargetJournal, line);
+  auto written = append_to(target_ / kTargetJournal, event, *key);
   return written || medium_may_be_away ? Status{} : pass(written, "journal beside the sets");
 }
 

@@ -62,6 +62,29 @@ TEST(SetJournal, TwoFilesAreOneListAndEachEntryCountsOnce) {
   EXPECT_EQ(SetJournal(fresh.path(), target).read().value().size(), 1U);
 }
 
+TEST(SetJournal, WhatWasChangedOrSignedByAStrangerProvesNothing) {
+  testing::ScratchDirectory scratch;
+  const auto target = scratch.path() / "target";
+  std::filesystem::create_directory(target);
+  SetJournal journal(scratch.path(), target);
+  ASSERT_TRUE(journal.append(event(What::kVerified, "a", 1, 0, Level::kHashes)));
+  const auto file = scratch.path() / "backup" / "journal.jsonl";
+  auto text = os::read_file(file).value();
+  text.replace(text.find("\"L1\""), 4, "\"L4\"");
+  ASSERT_TRUE(os::write_file_atomically(file, text));
+  EXPECT_TRUE(journal.own().value().empty());
+  EXPECT_EQ(proofs_of(journal.read().value(), "0011").at("a").level, Level::kHashes) << "the medium's still counts";
+  ASSERT_TRUE(journal.append(event(What::kVerified, "a", 1, 1, Level::kReadable)));
+  const auto mended = journal.own().value();
+  ASSERT_EQ(mended.size(), 2U);
+  EXPECT_EQ(mended[0].what, What::kMended);
+  EXPECT_TRUE(std::filesystem::exists(file.native() + ".damaged-1"));
+  // Somebody without our key writes on behind ours.
+  testing::ScratchDirectory stranger;
+  ASSERT_TRUE(SetJournal(stranger.path(), target).append(event(What::kVerified, "a", 1, 2, Level::kRestored)));
+  EXPECT_EQ(proofs_of(journal.read().value(), "0011").at("a").level, Level::kReadable);
+}
+
 TEST(SetJournal, AMediumThatIsAwayIsAnErrorUnlessItMayBe) {
   testing::ScratchDirectory scratch;
   SetJournal journal(scratch.path(), scratch.path() / "nowhere");

@@ -87,6 +87,7 @@ void add_backup(CLI::App& app, Globals& globals, const Runner& run) {
   add_backup_run(*command, globals, run);
   add_backup_sets(*command, globals, run);
   add_backup_restore(*command, globals, run);
+  add_backup_media(*command, globals, run);
   add_backup_key(*command, globals, run);
 }
 

@@ -47,6 +47,7 @@ const std::atomic<bool>& interrupted_flag();
 void add_backup_run(CLI::App& backup, Globals& globals, const Runner& run);
 void add_backup_sets(CLI::App& backup, Globals& globals, const Runner& run);
 void add_backup_restore(CLI::App& backup, Globals& globals, const Runner& run);
+void add_backup_media(CLI::App& backup, Globals& globals, const Runner& run);
 void add_backup_key(CLI::App& backup, Globals& globals, const Runner& run);
 
 }  // namespace verbund::cli

@@ -3,6 +3,7 @@
 
 #include <boost/json.hpp>
 
+#include "backup/media/medium_run.h"
 #include "node/command_server.h"
 
 namespace verbund::cli {
@@ -38,7 +39,8 @@ json::array reasons_of(const std::vector<Phrase>& reasons) {
   return out;
 }
 
-void print_json(const backup::RunReport& report) {
+void print_json(const backup::MediaRun& done) {
+  const auto& report = done.report;
   const auto& verdict = report.verdict;
   json::object object{{"outcome", outcome_word(verdict)},
                       {"set", report.set.empty() ? std::string() : report.id},
@@ -53,12 +55,26 @@ void print_json(const backup::RunReport& report) {
                       {"took_ms", report.took.count()},
                       {"verified_in_ms", report.verified_in.count()},
                       {"services_down_ms", report.services_down.count()},
+                      {"medium", done.label},
+                      {"night", backup::day_text(done.night.of)},
+                      {"copy_only", done.copy.english()},
+                      {"removed", json::value_from(done.removed)},
+                      {"ledger", reasons_of(done.said)},
                       {"exit_code", verdict.exit_code()}};
   if (verdict.failure) object["error"] = {{"code", wire_name(verdict.failure->code)}, {"message", verdict.failure->message}};
   fmt::print("{}\n", json::serialize(object));
 }
 
-void print_report(const Globals& globals, const backup::RunReport& report) {
+void print_media(const Globals& globals, const backup::MediaRun& done) {
+  const auto say = [&](const char* msgid, const auto&... args) { fmt::print("{}\n", translated(globals.language, msgid, args...)); };
+  if (!done.label.empty()) say("  on medium {}", done.label);
+  if (!done.copy.msgid.empty()) fmt::print("  {}\n", said(globals.language, done.copy));
+  for (const auto& id : done.removed) say("  removed {}: its time is over", id);
+  for (const auto& phrase : done.said) fmt::print("  {}\n", said(globals.language, phrase));
+}
+
+void print_report(const Globals& globals, const backup::MediaRun& done) {
+  const auto& report = done.report;
   const auto say = [&](const char* msgid, const auto&... args) { fmt::print("{}\n", translated(globals.language, msgid, args...)); };
   const auto& verdict = report.verdict;
   if (verdict.published) {
@@ -72,6 +88,7 @@ void print_report(const Globals& globals, const backup::RunReport& report) {
     }
     if (!verdict.not_higher.msgid.empty()) say("  not higher: {}", said(globals.language, verdict.not_higher));
   }
+  print_media(globals, done);
   for (const auto& name : verdict.services_down) say("SERVICE DOWN: {} could not be started. Start it by hand, or: verbund backup recover", name);
 }
 
@@ -87,9 +104,26 @@ void print_preview(const Globals& globals, const backup::RunPreview& preview) {
   for (const auto& problem : preview.problems) say("  would not be complete: {}", said(globals.language, problem));
 }
 
-int preview(const Globals& globals, const OfficeAtHand& at_hand, const backup::RunOptions& options) {
+/// Where a run would write to now; the ledger stays as it is.
+Result<backup::RunOptions> with_medium(const backup::Office& office, backup::RunOptions options) {
+  if (!options.target.empty()) return options;
+  auto of = backup::media_office(office);
+  if (!of) return pass(of);
+  auto ledger = backup::Ledger::open(office.directory, of->trusted);
+  if (!ledger) return pass(ledger);
+  if (!backup::uses_media(ledger->book())) return options;
+  const auto drives = backup::look_at_drives(*of);
+  auto chosen = backup::choose(office.config.plan, ledger->book(), drives, os::local_time(os::SystemClock().wall()));
+  if (!chosen) return pass(chosen);
+  options.target = (*chosen)->place;
+  return options;
+}
+
+int preview(const Globals& globals, const OfficeAtHand& at_hand, const backup::RunOptions& given) {
   const os::SystemClock clock;
-  auto preview = backup::preview_run(at_hand.office, options, clock);
+  auto options = with_medium(at_hand.office, given);
+  if (!options) return report(globals, options.error());
+  auto preview = backup::preview_run(at_hand.office, *options, clock);
   if (!preview) return report(globals, preview.error());
   if (!globals.json) {
     print_preview(globals, *preview);
@@ -121,11 +155,12 @@ int run_backup(const Globals& globals, const Options& options) {
   if (!server) return report(globals, server.error());
   if (options.dry_run) return preview(globals, *at_hand, *how);
   RestFeedGate gate(globals, server->node_runs() ? "" : "no node runs");
-  auto done = backup::run_office(at_hand->office, *how, gate, progress, clock, *at_hand->log);
+  auto done = backup::run_with_media(at_hand->office, *how, gate, progress, clock, *at_hand->log);
   if (!done) return report(globals, done.error());
   globals.json ? print_json(*done) : print_report(globals, *done);
-  if (done->verdict.failure && !globals.json) report(globals, *done->verdict.failure);
-  return done->verdict.exit_code();
+  const auto& verdict = done->report.verdict;
+  if (verdict.failure && !globals.json) report(globals, *verdict.failure);
+  return verdict.exit_code();
 }
 
 int recover(const Globals& globals) {
@@ -149,7 +184,7 @@ void add_backup_run(CLI::App& backup, Globals& globals, const Runner& run) {
   const auto text = [&](const char* msgid) { return std::string(translate(globals.language, msgid)); };
   auto options = std::make_shared<Options>();
   auto* command = backup.add_subcommand("run", text("stop services, save databases and folders as one set, start services, prove the set"));
-  command->add_option("--target", options->target, text("directory that holds the sets; default: config/backup.toml"));
+  command->add_option("--target", options->target, text("directory that holds the sets; default: the medium of the day, or config/backup.toml"));
   auto* level = command->add_option("--verify", options->verify, text("how far: L1 hashes, L2 readable, L3 from the medium, L4 restored"));
   command->add_flag("--no-verify", options->no_verify, text("don't prove the set now; `backup verify` can later"))->excludes(level);
   command->add_flag("--dry-run", options->dry_run, text("say what would be done, and do nothing"));

@@ -3,6 +3,7 @@
 
 #include <boost/json.hpp>
 
+#include "backup/media/drives.h"
 #include "backup/retention.h"
 #include "backup/verify.h"
 
@@ -96,6 +97,9 @@ int list(const Globals& globals, const Options& options) {
   }
   print_table({text("SET"), text("MADE"), text("STATE"), text("VERIFIED"), text("SIZE")}, rows);
   for (const auto& [path, why] : listing->ignored) fmt::print("{}\n", translated(globals.language, "not a set: {}: {}", path.string(), why));
+  for (const auto& event : listing->events) {
+    if (event.what == backup::SetEvent::What::kMended) fmt::print("{}\n", translated(globals.language, "the journal of sets was damaged: {}", event.detail));
+  }
   return 0;
 }
 
@@ -151,7 +155,11 @@ Status note(const OfficeAtHand& at_hand, const backup::SetReader& set, const Res
   event.level = outcome ? outcome->reached : backup::Level::kNone;
   event.detail = outcome ? outcome->not_higher.english() : outcome.error().message;
   // A set may lie on a medium that can't be written to.
-  return backup::SetJournal(at_hand.office.directory, set.directory().parent_path()).append(event, true);
+  const auto place = set.directory().parent_path();
+  if (auto noted = backup::SetJournal(at_hand.office.directory, place).append(event, true); !noted) return noted;
+  return backup::note_on_medium(
+      at_hand.office, place, [&](const std::string& medium) { return backup::Fact(backup::fact::SetVerified{event.set, medium, event.level, !outcome}); },
+      os::local_time(event.at));
 }
 
 /// A set that can't even be opened is not proven either.
@@ -167,6 +175,8 @@ int refused(const Globals& globals, const OfficeAtHand& at_hand, const Options& 
   event.set = path->filename().string();
   event.detail = error.message;
   if (auto noted = backup::SetJournal(at_hand.office.directory, path->parent_path()).append(event, true); !noted) return report(globals, noted.error());
+  const auto damaged = [&](const std::string& medium) { return backup::Fact(backup::fact::SetVerified{event.set, medium, backup::Level::kNone, true}); };
+  if (auto noted = backup::note_on_medium(at_hand.office, path->parent_path(), damaged, os::local_time(event.at)); !noted) return report(globals, noted.error());
   return exit_code(ErrorCode::kDamaged);
 }
 
@@ -220,7 +230,7 @@ Result<std::vector<std::string>> plan(const OfficeAtHand& at_hand, const Listing
   backup::PruneRequest request{keep == 0 ? at_hand.office.config.keep : keep, at_hand.office.config.keep, 0, clock.wall()};
   for (const auto& event : listing.events) {
     // The entry names the newest set of that time.
-    if (event.what == backup::SetEvent::What::kPruned && event.installation == *own) request.last_pruned_at = std::max(request.last_pruned_at, event.sequence);
+    if (event.what == backup::SetEvent::What::kPruned && event.believed && event.installation == *own) request.last_pruned_at = std::max(request.last_pruned_at, event.sequence);
   }
   std::vector<backup::KeptSet> sets;
   for (const auto& set : listing.sets) {
@@ -229,16 +239,6 @@ Result<std::vector<std::string>> plan(const OfficeAtHand& at_hand, const Listing
     sets.push_back({set.manifest.id, set.manifest.sequence, set.manifest.ended, set.manifest.complete, proven});
   }
   return backup::plan_prune(std::move(sets), request);
-}
-
-/// Out of the way by one rename first: a set that is half removed is none.
-Status remove_set(const fs::path& target, const std::string& id) {
-  std::error_code error;
-  const auto going = target / ("." + id + ".removed");
-  fs::rename(target / id, going, error);
-  if (!error) fs::remove_all(going, error);
-  if (error) return fail(ErrorCode::kIo, phrase("remove set {}: {}", id, error.message()));
-  return {};
 }
 
 int prune(const Globals& globals, const Options& options) {
@@ -261,7 +261,9 @@ int prune(const Globals& globals, const Options& options) {
     event.sequence = listing->sets.back().manifest.sequence;
     // Noted first: what is gone without a word would look like a theft.
     if (auto noted = backup::SetJournal(at_hand->office.directory, listing->target).append(event); !noted) return report(globals, noted.error());
-    if (auto removed = remove_set(listing->target, id); !removed) return report(globals, removed.error());
+    const auto removed_from = [&](const std::string& medium) { return backup::Fact(backup::fact::SetRemoved{id, medium}); };
+    if (auto noted = backup::note_on_medium(at_hand->office, listing->target, removed_from, os::local_time(event.at)); !noted) return report(globals, noted.error());
+    if (auto removed = backup::remove_set(listing->target, id); !removed) return report(globals, removed.error());
   }
   if (globals.json) {
     fmt::print("{}\n", json::serialize(json::object{{"removed", json::value_from(*gone)}, {"dry_run", options.dry_run}}));
