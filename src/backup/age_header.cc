@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include <sodium.h>
@@ -91,6 +92,9 @@ Status read_stanza(std::string_view arguments, std::string_view text, std::size_
 }  // namespace
 
 SecretBytes<32> hkdf_sha256(std::span<const unsigned char> secret, std::span<const unsigned char> salt, std::string_view info) {
+  // RFC 5869: without a salt it is zeros; an empty span's null pointer is nothing that libsodium takes.
+  static constexpr std::array<unsigned char, 32> kNoSalt{};
+  if (salt.empty()) salt = kNoSalt;
   crypto_auth_hmacsha256_state state;
   SecretBytes<32> extracted;
   crypto_auth_hmacsha256_init(&state, salt.data(), salt.size());
