@@ -1,0 +1,92 @@
+#pragma once
+/// The parts of a running node, for node.cc (start and stop), node_services.cc and node_port.cc alone.
+/// Threads: as node.h says; a member is made before anything that uses it from another thread.
+#include <thread>
+
+#include "access/certificates.h"
+#include "api/api.h"
+#include "cluster/service.h"
+#include "feed/feed.h"
+#include "history/erasure.h"
+#include "history/relay.h"
+#include "mirror/agent.h"
+#include "node/adapters/audit_trail.h"
+#include "node/adapters/authenticator.h"
+#include "node/adapters/change_authors.h"
+#include "node/adapters/change_log.h"
+#include "node/adapters/lock_guard.h"
+#include "node/adapters/prometheus_counters.h"
+#include "node/adapters/session_store.h"
+#include "node/first_login.h"
+#include "node/guard_control.h"
+#include "node/installation.h"
+#include "node/node.h"
+#include "platform/net/server.h"
+#include "platform/os/clock.h"
+#include "platform/os/file.h"
+#include "platform/os/log_sink.h"
+#include "platform/os/worker_pool.h"
+
+namespace verbund::node {
+
+/// Members stand in the order in which they are made; the destructor goes the way back.
+struct Node::Impl {
+  explicit Impl(NodeOptions given) : options(std::move(given)) {}
+
+  Status prepare();
+  void recover_office();
+  Status start_database();
+  Status open_databases();
+  Status prepare_records();
+  void explain_renames(Error& error);
+  Status start_services();
+  Status start_history();
+  Result<bool> record_exists(const RecordKey& key);
+  Result<GuardControl::Types> start_guard();
+  Result<std::size_t> database_restored(bool is_source);
+  Status listen();
+  std::string example_key();
+  void announce_start();
+  void stop();
+  Result<std::unique_ptr<mirror::Agent>> make_agent();
+  Result<feed::FeedSettings> feed_settings() const;
+  std::string status_json() const;
+
+  NodeOptions options;
+  os::SystemClock clock;
+  std::optional<os::FileLock> lock;
+  std::optional<Installation> installation;
+  std::unique_ptr<Log> log;
+  PrometheusCounters counters;
+  net::EventLoop loop;
+  std::optional<access::Certificates> certificates;
+  std::unique_ptr<mirror::Agent> agent;
+  LockEpoch epoch;
+  std::unique_ptr<postgres::Pool> mid_tier, source, versions;
+  std::unique_ptr<os::WorkerPool> workers;
+  std::unique_ptr<access::Accounts> accounts;
+  FirstLogin first_login;
+  std::string demo_report;
+  std::string database_shown;
+  std::optional<records::RecordTypes> types;
+  std::unique_ptr<PostgresAuditTrail> audit;
+  std::unique_ptr<AccountAuthenticator> authenticator;
+  std::unique_ptr<PostgresSessionStore> sessions;
+  std::unique_ptr<FeedChangeLog> changes;
+  std::unique_ptr<GuardControl> guard;
+  std::unique_ptr<SourceLockGuard> lock_guard;
+  net::Timer guard_counting;
+  std::unique_ptr<feed::Feed> feed;
+  std::vector<std::string> types_with_history;
+  std::unique_ptr<ChangeAuthors> authors;
+  std::unique_ptr<history::Relay> history;
+  std::unique_ptr<history::Erasures> erasures;
+  std::unique_ptr<cluster::Service> service;
+  std::unique_ptr<api::Api> api;
+  std::unique_ptr<net::Server> server;
+  std::uint16_t port = 0;
+  bool stopping = false;
+  std::jthread recovering;  // last: it ends before what it uses
+};
+
+}  // namespace verbund::node

@@ -1,0 +1,70 @@
+// The port: REST and clients, the first login, what is told to the person who started the node.
+#include "node/node_impl.h"
+
+namespace verbund::node {
+
+Status Node::Impl::listen() {
+  api = std::make_unique<api::Api>(api::Surroundings{
+      .loop = loop, .workers = *workers, .accounts = *accounts, .mid_tier = *mid_tier, .source = *source,
+      .versions = *versions, .erasures = *erasures, .types = *types, .feed = *feed,
+      .clock = clock, .log = *log, .status_json = [this] { return status_json(); },
+      .metrics_text = [this] { return counters.text(); },
+      .healthy = [this] { return agent->state() == mirror::ServerState::kRunning && !stopping; },
+      .head = [this] { return changes->head(); },
+      .end_sessions_of = [this](std::string user) { loop.post([this, user = std::move(user)] { service->remove_sessions_of(user); }); },
+      .ca_pem = certificates->ca_pem,
+      .guard = {.enable = [this](const std::string& type, guard::Mode mode) { return guard->enable(type, mode); },
+                .disable = [this](const std::string& type) { return guard->disable(type); },
+                .state = [this] { return guard->state(); },
+                .warnings = [this] { return guard->warnings(); }},
+      .history_caught_up = [this](Deadline deadline) { return history ? history->wait_for(feed->head().csn, deadline) : Status{}; },
+      .database_restored = [this](bool is_source) { return database_restored(is_source); }});
+  server = std::make_unique<net::Server>(loop, net::Limits{}, *service, *api, *log, counters);
+  if (auto used = server->use_tls({certificates->chain_pem, certificates->key_pem}); !used) return used;
+  server->allow_remote_plaintext(installation->settings().remote_plaintext);
+  std::pair<std::string, std::uint16_t> address{installation->settings().listen_host, installation->settings().listen_port};
+  if (options.listen) {
+    auto parsed = parse_host_port(*options.listen);
+    if (!parsed) return pass(parsed);
+    address = *parsed;
+  }
+  // Attached first: a client may speak as soon as the port is open.
+  service->attach(*server, address.first, address.second);
+  auto listening = server->listen(address.first, address.second);
+  if (!listening) return pass(listening);
+  port = *listening;
+  service->attach(*server, address.first, port);
+  auto login = ensure_first_login(*installation, *accounts, port);
+  if (!login) return pass(login);
+  first_login = std::move(*login);
+  return {};
+}
+
+std::string Node::Impl::example_key() {
+  if (types->all().empty()) return {};
+  auto connection = source->acquire(Deadline::in(clock, seconds{5}));
+  if (!connection) return {};
+  auto page = records::list(**connection, types->all().front(), std::nullopt, 1, "");
+  return page && !page->records.empty() ? to_string(page->records.front().key) : std::string();
+}
+
+void Node::Impl::announce_start() {
+  log->info("node.started", {{"port", port}, {"term", epoch.term.value}, {"start_count", epoch.start_count}});
+  if (!options.on_started) return;
+  auto practice = installation->application_connection();
+  Started started;
+  started.directory = options.directory;
+  started.page = fmt::format("https://localhost:{}/", port);
+  started.port = port;
+  started.administrator = first_login.user;
+  started.first_password = first_login.password;
+  if (practice && installation->owns_server()) {
+    started.psql = fmt::format("PGPASSFILE={}/pgpass psql -h {} -p {} -U {} {}", options.directory.string(), practice->host,
+                               practice->port, practice->user, practice->database);
+  }
+  started.example_key = example_key();
+  started.demo_report = demo_report;
+  options.on_started(started);
+}
+
+}  // namespace verbund::node

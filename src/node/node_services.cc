@@ -1,0 +1,137 @@
+// What a node does for its clients: feed, guard, cluster, history; and what it says of them.
+#include "base/messages.h"
+#include "node/feed_tables.h"
+#include "node/node_impl.h"
+#include "node/provision.h"
+#include "node/status.h"
+#include "node/version.h"
+
+namespace verbund::node {
+namespace {
+
+constexpr seconds kGuardCounting{60};
+
+}  // namespace
+
+Result<feed::FeedSettings> Node::Impl::feed_settings() const {
+  auto source_settings = installation->connection();
+  if (!source_settings) return pass(source_settings);
+  auto mid_settings = installation->connection(Installation::kMidTier);
+  if (!mid_settings) return pass(mid_settings);
+  feed::FeedSettings settings;
+  settings.source = std::move(*source_settings);
+  settings.mid_tier = std::move(*mid_settings);
+  settings.slot = installation->settings().feed_slot;
+  settings.publication = installation->settings().feed_publication;
+  settings.tables = tracked_tables(*types, types_with_history);
+  if (!types_with_history.empty()) settings.consumers = {history::kConsumer};
+  settings.term = epoch.term;
+  settings.journal_rows_kept = installation->settings().journal_rows_kept;
+  settings.journal_kept_for = std::chrono::days{installation->settings().journal_days};
+  settings.journal_kept_bytes = installation->settings().journal_mb * 1'000'000;
+  settings.lag_warn_bytes = installation->settings().lag_warn_mb * 1'000'000;
+  settings.capture = installation->settings().feed_capture;
+  settings.witness = options.directory / "feed.told";
+  return settings;
+}
+
+Status Node::Impl::start_services() {
+  auto stored = load_sessions(*mid_tier, clock);
+  if (!stored) return pass(stored);
+  audit = std::make_unique<PostgresAuditTrail>(*mid_tier, *workers, clock, *log);
+  authenticator = std::make_unique<AccountAuthenticator>(*accounts, *workers, loop);
+  sessions = std::make_unique<PostgresSessionStore>(*mid_tier, *workers, loop, clock, *log);
+  // The feed first: the service's broadcast log begins at its head.
+  auto settings = feed_settings();
+  if (!settings) return pass(settings);
+  changes = std::make_unique<FeedChangeLog>(loop, *workers);
+  feed = std::make_unique<feed::Feed>(std::move(*settings), changes->events(), clock, *log, counters);
+  if (auto started = feed->start(); !started) return pass(started);
+  changes->begin_at(*feed);
+  auto guarded = start_guard();
+  if (!guarded) return pass(guarded);
+  std::vector<std::string> type_names;
+  for (const auto& type : types->all()) type_names.push_back(type.type);
+  service = std::make_unique<cluster::Service>(
+      installation->settings().cluster, epoch, std::move(stored->sessions), stored->next,
+      cluster::Surroundings{loop, clock, *authenticator, *sessions, *changes, *audit, *log, counters,
+                            [this] { return status_json(); }, installation->settings().name, kVersion,
+                            installation->settings().servers, std::move(type_names), lock_guard.get(),
+                            std::move(*guarded)});
+  guard->attach(*service);
+  changes->attach(*service);
+  return start_history();
+}
+
+Result<bool> Node::Impl::record_exists(const RecordKey& key) {
+  const auto* type = types->find(key.type);
+  if (type == nullptr) return fail(ErrorCode::kBadKey, phrase("look for {}: there is no such record type", to_string(key)));
+  auto connection = source->acquire(Deadline::in(clock, seconds{10}));
+  if (!connection) return pass(connection);
+  auto found = records::list_some(**connection, *type, {key.id});
+  if (!found) return pass(found);
+  return !found->empty();
+}
+
+Status Node::Impl::start_history() {
+  const auto connection = installation->connection(Installation::kVersions);
+  if (!connection) return std::unexpected(connection.error());
+  authors = std::make_unique<ChangeAuthors>(*mid_tier, clock);
+  if (auto held = guard->held_locks()) {
+    authors->held_at_start(*held);
+  } else {
+    log->warning("history.holders_unknown", {{"error", held.error().message}});
+  }
+  if (!types_with_history.empty()) {
+    history = std::make_unique<history::Relay>(
+        history::RelaySettings{.versions = *connection, .types = types_with_history, .far_behind = installation->settings().journal_rows_kept},
+        *feed, *authors, clock, *log, counters);
+  }
+  erasures = std::make_unique<history::Erasures>(history::erasures_file(options.directory), *versions, *feed, history.get(),
+                                                 [this](const RecordKey& key) { return record_exists(key); }, clock, *log);
+  // Before anything is read out of the journal: what was erased stays erased, whatever was restored.
+  // An office can work without that having been checked; it is told in the log.
+  if (auto again = erasures->reapply(); !again) log->error("history.erasures_not_repeated", {{"error", again.error().message}});
+  if (!history) return {};
+  changes->attach(*authors, *history);
+  history->start(changes->head());
+  return {};
+}
+
+Result<GuardControl::Types> Node::Impl::start_guard() {
+  auto settings = installation->connection();
+  if (!settings) return pass(settings);
+  guard = std::make_unique<GuardControl>(*settings, *types, loop, *audit, *log);
+  lock_guard = std::make_unique<SourceLockGuard>(std::move(*settings), *workers, loop, clock, *audit, *log, [this] { guard->removed(); });
+  guard_counting = loop.every(kGuardCounting, [this] {
+    auto submitted = workers->submit([this] { guard->count_warnings(); });
+    if (!submitted) log->warning("guard.not_counted", {{"error", submitted.error().message}});
+  });
+  return guard->start(epoch);
+}
+
+/// As at a start, as far as it concerns this database. The feed has lost its slot with the old one and compares by itself.
+Result<std::size_t> Node::Impl::database_restored(bool is_source) {
+  log->warning("node.database_restored", {{"source", is_source}});
+  auto provisioned = installation->owns_server() ? provision_owned(*installation, *log) : Status{};
+  if (!provisioned) return pass(provisioned);
+  if (auto migrated = migrate_databases(*installation, *log); !migrated) return pass(migrated);
+  if (is_source) {
+    if (auto said = guard->restored(epoch); !said) return pass(said);
+  }
+  return erasures->reapply();
+}
+
+std::string Node::Impl::status_json() const {
+  return node_status_json({.settings = installation->settings(),
+                           .epoch = epoch,
+                           .sessions = service->session_count(),
+                           .workstations = service->workstation_count(),
+                           .locks = service->lock_count(),
+                           .feed = feed->status(),
+                           .history = history ? std::optional(history->status()) : std::nullopt,
+                           .database_up = agent->state() == mirror::ServerState::kRunning,
+                           .database = database_shown});
+}
+
+}  // namespace verbund::node
