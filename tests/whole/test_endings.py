@@ -1,11 +1,16 @@
 """Ends that others decide: the node is stopped, an account is removed or disabled, a token is taken back. S2, S7."""
 import json
+import os
+import pathlib
+import shutil
 import signal
 import socket
+import subprocess
+import tempfile
 import time
 import unittest
 
-from office import Office, Workstation, wait_for
+from office import ROOT, Office, Workstation, wait_for
 
 JITTER_MS = 700
 
@@ -47,6 +52,54 @@ class StoppedNode(unittest.TestCase):
             reply = back.ask("resume", session=station.welcome["session"], secret=station.welcome["secret"])
             self.assertTrue(reply["ok"] and reply["welcome"]["resumed"], reply)
             back.close()
+
+
+def lives(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+class InterruptedBuild(unittest.TestCase):
+    """./run is ended while it still builds: nothing of the build lives on."""
+
+    def setUp(self):
+        self.place = pathlib.Path(tempfile.mkdtemp(prefix="verbund-run-"))
+        self.addCleanup(shutil.rmtree, self.place, ignore_errors=True)
+        shutil.copy(ROOT / "run", self.place / "run")
+        (self.place / "build" / "release").mkdir(parents=True)
+        # A build that takes for ever, by the real ninja; it says who its compiler is.
+        (self.place / "build" / "release" / "build.ninja").write_text(
+            "rule compile\n  command = echo $$$$ > compiler.pid && exec sleep 600\nbuild binary: compile\n")
+        for name, text in (("tools/install-deps", "exit 0"), ("bin/cmake", "exec ninja -C build/release")):
+            path = self.place / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(f"#!/bin/sh\n{text}\n")
+            path.chmod(0o755)
+
+    def ends_with(self, number):
+        environment = {**os.environ, "PATH": f"{self.place / 'bin'}:{os.environ['PATH']}"}
+        run = subprocess.Popen([self.place / "run"], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.addCleanup(run.stdout.close)
+        self.addCleanup(run.kill)
+        told = self.place / "build" / "release" / "compiler.pid"
+        compiler = int(wait_for(lambda: told.exists() and told.read_text().strip(), "the build runs"))
+        run.send_signal(number)  # to the script alone, as kill and service managers do
+        self.assertEqual(run.wait(30), -number)
+        wait_for(lambda: not lives(compiler), "the compiler has ended")
+
+    def test_sigterm_ends_the_build(self):
+        self.ends_with(signal.SIGTERM)
+
+    def test_sigint_ends_the_build(self):
+        self.ends_with(signal.SIGINT)
+
+    def test_a_build_that_fails_ends_the_script_with_its_code(self):
+        (self.place / "bin" / "cmake").write_text("#!/bin/sh\nexit 7\n")
+        done = subprocess.run([self.place / "run"], env={**os.environ, "PATH": f"{self.place / 'bin'}:{os.environ['PATH']}"},
+                              capture_output=True, timeout=60)
+        self.assertEqual(done.returncode, 7, done.stderr)
 
 
 class EndedAccounts(unittest.TestCase):
