@@ -56,11 +56,12 @@ Result<Snapshot> take(const OfficeDatabase& database) {
 }
 
 std::string text_of(const FeedGate::Held& held, bool still_held, const std::vector<Snapshot>& snapshots) {
-  std::string text = "one snapshot each";
-  if (!snapshots.empty()) text += " at LSN " + snapshots.back().lsn;
-  if (held.held && still_held) return text + "; feed held at LSN " + held.lsn;
-  if (held.held) return text + "; feed at LSN " + held.lsn + " or later, it was not held long enough";
-  return text + "; feed not held: " + held.why_not;
+  const auto english = [](const Phrase& part) { return said(Language::kEnglish, part); };
+  std::string text = snapshots.empty() ? msgid("one snapshot each") : english(phrase("one snapshot each at LSN {}", snapshots.back().lsn));
+  text += "; ";
+  if (held.held && still_held) return text + english(phrase("feed held at LSN {}", held.lsn));
+  if (held.held) return text + english(phrase("feed at LSN {} or later, it was not held long enough", held.lsn));
+  return text + english(phrase("feed not held: {}", held.why_not));
 }
 
 }  // namespace

@@ -1,3 +1,6 @@
+#include <cerrno>
+#include <cstring>
+
 #include <gtest/gtest.h>
 
 #include "base/ids.h"
@@ -72,6 +75,24 @@ TEST(Messages, SpeakGermanWithUmlautsAndFallBackToTheMsgid) {
   EXPECT_EQ(translate(Language::kGerman, "no such text"), "no such text");
   EXPECT_EQ(language_from_locale("de_DE.UTF-8"), Language::kGerman);
   EXPECT_EQ(language_from_locale("C"), Language::kEnglish);
+}
+
+TEST(Messages, KnowWhatTheSystemSaysByItself) {
+  const Error error = make_error(ErrorCode::kIo, phrase("open {}: {}", "File exists already", std::strerror(ENOENT)));
+  EXPECT_EQ(error.message, "open File exists already: No such file or directory");
+  EXPECT_TRUE(message_in(Language::kGerman, error).ends_with("File exists already: Datei oder Verzeichnis gibt es nicht"));
+}
+
+TEST(Messages, RetellWhatWasKeptInEnglish) {
+  const auto german = [](std::string_view english) { return retold(Language::kGerman, english); };
+  EXPECT_EQ(german("the replication slot is gone"), "der Replikationsslot ist weg");
+  EXPECT_EQ(german("the server keeps 1200 MB of WAL for the slot"), "der Server hält 1200 MB WAL für den Slot zurück");
+  EXPECT_EQ(german("comparing with the source: the replication slot is gone"), "Vergleich mit der Quelle läuft: der Replikationsslot ist weg");
+  EXPECT_EQ(german("it is a partition of history, which is captured"), "sie ist eine Partition von history, das erfasst wird") << "a name stays";
+  EXPECT_EQ(german("one snapshot each at LSN 0/16B3748; feed held at LSN 0/16B3700"),
+            "je ein Snapshot bei LSN 0/16B3748; Änderungslog bei LSN 0/16B3700 angehalten");
+  for (const auto* foreign : {"", "FATAL:  the database system is shutting down", "a; b: c", "{}", "{broken"}) EXPECT_EQ(german(foreign), foreign);
+  EXPECT_EQ(retold(Language::kEnglish, "the replication slot is gone"), "the replication slot is gone");
 }
 
 TEST(WallTime, PrintsMicroseconds) {

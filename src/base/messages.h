@@ -28,7 +28,7 @@ std::string translated(Language language, std::string_view text, const Args&... 
   return fmt::format(fmt::runtime(translate(language, text)), args...);
 }
 
-/// A text of somebody else (PostgreSQL, the system) where a phrase is wanted.
+/// A text of somebody else (PostgreSQL, the system) where a phrase is wanted; stays as it is but for base/system_words.h.
 inline Phrase verbatim(std::string text) { return {std::move(text), {}, true}; }
 
 /// What stands in a phrase's `{}`: a phrase is translated, too; everything else is shown as it is.
@@ -49,6 +49,9 @@ std::string said(Language language, const Phrase& phrase);
 /// What failed, on what, why; parts that the catalog does not have stay English.
 std::string message_in(Language language, const Error& error);
 std::string hint_in(Language language, const Error& error);
+/// An English text that was made of a phrase some time ago and since then stored or sent (a reason in the mid-tier, in a
+/// journal, in a status): the same in `language`, as far as the catalog has it. Somebody else's words in it stay.
+std::string retold(Language language, std::string_view english);
 /// The error's message as one phrase, to stand in another one.
 Phrase phrase_of(const Error& error);
 

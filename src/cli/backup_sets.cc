@@ -96,9 +96,9 @@ int list(const Globals& globals, const Options& options) {
     rows.push_back({set.manifest.id, local_time(to_iso8601(set.manifest.ended)), state_of(globals, set), proof_of(globals, set), shown_bytes(set.stored_bytes)});
   }
   print_table({text("SET"), text("MADE"), text("STATE"), text("VERIFIED"), text("SIZE")}, rows);
-  for (const auto& [path, why] : listing->ignored) fmt::print("{}\n", translated(globals.language, "not a set: {}: {}", path.string(), why));
+  for (const auto& [path, why] : listing->ignored) fmt::print("{}\n", translated(globals.language, "not a set: {}: {}", path.string(), retold(globals.language, why)));
   for (const auto& event : listing->events) {
-    if (event.what == backup::SetEvent::What::kMended) fmt::print("{}\n", translated(globals.language, "the journal of sets was damaged: {}", event.detail));
+    if (event.what == backup::SetEvent::What::kMended) fmt::print("{}\n", translated(globals.language, "the journal of sets was damaged: {}", retold(globals.language, event.detail)));
   }
   return 0;
 }
@@ -123,22 +123,23 @@ int show(const Globals& globals, const Options& options) {
   }
   const auto say = [&](const char* msgid, const auto&... args) { fmt::print("{}\n", translated(globals.language, msgid, args...)); };
   manifest.complete ? say("Set {}: complete.", manifest.id) : say("Set {}: INCOMPLETE.", manifest.id);
-  for (const auto& reason : manifest.reasons) fmt::print("  {}\n", reason);
-  say("  made {} on {} by version {}; {}", local_time(to_iso8601(manifest.ended)), manifest.host, manifest.program_version, manifest.barrier);
+  for (const auto& reason : manifest.reasons) fmt::print("  {}\n", retold(globals.language, reason));
+  say("  made {} on {} by version {}; {}", local_time(to_iso8601(manifest.ended)), manifest.host, manifest.program_version, retold(globals.language, manifest.barrier));
   for (const auto& database : manifest.databases) {
     const auto* member = manifest.member(database.member);
     say("  database {} ({} tables, {})", database.name, database.tables.size(), shown_bytes(member ? member->stored_bytes : 0));
   }
   for (const auto& folder : manifest.folders) {
-    say("  {} {}: {} ({} files, {})", folder.application, folder.version, folder.root, folder.files, shown_bytes(folder.bytes));
+    const auto application = folder.version.empty() ? folder.application : folder.application + " " + folder.version;
+    say("  {}: {} ({} files, {})", application, folder.root, folder.files, shown_bytes(folder.bytes));
   }
   auto events = backup::SetJournal(at_hand->office.directory, set->directory().parent_path()).read();
   if (!events) return report(globals, events.error());
   for (const auto& event : *events) {
     if (event.set != manifest.id || event.what == backup::SetEvent::What::kBegun || event.what == backup::SetEvent::What::kPublished) continue;
     const bool verified = event.what == backup::SetEvent::What::kVerified;
-    verified ? say("  {}  verified up to {} {}", local_time(to_iso8601(event.at)), backup::level_name(event.level), event.detail)
-             : say("  {}  damaged or removed: {}", local_time(to_iso8601(event.at)), event.detail);
+    verified ? say("  {}  verified up to {} {}", local_time(to_iso8601(event.at)), backup::level_name(event.level), retold(globals.language, event.detail))
+             : say("  {}  damaged or removed: {}", local_time(to_iso8601(event.at)), retold(globals.language, event.detail));
   }
   return 0;
 }

@@ -214,36 +214,6 @@ Connected connect_quietly(const Globals& globals) {
   return connect(globals, std::move(*settings));
 }
 
-void print_table(const std::vector<std::string>& header, const std::vector<std::vector<std::string>>& rows) {
-  // Width in code points: names have umlauts.
-  const auto width = [](const std::string& text) {
-    return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; }));
-  };
-  std::vector<std::size_t> widths(header.size());
-  for (std::size_t column = 0; column < header.size(); ++column) {
-    widths[column] = width(header[column]);
-    for (const auto& row : rows) widths[column] = std::max(widths[column], width(row[column]));
-  }
-  const auto print = [&](const std::vector<std::string>& row) {
-    std::string line;
-    for (std::size_t column = 0; column < row.size(); ++column) {
-      line += row[column];
-      if (column + 1 < row.size()) line.append(widths[column] - width(row[column]) + 2, ' ');
-    }
-    fmt::print("{}\n", line);
-  };
-  print(header);
-  for (const auto& row : rows) print(row);
-}
-
-std::string shown_word(const Globals& globals, std::string_view word) {
-  [[maybe_unused]] static constexpr const char* kWords[] = {
-      msgid("active"), msgid("suspect"), msgid("reconnecting"), msgid("goodbye"), msgid("lost"), msgid("replaced"), msgid("removed"),
-      msgid("insert"), msgid("update"), msgid("delete"), msgid("administrator"), msgid("staff"), msgid("device"),
-      msgid("enabled"), msgid("disabled")};
-  return std::string(translate(globals.language, word));
-}
-
 std::string json_string(std::string_view text) { return boost::json::serialize(boost::json::value(text)); }
 
 std::string local_time(std::string_view iso8601) {

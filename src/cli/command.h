@@ -70,9 +70,11 @@ Connected connect_quietly(const Globals& globals);  ///< watches nothing
 /// Asks on the terminal; without one the answer is no. `question` is already said in the person's language.
 bool agreed(std::string_view question);
 
-/// Columns padded to the widest cell; German and English headers come translated.
+/// Columns padded to the widest cell; German and English headers come translated. On a terminal the last one is folded to it.
 void print_table(const std::vector<std::string>& header, const std::vector<std::vector<std::string>>& rows);
-/// A word of the protocol ("active", "insert", "staff"), as people call it.
+/// One line each: label, value; on a terminal long values go on below themselves.
+void print_fields(const std::vector<std::pair<std::string, std::string>>& fields);
+/// A word of the protocol ("active", "insert", "staff", "running"), as people call it.
 std::string shown_word(const Globals& globals, std::string_view word);
 /// A JSON string literal.
 std::string json_string(std::string_view text);

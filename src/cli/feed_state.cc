@@ -44,11 +44,17 @@ int status(const Globals& globals) {
                                   {msgid("feed lag (bytes)"), "lag_bytes"}, {msgid("log kept for it (bytes)"), "kept_bytes"},
                                   {msgid("alarm"), "alarm"}, {msgid("last message (ms ago)"), "last_message_age_ms"},
                                   {msgid("changes captured"), "changes"},  {msgid("transactions captured"), "transactions"}};
+  std::vector<std::pair<std::string, std::string>> fields;
   for (const Row& row : kRows) {
-    if (const auto value = text_of(feed->as_object(), row.name); !value.empty()) {
-      fmt::print("{:<28} {}\n", translate(globals.language, row.label), value);
+    const auto value = text_of(feed->as_object(), row.name);
+    const std::string_view name = row.name;
+    const bool told = name == "reason" || name == "alarm";  // texts that the node keeps in English
+    if (!value.empty()) {
+      fields.emplace_back(translate(globals.language, row.label),
+                          name == "state" ? shown_word(globals, value) : told ? retold(globals.language, value) : value);
     }
   }
+  print_fields(fields);
   return 0;
 }
 
@@ -68,7 +74,7 @@ int tables(const Globals& globals) {
     std::string types;
     for (const auto& type : table.at("record_types").as_array()) types += (types.empty() ? "" : ", ") + std::string(type.as_string());
     rows.push_back({text_of(table, "schema") + "." + text_of(table, "table"), text(text_of(table, "state").c_str()), types,
-                    text(text_of(table, "reason").c_str())});
+                    retold(globals.language, text_of(table, "reason"))});
   }
   print_table({text("TABLE"), text("STATE"), text("RECORDS"), text("REASON")}, rows);
   return 0;

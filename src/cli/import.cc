@@ -75,7 +75,7 @@ class ProgressBar {
     const auto filled = std::min(done, total) * kWidth / total;
     std::string bar;
     for (std::uint64_t i = 0; i < kWidth; ++i) bar += i < filled ? "█" : "░";
-    fmt::print(stderr, "\r{} {:3} %  {}", bar, std::min(done, total) * 100 / total, text);
+    fmt::print(stderr, "\r{} {:3} %  {}\x1b[K", bar, std::min(done, total) * 100 / total, text);
     std::fflush(stderr);
   }
 

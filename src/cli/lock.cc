@@ -62,7 +62,7 @@ int lock(const Globals& globals, const Options& options) {
   std::atomic<bool> lost = false;
   auto client = std::make_unique<Client>(std::move(*settings));
   client->on_lock_lost([&](const std::vector<std::string>& keys, const std::string& reason) {
-    fmt::print(stderr, "verbund: {}\n", translated(globals.language, "work lock lost: {} ({})", fmt::join(keys, ", "), reason));
+    fmt::print(stderr, "verbund: {}\n", translated(globals.language, "work lock lost: {} ({})", fmt::join(keys, ", "), shown_word(globals, reason)));
     lost = true;
     interrupt.wake();
   });

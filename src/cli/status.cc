@@ -21,6 +21,58 @@ std::string at(const json::value& root, std::string_view path) {
   return value->is_string() ? std::string(value->as_string()) : json::serialize(*value);
 }
 
+struct Row {
+  const char* label;
+  const char* path;
+  enum class Kind { kValue, kWord, kText } kind = Kind::kValue;
+};
+
+/// What is no value: a word of the protocol, a text that the node keeps in English.
+std::string shown(const Globals& globals, const Row& row, const std::string& value) {
+  if (row.kind == Row::Kind::kWord) return shown_word(globals, value);
+  return row.kind == Row::Kind::kText ? retold(globals.language, value) : value;
+}
+
+/// "localhost:5432/praxis as verbund_node"
+std::string shown_connection(const Globals& globals, const std::string& text) {
+  const auto as = text.rfind(" as ");
+  return as == text.npos ? text : translated(globals.language, "{} as {}", text.substr(0, as), text.substr(as + 4));
+}
+
+constexpr Row kRows[] = {
+    {msgid("node"), "node.name"},
+    {msgid("version"), "node.version"},
+    {msgid("role"), "node.role", Row::Kind::kWord},
+    {msgid("term"), "node.term"},
+    {msgid("starts"), "node.start_count"},
+    {msgid("mode"), "cluster.mode"},
+    {msgid("workstations"), "cluster.workstations"},
+    {msgid("command-line tools"), "cluster.tools"},
+    {msgid("work locks"), "cluster.locks"},
+    {msgid("database"), "database.state", Row::Kind::kWord},
+    {msgid("database connection"), "database.shown"},
+    {msgid("feed"), "feed.state", Row::Kind::kWord},
+    {msgid("feed reason"), "feed.reason", Row::Kind::kText},
+    {msgid("alarm"), "feed.alarm", Row::Kind::kText},
+    {msgid("cursor"), "feed.cursor"},
+    {msgid("feed lag (bytes)"), "feed.lag_bytes"},
+    {msgid("changes captured"), "feed.changes"},
+    {msgid("history"), "history.state", Row::Kind::kWord},
+    {msgid("history reason"), "history.reason", Row::Kind::kText},
+    {msgid("history behind (changes)"), "history.behind"},
+};
+
+/// Tables that are wanted and can't be captured, each with the reason.
+void add_excluded(const Globals& globals, const json::value& root, std::vector<std::pair<std::string, std::string>>& fields) {
+  const auto* feed = root.as_object().if_contains("feed");
+  const auto* excluded = feed && feed->is_object() ? feed->as_object().if_contains("excluded") : nullptr;
+  if (!excluded || !excluded->is_array()) return;
+  for (const auto& table : excluded->as_array()) {
+    fields.emplace_back(translate(globals.language, "not captured"),
+                        fmt::format("{}: {}", at(table, "table"), retold(globals.language, at(table, "reason"))));
+  }
+}
+
 int status(const Globals& globals) {
   auto connected = connect_quietly(globals);
   if (!connected.client) return connected.exit_code;
@@ -33,43 +85,16 @@ int status(const Globals& globals) {
   boost::system::error_code error;
   const auto root = json::parse(*text, error);
   if (error) return report(globals, make_error(ErrorCode::kBadMessage, phrase("read the status: {}", error.message())));
-  struct Row {
-    const char* label;
-    const char* path;
-  };
-  static constexpr Row kRows[] = {
-      {msgid("node"), "node.name"},
-      {msgid("version"), "node.version"},
-      {msgid("role"), "node.role"},
-      {msgid("term"), "node.term"},
-      {msgid("starts"), "node.start_count"},
-      {msgid("mode"), "cluster.mode"},
-      {msgid("workstations"), "cluster.workstations"},
-      {msgid("command-line tools"), "cluster.tools"},
-      {msgid("work locks"), "cluster.locks"},
-      {msgid("database"), "database.state"},
-      {msgid("database connection"), "database.shown"},
-      {msgid("feed"), "feed.state"},
-      {msgid("feed reason"), "feed.reason"},
-      {msgid("cursor"), "feed.cursor"},
-      {msgid("feed lag (bytes)"), "feed.lag_bytes"},
-      {msgid("changes captured"), "feed.changes"},
-      {msgid("history"), "history.state"},
-      {msgid("history reason"), "history.reason"},
-      {msgid("history behind (changes)"), "history.behind"},
-  };
+  if (!root.is_object()) return report(globals, make_error(ErrorCode::kBadMessage, phrase("read the node's answer: it is no JSON object")));
+  std::vector<std::pair<std::string, std::string>> fields;
   for (const Row& row : kRows) {
-    const auto value = at(root, row.path);
+    auto value = at(root, row.path);
     if (value.empty()) continue;
-    fmt::print("{:<28} {}\n", translate(globals.language, row.label), value);
+    if (row.path == std::string_view("database.shown")) value = shown_connection(globals, value);
+    fields.emplace_back(translate(globals.language, row.label), shown(globals, row, value));
   }
-  if (const auto* feed = root.as_object().if_contains("feed"); feed && feed->is_object()) {
-    if (const auto* excluded = feed->as_object().if_contains("excluded"); excluded && excluded->is_array()) {
-      for (const auto& table : excluded->as_array()) {
-        fmt::print("{:<28} {}: {}\n", translate(globals.language, "not captured"), at(table, "table"), at(table, "reason"));
-      }
-    }
-  }
+  add_excluded(globals, root, fields);
+  print_fields(fields);
   return 0;
 }
 

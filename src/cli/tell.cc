@@ -11,6 +11,8 @@ int tell(const Globals& globals, const std::string& to, const std::string& text)
   if (!delivered) return report(globals, delivered.error());
   if (globals.json) {
     fmt::print("{{\"delivered\":{}}}\n", *delivered);
+  } else if (*delivered == 0) {
+    fmt::print("{}\n", translate(globals.language, "nobody got it: no such workstation, user or session is here"));
   } else {
     fmt::print("{}\n", translated(globals.language, "delivered to {}", *delivered));
   }

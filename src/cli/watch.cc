@@ -21,7 +21,7 @@ class Printer {
     }
     client.on_changes([this](const Changes& changes) { print(changes); });
     client.on_snapshot([this](const std::string& reason, const std::string& cursor) {
-      line("{}", translated(globals_.language, "snapshot needed ({}): read everything anew, go on from {}", reason, cursor));
+      line("{}", translated(globals_.language, "snapshot needed ({}): read everything anew, go on from {}", shown_word(globals_, reason), cursor));
     });
     client.on_locks([this](const std::string& event, const std::vector<LockInfo>& locks) {
       for (const auto& lock : locks) {

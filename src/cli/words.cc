@@ -35,10 +35,12 @@ std::string understood(const CLI::App& app) {
   return words;
 }
 
-void name_groups(CLI::App& app, const std::string& name) {
+/// Of the subcommands and of their own --help, which CLI11 makes before it takes over the group of options.
+void name_groups(CLI::App& app, const std::string& commands, const std::string& options) {
   for (CLI::App* command : app.get_subcommands(nullptr)) {
-    command->group(name);
-    name_groups(*command, name);
+    command->group(commands);
+    if (auto* help = command->get_help_ptr()) help->group(options);
+    name_groups(*command, commands, options);
   }
 }
 
@@ -53,13 +55,15 @@ void speak(CLI::App& app, const Globals& globals) {
   words.label("Positionals", text("Positionals"));
   words.label("REQUIRED", text("REQUIRED"));
   words.label("Env", text("Env"));
+  words.label("Needs", text("Needs"));
+  words.label("Excludes", text("Excludes"));
   // Subcommands inherit both; the option that is there already was made before.
   app.option_defaults()->group(text("Options"));
   app.set_help_flag("-h,--help", text("Print this help message and exit"));
 }
 
 void name_subcommands(CLI::App& app, const Globals& globals) {
-  name_groups(app, std::string(translate(globals.language, "Subcommands")));
+  name_groups(app, std::string(translate(globals.language, "Subcommands")), std::string(translate(globals.language, "Options")));
 }
 
 CLI::Validator in_range(const Globals& globals, double low, double high) {

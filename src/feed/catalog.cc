@@ -36,15 +36,15 @@ constexpr std::string_view kColumns = R"(
 
 /// Why a table can't be captured; empty: it can. The row is one of kTable.
 std::string reason_against(const postgres::Rows& rows) {
-  if (rows.size() == 0) return "there is no such table";
+  if (rows.size() == 0) return msgid("there is no such table");
   const auto is = [&](int column, std::string_view value) { return rows.text(0, column) == value; };
-  if (!is(3, "r") && !is(3, "p")) return "it is no table";
-  if (!is(4, "p")) return "it is unlogged or temporary: its changes are not in the log";
-  if (is(9, "t")) return "one of its partitions is foreign, unlogged or temporary: its changes are not in the log";
-  if (!is(6, "t")) return "it has no primary key: publishing it would make the application's UPDATE and DELETE fail";
-  if (is(13, "t")) return "its primary key is deferrable: publishing it would make the application's UPDATE and DELETE fail";
-  if (is(5, "n")) return "its replica identity is NOTHING: publishing it would make the application's UPDATE fail";
-  if ((is(5, "i") && !is(7, "t")) || is(10, "t")) return "its replica identity is another index than the primary key";
+  if (!is(3, "r") && !is(3, "p")) return msgid("it is no table");
+  if (!is(4, "p")) return msgid("it is unlogged or temporary: its changes are not in the log");
+  if (is(9, "t")) return msgid("one of its partitions is foreign, unlogged or temporary: its changes are not in the log");
+  if (!is(6, "t")) return msgid("it has no primary key: publishing it would make the application's UPDATE and DELETE fail");
+  if (is(13, "t")) return msgid("its primary key is deferrable: publishing it would make the application's UPDATE and DELETE fail");
+  if (is(5, "n")) return msgid("its replica identity is NOTHING: publishing it would make the application's UPDATE fail");
+  if ((is(5, "i") && !is(7, "t")) || is(10, "t")) return msgid("its replica identity is another index than the primary key");
   return {};
 }
 

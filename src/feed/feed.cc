@@ -72,7 +72,7 @@ void Feed::Impl::compare_behind(const Cursor& stored, std::future<Result<Prepare
     ended = false;
     unsaid = status.state == FeedState::kStarting;
   }
-  if (unsaid) set_state(FeedState::kWaiting, "comparing with the source");
+  if (unsaid) set_state(FeedState::kWaiting, msgid("comparing with the source"));
   capturing = std::thread([this, preparing = std::move(preparing)]() mutable { run(preparing.get()); });
   upkeep = std::thread([this] { look_after(); });
 }

@@ -55,7 +55,7 @@ void Feed::Impl::gather_orders(std::vector<Request>& asked) {
 Result<Prepared> Feed::Impl::prepare_once() {
   std::vector<Request> asked;
   gather_orders(asked);
-  orders.on_loss = [this](const std::string& reason) { set_state(FeedState::kWaiting, "comparing with the source: " + reason); };
+  orders.on_loss = [this](const std::string& reason) { set_state(FeedState::kWaiting, translated(Language::kEnglish, "comparing with the source: {}", reason)); };
   auto prepared = prepare(settings, orders, clock, log);
   if (prepared) {
     if (auto kept = keep_consumers(prepared->mid_tier, settings.consumers); !kept) prepared = pass(kept);
@@ -135,7 +135,7 @@ void Feed::Impl::run(std::optional<Result<Prepared>> first) {
     rest(backoff);
     backoff = std::min(backoff * 2, kLastBackoff);
   }
-  if (stopping) set_state(FeedState::kStopped, "stopped");
+  if (stopping) set_state(FeedState::kStopped, msgid("stopped"));
   std::vector<Request> left;
   {
     const std::lock_guard guard(mutex);

@@ -1,4 +1,5 @@
 #include "feed/catalog.h"
+#include "base/messages.h"
 #include "feed/feed_impl.h"
 #include "feed/journal_parts.h"
 #include "feed/keyless.h"
@@ -128,11 +129,11 @@ void Feed::Impl::look_at_slot() {
   const std::string_view state = rows->text(0, 1);
   std::string alarm;
   if (state == "lost") {
-    alarm = "the server has removed WAL that the slot needed";
+    alarm = msgid("the server has removed WAL that the slot needed");
   } else if (state == "unreserved") {
-    alarm = "the server may remove WAL that the slot needs at its next checkpoint";
+    alarm = msgid("the server may remove WAL that the slot needs at its next checkpoint");
   } else if (bytes > settings.lag_warn_bytes) {
-    alarm = fmt::format("the server keeps {} MB of WAL for the slot", bytes / 1'000'000);
+    alarm = translated(Language::kEnglish, "the server keeps {} MB of WAL for the slot", bytes / 1'000'000);
   }
   kept.set(static_cast<double>(bytes));
   bool turned = false;

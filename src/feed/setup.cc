@@ -90,7 +90,7 @@ class Setup {
     if (!known) return pass(known);
     if (*known && (told->history != position.head.history || told->csn <= position.head.csn)) return {};
     told_ = told->csn;
-    if (!loss_ || !loss_->forks) loss_ = Loss{"the mid-tier database is an older one than before: it was restored", true, false};
+    if (!loss_ || !loss_->forks) loss_ = Loss{msgid("the mid-tier database is an older one than before: it was restored"), true, false};
     return {};
   }
 

@@ -28,17 +28,17 @@ Status drop_slot(Connection& source, const std::string& name) {
 
 std::optional<Loss> loss_of(const Position& position, const postgres::SystemIdentity& server, const std::optional<Slot>& slot,
                             const std::string& slot_name) {
-  if (position.system_id != server.system_id) return Loss{"the source is another PostgreSQL system than before", true, true};
-  if (position.timeline != server.timeline) return Loss{"the source is on another timeline than before", true, false};
-  if (server.flushed < position.lsn) return Loss{"the source's log ends before the stored position: it was restored", true, false};
+  if (position.system_id != server.system_id) return Loss{msgid("the source is another PostgreSQL system than before"), true, true};
+  if (position.timeline != server.timeline) return Loss{msgid("the source is on another timeline than before"), true, false};
+  if (server.flushed < position.lsn) return Loss{msgid("the source's log ends before the stored position: it was restored"), true, false};
   // A comparison that was under way when the node or the database ended.
   if (position.loss) return position.loss;
-  if (position.slot != slot_name) return Loss{"the slot has another name than before", false, false};
-  if (!slot) return Loss{"the replication slot is gone", false, false};
-  if (slot->lost) return Loss{"the server has removed WAL that the slot needed", false, false};
+  if (position.slot != slot_name) return Loss{msgid("the slot has another name than before"), false, false};
+  if (!slot) return Loss{msgid("the replication slot is gone"), false, false};
+  if (slot->lost) return Loss{msgid("the server has removed WAL that the slot needed"), false, false};
   // PostgreSQL would go on from there without a word, and what lies between would be missing for ever. Either somebody moved
   // the slot, or this mid-tier is an older one than clients have seen.
-  if (slot->confirmed > position.lsn) return Loss{"the slot was moved on beyond the stored position", true, false};
+  if (slot->confirmed > position.lsn) return Loss{msgid("the slot was moved on beyond the stored position"), true, false};
   return std::nullopt;
 }
 

@@ -24,7 +24,7 @@ class Loader {
     if (!found) return pass(found, phrase("table {}", shown_name(schema, name)));
     std::string reason = found->reason;
     if (found->root && wanted_.contains(*found->root)) {
-      reason = fmt::format("it is a partition of {}, which is captured", shown_name(found->root->first, found->root->second));
+      reason = translated(Language::kEnglish, "it is a partition of {}, which is captured", shown_name(found->root->first, found->root->second));
     }
     const bool was_captured = before != former_.end();
     if (reason.empty() && was_captured) reason = before->second.paused;
@@ -69,14 +69,14 @@ class Loader {
       if (!*parent) {
         tables_.excluded.emplace_back(
             fmt::format("{} → {}", tables_.all[child].shown, wanted.record_type),
-            fmt::format("its way leads through {}, which is not captured", shown_name(hop.parent_schema, hop.parent_table)));
+            translated(Language::kEnglish, "its way leads through {}, which is not captured", shown_name(hop.parent_schema, hop.parent_table)));
         tables_.all[child].complaints.push_back(
-            fmt::format("its way to {} leads through {}, which is not captured", wanted.record_type, shown_name(hop.parent_schema, hop.parent_table)));
+            translated(Language::kEnglish, "its way to {} leads through {}, which is not captured", wanted.record_type, shown_name(hop.parent_schema, hop.parent_table)));
         return std::nullopt;
       }
       auto resolved = resolve(tables_.all[at], hop, **parent);
       if (!resolved && was_resolved(child, at, **parent)) {
-        tables_.all[child].complaints.push_back(fmt::format("no way to {} any more: {}", wanted.record_type, resolved.error().message));
+        tables_.all[child].complaints.push_back(translated(Language::kEnglish, "no way to {} any more: {}", wanted.record_type, resolved.error().message));
         return std::nullopt;
       }
       if (!resolved) return pass(resolved);

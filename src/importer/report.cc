@@ -18,10 +18,24 @@ std::string reason_text(Language language, const Skip& skip) {
   return skip.detail.empty() ? text : fmt::format("{}: {}", text, skip.detail);
 }
 
+/// As importers name a place: "FILE: line 17: entry 3". Files keep their names.
+std::string place_in(Language language, std::string place) {
+  for (const char* part : {verbund::msgid(": entry {}"), verbund::msgid(": line {}")}) {
+    const auto word = std::string_view(part).substr(0, std::string_view(part).find('{'));
+    const auto at = place.rfind(word);
+    if (at == place.npos) continue;
+    const auto number = at + word.size();
+    const auto end = std::min(place.find_first_not_of("0123456789", number), place.size());
+    if (end == number || (end < place.size() && place[end] != ':')) continue;
+    place.replace(at, end - at, translated(language, part, place.substr(number, end - number)));
+  }
+  return place;
+}
+
 void append_occurrences(std::string& out, Language language, const std::string& text, const Occurrences& found) {
   fmt::format_to(std::back_inserter(out), "    {:>9} {}\n", found.count, text);
   for (const auto& example : found.examples) {
-    fmt::format_to(std::back_inserter(out), "              {} {}\n", translate(language, "e.g."), example);
+    fmt::format_to(std::back_inserter(out), "              {} {}\n", translate(language, "e.g."), place_in(language, example));
   }
 }
 
@@ -39,7 +53,7 @@ std::string cause_in(Language language, const FileProblem& problem) {
 void append_problems(std::string& out, Language language, const ImportReport& report) {
   const auto& problems = report.file_problems;
   if (report.file_problem_count > 0) out += translated(language, "files and lines that were left out: {}\n", report.file_problem_count);
-  for (const auto& problem : problems) out += fmt::format("    {}: {}\n", problem.file, cause_in(language, problem));
+  for (const auto& problem : problems) out += fmt::format("    {}: {}\n", place_in(language, problem.file), cause_in(language, problem));
   if (report.file_problem_count > problems.size()) {
     out += translated(language, "    and {} more\n", report.file_problem_count - problems.size());
   }

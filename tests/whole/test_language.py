@@ -3,7 +3,7 @@ import json
 import socket
 import unittest
 
-from office import Office
+from office import Office, wait_for
 
 GERMAN = {"LC_ALL": "de_DE.UTF-8"}
 PASSWORD = "ein langes Kennwort"
@@ -78,9 +78,50 @@ class Language(unittest.TestCase):
         for name, text in (("a.json", '{"a":'), ("b.ndjson", "[]\n{\n"), ("liste.csv", "x\n"), ("notiz.txt", "x")):
             (files / name).write_text(text, encoding="utf-8")
         report = self.office.run("import", str(files), **GERMAN).output
-        for said in ("a.json: endet zu früh, ist kein JSON", "b.ndjson: line 1: ist kein JSON-Objekt", "b.ndjson: line 2: ist kein JSON: ",
+        for said in ("a.json: endet zu früh, ist kein JSON", "b.ndjson: Zeile 1: ist kein JSON-Objekt", "b.ndjson: Zeile 2: ist kein JSON: ",
                      "liste.csv: eine CSV-Datei braucht eine Zuordnung: --mapping DATEI.toml", "notiz.txt: ist weder eine FHIR-Datei"):
             self.assertIn(said, report)
+
+    def test_how_the_node_is(self):
+        """Words of the protocol and reasons that the node keeps in English; programs read both as they are."""
+        lines = self.office.run("status", **GERMAN).check().output.splitlines()
+        shown = {label: value.strip() for label, _, value in (line.partition("  ") for line in lines)}
+        self.assertEqual([shown[label] for label in ("Rolle", "Datenbank", "Änderungslog", "Historie")], ["Produktivserver", "läuft", "läuft", "läuft"])
+        self.assertIn("/praxis als verbund_node", shown["Verbindung zur Datenbank"])
+        self.assertEqual(len({line.rindex("  ") for line in lines}), 1, f"the values stand in one column: {lines}")
+        status = self.office.run("--json", "status", **GERMAN).check().json()
+        self.assertEqual([status["node"]["role"], status["database"]["state"], status["feed"]["state"], status["history"]["state"]],
+                         ["production", "up", "running", "running"])
+        self.assertIn("läuft", self.office.run("feed", "status", **GERMAN).check().output)
+        self.assertIn("running", self.office.run("feed", "status").check().output)
+
+    def test_why_a_table_is_not_captured(self):
+        key = "SELECT conname || '|' || pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'medication'::regclass AND contype = 'p'"
+        name, definition = self.office.psql(key).split("|")
+        self.office.psql(f"ALTER TABLE medication DROP CONSTRAINT {name} CASCADE")
+        try:
+            said = wait_for(lambda: next((line for line in self.office.run("feed", "tables", **GERMAN).check().output.splitlines()
+                                          if line.startswith("public.medication ") and "erfasst" not in line), None), "the table rests")
+            self.assertIn("sie hat keinen Primärschlüssel: veröffentlicht ließe sie UPDATE und DELETE der Anwendung scheitern", said)
+        finally:
+            self.office.psql(f"ALTER TABLE medication ADD CONSTRAINT {name} {definition}")
+
+    def test_what_a_backup_set_says_of_itself(self):
+        target = self.office.directory / "sicherungen"
+        target.mkdir()
+        said = self.office.run("backup", "run", "--no-verify", "--target", str(target), **GERMAN).check().output
+        self.assertIn("vollständig", said)
+        shown = self.office.run("backup", "show", "newest", "--target", str(target), **GERMAN).check().output
+        self.assertRegex(shown, r"je ein Snapshot bei LSN \S+; Änderungslog bei LSN \S+ angehalten")
+        english = self.office.run("--json", "backup", "show", "newest", "--target", str(target), **GERMAN).check().json()
+        self.assertIn("one snapshot each at LSN", english["barrier"])
+
+    def test_what_the_system_says_by_itself(self):
+        self.assertIn("/nirgends einlesen: Datei oder Verzeichnis gibt es nicht", self.refused("import", "/nirgends", code=4))
+        with socket.socket() as nobody:
+            nobody.bind(("127.0.0.1", 0))
+            self.assertIn("Verbindung abgelehnt", self.refused("--server", f"127.0.0.1:{nobody.getsockname()[1]}", "who", code=3))
+        self.assertIn("niemand hat sie bekommen", self.office.run("tell", "Nirgendwo", "hallo", **GERMAN).check().output)
 
     def test_a_node_that_does_not_answer(self):
         with socket.socket() as nobody:
@@ -97,6 +138,8 @@ class Language(unittest.TestCase):
         help_text = self.office.run("lock", "--help", **GERMAN).check().output
         for word in ("Aufruf: ", "Optionen:", "Diese Hilfe zeigen", "NÖTIG"):
             self.assertIn(word, help_text)
+        self.assertNotIn("Options:", self.office.run("backup", "run", "--help", **GERMAN).check().output)
+        self.assertIn("nicht zusammen mit: --no-verify", self.office.run("backup", "run", "--help", **GERMAN).check().output)
         self.assertIn("Unterbefehle:", self.office.run("--help", **GERMAN).check().output)
         english = self.office.run("lock", "--help").check().output
         for word in ("Usage: ", "Options:", "Print this help message and exit"):

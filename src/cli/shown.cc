@@ -1,0 +1,95 @@
+/// How commands show what they have: tables, labelled values, the protocol's words.
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "cli/command.h"
+
+namespace verbund::cli {
+namespace {
+
+/// Narrower, a column of words can't be read.
+constexpr std::size_t kNarrowestColumn = 20;
+
+/// In code points: names have umlauts.
+std::size_t width(std::string_view text) {
+  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; }));
+}
+
+/// Of the terminal; a file and a pipe have none.
+std::optional<std::size_t> terminal_width() {
+  winsize size{};
+  if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return std::nullopt;
+  return size.ws_col;
+}
+
+/// On a terminal words that do not fit go on below, under the column that begins at `indent`.
+std::string folded(std::string_view text, std::size_t indent) {
+  const auto terminal = terminal_width();
+  if (!terminal || *terminal < indent + kNarrowestColumn || width(text) <= *terminal - indent) return std::string(text);
+  std::string out;
+  std::size_t used = 0;
+  while (!text.empty()) {
+    const auto word = text.substr(0, text.find(' '));
+    if (used > 0 && used + 1 + width(word) > *terminal - indent) {
+      out.append(1, '\n').append(indent, ' ');
+      used = 0;
+    } else if (used > 0) {
+      out += ' ';
+      ++used;
+    }
+    out += word;
+    used += width(word);
+    text.remove_prefix(std::min(word.size() + 1, text.size()));
+  }
+  return out;
+}
+
+}  // namespace
+
+void print_table(const std::vector<std::string>& header, const std::vector<std::vector<std::string>>& rows) {
+  std::vector<std::size_t> widths(header.size());
+  for (std::size_t column = 0; column < header.size(); ++column) {
+    widths[column] = width(header[column]);
+    for (const auto& row : rows) widths[column] = std::max(widths[column], width(row[column]));
+  }
+  const auto print = [&](const std::vector<std::string>& row) {
+    std::string line;
+    std::size_t used = 0;
+    for (std::size_t column = 0; column < row.size(); ++column) {
+      if (column + 1 == row.size()) {
+        line += folded(row[column], used);
+        break;
+      }
+      line += row[column];
+      line.append(widths[column] - width(row[column]) + 2, ' ');
+      used += widths[column] + 2;
+    }
+    line.erase(line.find_last_not_of(' ') + 1);
+    fmt::print("{}\n", line);
+  };
+  print(header);
+  for (const auto& row : rows) print(row);
+}
+
+void print_fields(const std::vector<std::pair<std::string, std::string>>& fields) {
+  std::size_t widest = 0;
+  for (const auto& [label, value] : fields) widest = std::max(widest, width(label));
+  for (const auto& [label, value] : fields) {
+    fmt::print("{}{}{}\n", label, std::string(widest - width(label) + 2, ' '), folded(value, widest + 2));
+  }
+}
+
+std::string shown_word(const Globals& globals, std::string_view word) {
+  [[maybe_unused]] static constexpr const char* kWords[] = {
+      msgid("active"), msgid("suspect"), msgid("reconnecting"), msgid("goodbye"), msgid("lost"), msgid("replaced"), msgid("removed"),
+      msgid("insert"), msgid("update"), msgid("delete"), msgid("administrator"), msgid("staff"), msgid("device"),
+      msgid("enabled"), msgid("disabled"),
+      // status: the node's role, the database, feed and history
+      msgid("production"), msgid("mirror"), msgid("up"), msgid("down"), msgid("starting"), msgid("running"), msgid("waiting"),
+      msgid("stopped"), msgid("far_behind"), msgid("off"),
+      // why a lock was lost, why a snapshot is needed
+      msgid("expired"), msgid("broken"), msgid("refused"), msgid("cursor_too_old"), msgid("history_changed"), msgid("reconciled")};
+  return std::string(translate(globals.language, word));
+}
+
+}  // namespace verbund::cli
