@@ -158,8 +158,9 @@ void Service::on_snapshot(std::string reason, Cursor cursor) {
   impl_->schedule_fan_out();
 }
 
-void Service::on_feed_state(std::string state, std::string reason, std::string alarm) {
-  impl_->publish(Topic::kEverybody, protocol::FeedState{std::move(state), std::move(reason), std::move(alarm)});
+void Service::on_feed_state(protocol::FeedState state) {
+  impl_->feed_state = std::move(state);
+  impl_->publish(Topic::kEverybody, impl_->feed_state);
 }
 
 protocol::ChangeAuthor Service::author(const RecordKey& key, WallTime commit) const {

@@ -140,8 +140,8 @@ class Service final : public net::PeerHandler {
   void on_passed(Lsn lsn);
   /// The feed had to start over: all clients get `snapshot`.
   void on_snapshot(std::string reason, Cursor cursor);
-  /// `alarm`: empty when there is none. All clients get `feed`.
-  void on_feed_state(std::string state, std::string reason, std::string alarm);
+  /// All clients get it; whoever comes later is told with the welcome, unless all is well.
+  void on_feed_state(protocol::FeedState state);
   /// The lock holder a change is attributed to: who held `key` at `commit`; recent releases are remembered for 10 s.
   [[nodiscard]] protocol::ChangeAuthor author(const RecordKey& key, WallTime commit) const;
   /// The same for all records of a type that somebody held at `commit`: of a transaction that changed too many to name them.

@@ -180,6 +180,7 @@ struct Service::Impl final : BroadcastSink {
   Engine engine;
   Broadcaster broadcaster;
   PortTable ports;
+  protocol::FeedState feed_state = {"running", {}};  ///< as it was told last
   RecentHolders recent_holders;
   std::unordered_map<std::uint64_t, std::unique_ptr<Connection>> connections;  ///< by Peer::id
   std::vector<std::unique_ptr<Connection>> closed;  ///< since the last tick; a send may have closed the one at work

@@ -215,6 +215,7 @@ void Service::Impl::welcome(Connection& connection, const protocol::RequestId& i
     text.lost = std::move(resumed->lost);
   }
   reply(connection, id, std::move(text));
+  if (feed_state.state != "running" || !feed_state.alarm.empty()) send_event(connection, feed_state);
   broadcaster.start(peer);
   schedule_fan_out();
 }

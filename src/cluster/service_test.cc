@@ -84,6 +84,23 @@ TEST_F(Serving, GoodbyeForgetsTheSessionAndTellsTheOthers) {
   EXPECT_TRUE(bert.says("session.left"));
 }
 
+TEST_F(Serving, WhoeverComesWhileTheFeedIsNotWellIsToldAfterTheWelcome) {
+  join(anna, "anna");
+  EXPECT_FALSE(anna.says(R"("event":"feed")")) << "all is well";
+  service->on_feed_state({"running", {}, "the server keeps 9 MB", {}, "der Server hält 9 MB"});
+  join(bert, "bert");
+  EXPECT_TRUE(bert.says(R"({"event":"feed","state":"running","alarm":"the server keeps 9 MB","alarm_de":"der Server hält 9 MB"})")) << bert.all;
+  EXPECT_LT(bert.all.find("welcome"), bert.all.find(R"("event":"feed")"));
+  settle();
+  EXPECT_EQ(anna.count(R"("event":"feed")"), 1u);
+  EXPECT_EQ(bert.count(R"("event":"feed")"), 1u) << "once";
+  service->on_feed_state({"running", {}});
+  join(carl, "carl");
+  settle();
+  EXPECT_EQ(anna.count(R"("event":"feed")"), 2u);
+  EXPECT_FALSE(carl.says(R"("event":"feed")"));
+}
+
 TEST_F(Serving, BroadcastsLeaveWithoutBeingAskedFor) {
   join(anna, "anna");
   join(bert, "bert");

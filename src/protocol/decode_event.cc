@@ -83,7 +83,8 @@ Event read_message(const Fields& fields) {
 Event read_ping(const Fields&) { return Ping{}; }
 
 Event read_feed(const Fields& fields) {
-  return FeedState{fields.text("state", kAnyText), fields.text("reason", kAnyText), fields.text("alarm", kAnyText)};
+  return FeedState{fields.text("state", kAnyText), fields.text("reason", kAnyText), fields.text("alarm", kAnyText),
+                   fields.text("reason_de", kAnyText), fields.text("alarm_de", kAnyText)};
 }
 
 Event read_closing(const Fields& fields) {

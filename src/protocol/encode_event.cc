@@ -103,6 +103,8 @@ struct EventWriter {
     json.text("state", feed.state);
     json.text_if_any("reason", feed.reason);
     json.text_if_any("alarm", feed.alarm);
+    json.text_if_any("reason_de", feed.reason_de);
+    json.text_if_any("alarm_de", feed.alarm_de);
   }
   void operator()(const Closing& closing) const {
     json.text("event", "closing");

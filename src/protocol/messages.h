@@ -332,6 +332,7 @@ struct Ping {
 struct FeedState {
   std::string state, reason;
   std::string alarm = {};  ///< why the source's disk or the slot is in danger; empty: it is not
+  std::string reason_de = {}, alarm_de = {};  ///< the same in German: one event goes to people of both languages
   friend bool operator==(const FeedState&, const FeedState&) = default;
 };
 struct Closing {

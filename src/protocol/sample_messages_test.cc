@@ -167,7 +167,8 @@ std::vector<Event> sample_events() {
                          Ping{},
                          FeedState{"running", {}},
                          FeedState{"stopped", "slot lost"},
-                         FeedState{"running", {}, "the server keeps 1200 MB of WAL for the slot"}};
+                         FeedState{"running", {}, "the server keeps 1200 MB of WAL for the slot"},
+                         FeedState{"behind", "slot lost", "disk", "Slot verloren", "Platte"}};
   for (const auto state : {SessionState::kActive, SessionState::kSuspect, SessionState::kReconnecting}) {
     out.emplace_back(SessionStateChanged{{17}, state});
   }

@@ -212,6 +212,7 @@ class Office:
         self.port = None
         self.passwords = {}
         self.commands = []
+        self.sessions = []
 
     # -- the node
 
@@ -258,6 +259,12 @@ class Office:
 
     def close(self):
         try:
+            for session in self.sessions:
+                if session.poll() is None:
+                    session.kill()
+                    session.wait()
+                if not session.stdin.closed:
+                    session.stdin.close()
             for command in self.commands:
                 if command.process.poll() is None:
                     command.process.kill()
@@ -315,6 +322,14 @@ class Office:
         if done.returncode != 0:
             raise AssertionError(f"psql: {done.stderr}")
         return done.stdout.strip()
+
+    def open_psql(self):
+        """A psql on the practice's database that stays open; reads SQL from its standard input until that is closed."""
+        program = subprocess.Popen(["psql", "-X", "-q", "-h", str(self.data / "postgres" / "run"), "-U", "praxis", "praxis"], text=True,
+                                   stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                   env={**os.environ, "PGPASSFILE": str(self.data / "pgpass")})
+        self.sessions.append(program)
+        return program
 
     def a_patient(self, offset=0):
         return self.psql(f"SELECT id FROM patient ORDER BY id OFFSET {offset} LIMIT 1")

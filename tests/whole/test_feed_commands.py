@@ -89,5 +89,50 @@ class FeedCommands(unittest.TestCase):
         station.close()
 
 
+class FeedAlarm(unittest.TestCase):
+    """The log that the server keeps for the slot is told to everybody before it fills the disk."""
+
+    def setUp(self):
+        self.office = Office().init()
+        self.addCleanup(self.office.close)
+        settings = self.office.data / "config" / "verbund.toml"
+        text = settings.read_text(encoding="utf-8")
+        self.assertIn("# lag_warn_mb = 1024", text)
+        settings.write_text(text.replace("# lag_warn_mb = 1024", "lag_warn_mb = 1   #"), encoding="utf-8")
+        self.office.start()
+
+    def test_is_told_to_all_also_to_who_comes_later_in_both_languages_and_taken_back(self):
+        station = self.office.workstation("Labor").keep_alive()
+        # As an application that forgot to commit: the slot can't let go of what came since.
+        sleeper = self.office.open_psql()
+        patient = self.office.a_patient()
+        sleeper.stdin.write(f"BEGIN; UPDATE patient SET city = city WHERE id = '{patient}';\n")
+        sleeper.stdin.flush()
+        wait_for(lambda: self.office.psql("SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction' AND usename = 'praxis'") == "1", "it waits")
+        self.office.psql("SELECT count(pg_logical_emit_message(false, 'noise', repeat('x', 100000))) FROM generate_series(1, 40)")
+        told = station.event("feed", lambda e: e.get("alarm"))
+        self.assertRegex(told["alarm"], r"^the server keeps \d+ MB of WAL for the slot$")
+        self.assertRegex(told["alarm_de"], r"^der Server hält \d+ MB WAL für den Slot zurück$")
+        self.assertEqual(told["state"], "running", "capture itself goes on")
+        late = self.office.workstation("Empfang 1").keep_alive()
+        self.assertIn("alarm", late.event("feed"))
+        german = self.office.run("status", LC_ALL="de_DE.UTF-8").check().output
+        self.assertRegex(german, r"Alarm +der Server hält \d+ MB WAL für den Slot zurück")
+        self.assertIn("the server keeps", self.office.run("--json", "feed", "status", LC_ALL="de_DE.UTF-8").check().json()["alarm"])
+        begun = len(station.events)
+        sleeper.stdin.write("COMMIT;\n")
+        sleeper.stdin.close()
+        sleeper.wait(30)
+
+        def over():  # PostgreSQL lets the slot's start go on from one of its own snapshots to the next, and makes them while there are writes
+            self.office.psql(f"UPDATE patient SET city = city WHERE id = '{patient}'")
+            return [event for event in station.events[begun:] if event["event"] == "feed"]
+
+        self.assertNotIn("alarm", wait_for(over, "the alarm is over", patience=120)[-1])
+        quiet = self.office.workstation("Büro")
+        quiet.ask("who")
+        self.assertNotIn("feed", [event["event"] for event in quiet.events], "whoever comes when all is well hears nothing")
+
+
 if __name__ == "__main__":
     unittest.main()

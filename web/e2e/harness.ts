@@ -58,7 +58,7 @@ export class Desk {
     readonly problems: string[],
   ) {}
 
-  static async open(browser: Browser, node: Node, options: BrowserContextOptions = {}): Promise<Desk> {
+  static async open(browser: Browser, node: Node, options: BrowserContextOptions = {}, before?: (page: Page) => Promise<void>): Promise<Desk> {
     const link = new TornLink(new URL(node.url));
     await link.listen();
     const context = await browser.newContext({
@@ -74,6 +74,7 @@ export class Desk {
         problems.push(message.text());
       }
     });
+    await before?.(page);
     await page.goto(link.origin);
     const desk = new Desk(context, page, link, problems);
     Desk.all.push(desk);

@@ -28,6 +28,9 @@ describe('the login', () => {
     expect(await desk.accessibilityProblems()).toEqual([]);
     await desk.page.getByRole('button', { name: 'Anmelden' }).click();
     await desk.page.getByRole('alert').getByText('Benutzer oder Kennwort stimmt nicht.').waitFor();
+    await desk.page.getByLabel('Kennwort').and(desk.page.locator(':focus')).waitFor(); // ready to be typed over
+    const marked = await desk.page.getByLabel('Kennwort').evaluate((input: HTMLInputElement) => [input.selectionStart, input.selectionEnd]);
+    expect(marked).toEqual([0, 'falsch'.length]);
     await desk.page.getByRole('button', { name: 'English' }).click();
     await desk.page.getByRole('heading', { name: 'Log in' }).waitFor();
   });
@@ -130,6 +133,31 @@ describe('two workstations', () => {
     await a.page.getByRole('region', { name: 'Meldungen' }).getByText('Danke!').waitFor();
   });
 
+  test('what the node says of its change log stands above everything, in the language of the page', async () => {
+    const desk = await Desk.open(browser, node, {}, async (page) => {
+      await page.routeWebSocket(/\/ws$/, (socket) => {
+        const server = socket.connectToServer();
+        server.onMessage((message) => {
+          socket.send(message);
+          const { welcome } = JSON.parse(String(message)) as { welcome?: unknown };
+          const alarm = { event: 'feed', state: 'running', alarm: 'the server keeps 9 MB', alarm_de: 'der Server hält 9 MB zurück' };
+          if (welcome) socket.send(JSON.stringify(alarm));
+        });
+      });
+    });
+    await desk.logIn(node, 'Büro');
+    const banner = desk.page.getByTestId('feed-banner');
+    await banner.getByText('Mit dem Änderungslog der Datenbank stimmt etwas nicht').waitFor();
+    await banner.getByText('der Server hält 9 MB zurück').waitFor();
+    await desk.shot('feed-alarm');
+    expect(await desk.accessibilityProblems()).toEqual([]);
+    desk.link.tear();
+    await desk.page.getByTestId('connection-banner').waitFor();
+    await banner.waitFor({ state: 'detached' });
+    desk.link.mend();
+    await desk.connected(); // so that its session ends with the test
+  });
+
   test('logging out says goodbye: the lock is free and the other one sees it', async () => {
     await a.row(key).click();
     await a.banner('In Bearbeitung durch Sie').waitFor();
@@ -147,7 +175,7 @@ describe('the tree', () => {
   test('can be used with the keyboard alone', async () => {
     const desk = await Desk.open(browser, node);
     await desk.logIn(node, 'Labor');
-    await desk.page.getByRole('tree').focus();
+    await desk.page.getByRole('tree').and(desk.page.locator(':focus')).waitFor(); // where the keyboard begins
     await desk.page.keyboard.press('ArrowDown');
     await desk.page.keyboard.press('ArrowDown');
     await desk.shot('tree-keyboard');
@@ -158,6 +186,10 @@ describe('the tree', () => {
     await desk.page.locator('[role=treeitem][aria-level="1"][aria-expanded=false]').first().waitFor();
     await desk.page.keyboard.press('End');
     await desk.page.locator('[role=treeitem][data-active]').waitFor();
+    await desk.page.getByRole('button', { name: 'Schließen und freigeben' }).focus();
+    await desk.page.keyboard.press('Enter');
+    await desk.page.getByText('Kein Patient geöffnet').waitFor();
+    await desk.page.getByRole('tree').and(desk.page.locator(':focus')).waitFor(); // and where it goes on
   });
 });
 

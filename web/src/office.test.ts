@@ -22,7 +22,11 @@ describe('office', () => {
     expect(follow(EMPTY_OFFICE, { event: 'session.state', session: '9', state: 'suspect' })).toBe(EMPTY_OFFICE);
   });
 
-  test('the feed’s state is kept', () => {
-    expect(follow(EMPTY_OFFICE, { event: 'feed', state: 'stopped', reason: 'slot lost' }).feed).toEqual({ state: 'stopped', reason: 'slot lost' });
+  test('the feed’s state and alarm are kept until the next word', () => {
+    const stopped = follow(EMPTY_OFFICE, { event: 'feed', state: 'stopped', reason: 'slot lost' });
+    expect(stopped.feed).toMatchObject({ state: 'stopped', reason: 'slot lost' });
+    const alarmed = follow(stopped, { event: 'feed', state: 'running', alarm: 'WAL', alarm_de: 'Log' });
+    expect(alarmed.feed).toEqual({ event: 'feed', state: 'running', alarm: 'WAL', alarm_de: 'Log' });
+    expect(follow(alarmed, { event: 'feed', state: 'running' }).feed.alarm).toBeUndefined();
   });
 });

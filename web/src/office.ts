@@ -1,21 +1,25 @@
 /** Who is here and what is locked, as the node's events tell. Pure: each step makes a new value. */
 import type { Lock, NodeEvent, Session, Welcome } from './protocol';
 
+export type FeedState = Extract<NodeEvent, { event: 'feed' }>;
+
 export interface Office {
   me: string | null;
   sessions: ReadonlyMap<string, Session>;
   locks: ReadonlyMap<string, Lock>;
-  feed: { state: 'running' | 'stopped' | 'behind'; reason?: string | undefined };
+  feed: FeedState;
 }
 
-export const EMPTY_OFFICE: Office = { me: null, sessions: new Map(), locks: new Map(), feed: { state: 'running' } };
+/** Until the node says otherwise: after a welcome it does at once. */
+const WELL: FeedState = { event: 'feed', state: 'running' };
+export const EMPTY_OFFICE: Office = { me: null, sessions: new Map(), locks: new Map(), feed: WELL };
 
 export function enter(welcome: Welcome): Office {
   return {
     me: welcome.session,
     sessions: new Map((welcome.sessions ?? []).map((session) => [session.session, session])),
     locks: new Map((welcome.locks ?? []).map((lock) => [lock.key, lock])),
-    feed: { state: 'running' },
+    feed: WELL,
   };
 }
 
@@ -42,7 +46,7 @@ export function follow(office: Office, event: NodeEvent): Office {
     case 'lock.released':
       return { ...office, locks: withoutKeys(office.locks, new Set(event.keys)) };
     case 'feed':
-      return { ...office, feed: { state: event.state, reason: event.reason } };
+      return { ...office, feed: event };
     default:
       return office;
   }

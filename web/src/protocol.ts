@@ -108,7 +108,7 @@ export type NodeEvent =
   | { event: 'snapshot'; reason: string; cursor: Cursor }
   | { event: 'message'; from: Session; to: string; text: string; at: string }
   | { event: 'ping' }
-  | { event: 'feed'; state: 'running' | 'stopped' | 'behind'; reason?: string; alarm?: string }
+  | { event: 'feed'; state: 'running' | 'stopped' | 'behind'; reason?: string; alarm?: string; reason_de?: string; alarm_de?: string }
   | { event: 'closing'; reason: ClosingReason; jitter_ms?: number };
 
 /** Longest text of a message and longest name, in bytes of UTF-8. */

@@ -1,5 +1,7 @@
 #include "node/adapters/change_log.h"
 
+#include "base/messages.h"
+
 namespace verbund::node {
 namespace {
 
@@ -75,7 +77,8 @@ feed::FeedEvents FeedChangeLog::events() {
 }
 
 void FeedChangeLog::tell_state() {
-  if (service_) service_->on_feed_state(state_, reason_, alarm_);
+  if (!service_) return;
+  service_->on_feed_state({state_, reason_, alarm_, retold(Language::kGerman, reason_), retold(Language::kGerman, alarm_)});
 }
 
 void FeedChangeLog::begin_at(feed::Feed& feed) {

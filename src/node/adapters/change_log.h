@@ -18,7 +18,10 @@ class FeedChangeLog final : public cluster::ChangeLog {
   /// After the feed has started and before the loop runs: what lies before its head now is the journal's business,
   /// and is not handed on once more.
   void begin_at(feed::Feed& feed);
-  void attach(cluster::Service& service) { service_ = &service; }
+  void attach(cluster::Service& service) {
+    service_ = &service;
+    tell_state();
+  }
   /// History follows what the service is given; before the loop runs.
   void attach(ChangeAuthors& authors, history::Relay& relay) {
     authors_ = &authors;

@@ -16,7 +16,7 @@ export const de = {
     user: 'Benutzer',
     password: 'Kennwort',
     workstation: 'Arbeitsplatz',
-    workstationHint: 'Unter diesem Namen sehen Sie die anderen.',
+    workstationHint: 'Unter diesem Namen erscheint dieser Arbeitsplatz bei den anderen.',
     submit: 'Anmelden',
     busy: 'Anmeldung läuft …',
     wrong: 'Benutzer oder Kennwort stimmt nicht.',
@@ -61,6 +61,7 @@ export const de = {
     reconnect: 'Neu verbinden',
     feedStopped: 'Änderungen anderer Programme werden gerade nicht gemeldet.',
     feedBehind: 'Änderungsmeldungen kommen verspätet.',
+    feedAlarm: 'Bitte der Administration melden: Mit dem Änderungslog der Datenbank stimmt etwas nicht.',
   },
 
   tree: {
@@ -82,11 +83,11 @@ export const de = {
   record: {
     heading: 'Akte',
     none: 'Kein Patient geöffnet',
-    noneHint: 'Wählen Sie links einen Patienten. Mit dem Öffnen ist er für alle anderen gesperrt.',
+    noneHint: 'Wählen Sie einen Patienten im Patientenbaum. Mit dem Öffnen ist er für alle anderen gesperrt.',
     mine: 'In Bearbeitung durch Sie',
     mineHint: 'Die Arbeitssperre gilt, bis Sie die Akte schließen.',
     mineOffline: 'Die Arbeitssperre gehört Ihnen, aber ohne Verbindung ist nur Ansicht möglich.',
-    held: (user: string): string => `Gesperrt durch ${user}`,
+    held: (user: string): string => `Gesperrt durch ${user} – nur Ansicht`,
     heldHint: (place: string, since: string): string => `Arbeitsplatz ${place}, seit ${since}`,
     asking: 'Arbeitssperre wird angefordert …',
     free: 'Nicht gesperrt – nur Ansicht',

@@ -62,6 +62,7 @@ export const en: Text = {
     reconnect: 'Reconnect',
     feedStopped: 'Changes by other programs are not being reported at the moment.',
     feedBehind: 'Change notices are late.',
+    feedAlarm: 'Please tell the administrator: something is wrong with the change log of the database.',
   },
 
   tree: {
@@ -83,11 +84,11 @@ export const en: Text = {
   record: {
     heading: 'Record',
     none: 'No patient opened',
-    noneHint: 'Choose a patient on the left. Opening locks the record for everybody else.',
+    noneHint: 'Choose a patient in the tree. Opening locks the record for everybody else.',
     mine: 'Being edited by you',
     mineHint: 'The work lock lasts until you close the record.',
     mineOffline: 'The work lock is yours, but without a connection the record is read-only.',
-    held: (user) => `Locked by ${user}`,
+    held: (user) => `Locked by ${user} – view only`,
     heldHint: (place, since) => `Workstation ${place}, since ${since}`,
     asking: 'Asking for the work lock …',
     free: 'Not locked – read-only',

@@ -1,7 +1,8 @@
 import { CircleCheck, Hourglass, RefreshCw, TriangleAlert, Unplug } from 'lucide-react';
 import { useEffect, useState } from 'react';
 import { Button } from 'react-aria-components';
-import { useText, type Text } from '../i18n';
+import { useLanguage, useText, type Language, type Text } from '../i18n';
+import type { FeedState } from '../office';
 import type { WorkplaceView } from '../workplace';
 
 function useSecondsUntil(at: number | null): number {
@@ -50,6 +51,7 @@ function explanation(text: Text, { phase, reason, error }: WorkplaceView['connec
 /** Says at once and in full that nothing can be changed now, and offers to reconnect. */
 export function ConnectionBanner({ view, reconnect }: { view: WorkplaceView; reconnect(): void }) {
   const text = useText();
+  const { language } = useLanguage();
   const { connection, office } = view;
   const seconds = useSecondsUntil(connection.retryAt);
   const starting = connection.phase === 'idle' || (connection.phase === 'connecting' && connection.reason === null);
@@ -79,15 +81,36 @@ export function ConnectionBanner({ view, reconnect }: { view: WorkplaceView; rec
           </div>
         )}
       </div>
-      {!broken && office.feed.state !== 'running' && (
-        <div className="banner banner-warn" role="status">
-          <TriangleAlert aria-hidden size={20} />
-          <div className="banner-words">
-            <strong>{office.feed.state === 'stopped' ? text.connection.feedStopped : text.connection.feedBehind}</strong>
-            {office.feed.reason && <span>{office.feed.reason}</span>}
-          </div>
-        </div>
-      )}
+      <div role="status">{!broken && feedWords(text, language, office.feed).map((words) => <FeedBanner key={words.head} {...words} />)}</div>
+    </div>
+  );
+}
+
+interface FeedWords {
+  head: string;
+  why: string | undefined;
+}
+
+/** What is not as it should be with the news of changes; the node's own words below. */
+function feedWords(text: Text, language: Language, feed: FeedState): FeedWords[] {
+  const words: FeedWords[] = [];
+  const german = language === 'de';
+  if (feed.state !== 'running') {
+    const head = feed.state === 'stopped' ? text.connection.feedStopped : text.connection.feedBehind;
+    words.push({ head, why: (german && feed.reason_de) || feed.reason });
+  }
+  if (feed.alarm) words.push({ head: text.connection.feedAlarm, why: (german && feed.alarm_de) || feed.alarm });
+  return words;
+}
+
+function FeedBanner({ head, why }: FeedWords) {
+  return (
+    <div className="banner banner-warn" data-testid="feed-banner">
+      <TriangleAlert aria-hidden size={20} />
+      <div className="banner-words">
+        <strong>{head}</strong>
+        {why && <span>{why}</span>}
+      </div>
     </div>
   );
 }

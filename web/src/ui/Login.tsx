@@ -1,5 +1,5 @@
 import { TriangleAlert } from 'lucide-react';
-import { useState, type FormEvent } from 'react';
+import { useRef, useState, type FormEvent } from 'react';
 import { Button, Form, Input, Label, Text as AriaText, TextField } from 'react-aria-components';
 import { logIn, type Account } from '../api';
 import { renameWorkstation, workstationName } from '../browser';
@@ -20,6 +20,7 @@ export function Login({ expired, entered }: { expired: boolean; entered(account:
   const text = useText();
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<ProtocolError | null>(null);
+  const password = useRef<HTMLInputElement>(null);
 
   const submit = async (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault();
@@ -33,6 +34,9 @@ export function Login({ expired, entered }: { expired: boolean; entered(account:
     } catch (failure) {
       setError(asProtocolError(failure));
       setBusy(false);
+      // Most often it is the password that was mistyped: ready to be typed over.
+      password.current?.focus();
+      password.current?.select();
     }
   };
 
@@ -62,7 +66,7 @@ export function Login({ expired, entered }: { expired: boolean; entered(account:
           </TextField>
           <TextField name="password" type="password" isRequired autoComplete="current-password" className="field">
             <Label>{text.login.password}</Label>
-            <Input />
+            <Input ref={password} />
           </TextField>
           <TextField name="workstation" defaultValue={workstationName()} isRequired maxLength={40} className="field">
             <Label>{text.login.workstation}</Label>

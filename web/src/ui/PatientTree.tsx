@@ -1,6 +1,6 @@
 import { useVirtualizer } from '@tanstack/react-virtual';
 import { ChevronRight, ListTree, Lock, PencilLine, RefreshCw, Search, X } from 'lucide-react';
-import { memo, useDeferredValue, useId, useMemo, useRef, useState, type KeyboardEvent } from 'react';
+import { memo, useDeferredValue, useEffect, useId, useMemo, useRef, useState, type KeyboardEvent } from 'react';
 import { Button, Input, SearchField } from 'react-aria-components';
 import { useText, type Text } from '../i18n';
 import type { Lock as WorkLock } from '../protocol';
@@ -111,6 +111,11 @@ function Lines({ tree, view, label, toggle, open }: LinesProps) {
     overscan: 12,
   });
   const current = activeLine(tree, active);
+
+  // After the login the keyboard stands nowhere: here it can begin. It is taken from nobody.
+  useEffect(() => {
+    if (document.activeElement === document.body) box.current?.focus({ preventScroll: true });
+  }, []);
 
   const go = (line: number) => {
     const target = lineAt(tree, line);

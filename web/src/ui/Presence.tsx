@@ -45,6 +45,7 @@ export function Presence({ view, recipient, setRecipient, write, tell }: Props) 
             write={write}
           />
         ))}
+        {online && sessions.length === 1 && <li className="muted nobody">{text.who.nobody}</li>}
       </ul>
       <Composer view={view} others={sessions.filter(({ session }) => session !== view.office.me)} recipient={recipient} setRecipient={setRecipient} tell={tell} />
     </aside>

@@ -3,6 +3,7 @@ import type { ReactNode } from 'react';
 import { Button } from 'react-aria-components';
 import type { RecordTable } from '../api';
 import { moment, useText, type Text } from '../i18n';
+import { idOf, shownTable, shownValue } from '../record_table';
 import type { OpenRecord, Workplace, WorkplaceView } from '../workplace';
 
 interface Props {
@@ -17,6 +18,8 @@ export function RecordView({ view, workplace, back }: Props) {
   const close = () => {
     workplace.closeRecord();
     back();
+    // The button under the keyboard is gone with the record.
+    requestAnimationFrame(() => document.querySelector<HTMLElement>('.tree')?.focus({ preventScroll: true }));
   };
   if (!open) {
     return (
@@ -135,13 +138,14 @@ function Body({ open }: { open: OpenRecord }) {
         {columnName(table.name)}{' '}
         <span className="muted count">{table.more ? text.record.firstRows(table.rows.length) : text.record.rows(table.rows.length)}</span>
       </h3>
-      {index === 0 && table.rows.length === 1 ? <Fields table={table} /> : <Rows table={table} />}
+      {index === 0 && table.rows.length === 1 ? <Fields table={table} /> : <Rows table={shownTable(table, idOf(open.key))} />}
     </section>
   ));
 }
 
 function Value({ value }: { value: string | null }) {
-  return value === null || value === '' ? <span className="muted">–</span> : value;
+  const text = useText();
+  return value === null || value === '' ? <span className="muted">–</span> : shownValue(text.locale, value);
 }
 
 const columnName = (column: string): string => column.replaceAll('_', ' ');
