@@ -1,7 +1,10 @@
 """Faults: killed nodes, killed databases, second nodes, torn cables. LESSONS "Locks, presence, feed"."""
+import json
 import os
 import signal
+import socket
 import subprocess
+import threading
 import time
 import unittest
 
@@ -162,6 +165,37 @@ class RunningNode(unittest.TestCase):
         frozen.send_signal(signal.SIGCONT)
         frozen.line(lambda line: "work lock lost" in line or "no connection" in line, errors=True)
         self.assertEqual(frozen.wait(), 4)
+        observer.close()
+
+    def test_pongs_prove_the_wire_and_not_the_program(self):
+        """A browser answers WebSocket pings by itself, also when its page hangs: only `beat` keeps a lease (LESSONS)."""
+        observer = self.office.workstation("Empfang 1").keep_alive()
+        hanging = socket.create_connection(("127.0.0.1", self.office.port))
+        self.addCleanup(hanging.close)
+        hanging.sendall(b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n")
+        self.assertIn(b"101", hanging.recv(4096))
+
+        def frame(kind, payload):  # masked with zeros; RFC 6455, 5.2
+            size = bytes([0x80 | len(payload)]) if len(payload) < 126 else bytes([0x80 | 126]) + len(payload).to_bytes(2, "big")
+            return bytes([0x80 | kind]) + size + bytes(4) + payload
+
+        request = {"op": "register", "id": 1, "token": self.office.token, "workstation": "Hängt"}
+        hanging.sendall(frame(1, json.dumps(request).encode()) + frame(1, json.dumps({"op": "lock", "id": 2, "keys": ["patient/hang"]}).encode()))
+        observer.event("lock.granted", lambda e: any(lock["key"] == "patient/hang" for lock in e["locks"]))
+        ended = threading.Event()
+
+        def answer_pings():
+            while not ended.wait(0.2):
+                try:
+                    hanging.sendall(frame(10, b"") + frame(9, b"still here"))
+                except OSError:
+                    return
+        threading.Thread(target=answer_pings, daemon=True).start()
+        self.addCleanup(ended.set)
+        observer.event("session.state", lambda e: e["state"] == "suspect")
+        observer.event("lock.released", lambda e: "patient/hang" in e["keys"])
+        observer.event("session.left", lambda e: e["workstation"] == "Hängt" and e["reason"] == "lost")
         observer.close()
 
 
