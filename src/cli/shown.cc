@@ -9,6 +9,8 @@ namespace {
 
 /// Narrower, a column of words can't be read.
 constexpr std::size_t kNarrowestColumn = 20;
+/// How far in that stands which has no room beside.
+constexpr std::size_t kBelow = 4;
 
 /// In code points: names have umlauts.
 std::size_t width(std::string_view text) {
@@ -52,20 +54,21 @@ void print_table(const std::vector<std::string>& header, const std::vector<std::
     widths[column] = width(header[column]);
     for (const auto& row : rows) widths[column] = std::max(widths[column], width(row[column]));
   }
+  std::size_t used = 0;  // by all columns but the last
+  for (std::size_t column = 0; column + 1 < widths.size(); ++column) used += widths[column] + 2;
+  const auto terminal = terminal_width();
+  // Where it would have no room beside the others, the last one stands below them.
+  const bool below = terminal && *terminal < used + std::min(kNarrowestColumn, widths.back());
   const auto print = [&](const std::vector<std::string>& row) {
     std::string line;
-    std::size_t used = 0;
-    for (std::size_t column = 0; column < row.size(); ++column) {
-      if (column + 1 == row.size()) {
-        line += folded(row[column], used);
-        break;
-      }
+    for (std::size_t column = 0; column + 1 < row.size(); ++column) {
       line += row[column];
       line.append(widths[column] - width(row[column]) + 2, ' ');
-      used += widths[column] + 2;
     }
+    if (!below) line += folded(row.back(), used);
     line.erase(line.find_last_not_of(' ') + 1);
     fmt::print("{}\n", line);
+    if (below && !row.back().empty()) fmt::print("{}{}\n", std::string(kBelow, ' '), folded(row.back(), kBelow));
   };
   print(header);
   for (const auto& row : rows) print(row);

@@ -1,9 +1,15 @@
 """A person is told what went wrong in the language of the session (issue "The cluster runs", point 9)."""
+import fcntl
 import json
+import os
+import pty
 import socket
+import struct
+import subprocess
+import termios
 import unittest
 
-from office import Office, wait_for
+from office import BINARY, Office, wait_for
 
 GERMAN = {"LC_ALL": "de_DE.UTF-8"}
 PASSWORD = "ein langes Kennwort"
@@ -94,6 +100,38 @@ class Language(unittest.TestCase):
                          ["production", "up", "running", "running"])
         self.assertIn("läuft", self.office.run("feed", "status", **GERMAN).check().output)
         self.assertIn("running", self.office.run("feed", "status").check().output)
+
+    def on_a_terminal(self, columns, *words):
+        """The lines that a command shows on a terminal of so many columns."""
+        ours, its = pty.openpty()
+        fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        command = subprocess.Popen([BINARY, "--dir", str(self.office.data), *words], stdin=subprocess.DEVNULL, stdout=its, stderr=subprocess.DEVNULL,
+                                   env={**os.environ, **GERMAN})
+        os.close(its)
+        shown = b""
+        while True:
+            try:
+                shown += os.read(ours, 65536)
+            except OSError:  # the terminal's other side is closed
+                break
+        os.close(ours)
+        self.assertEqual(command.wait(60), 0)
+        return shown.decode().splitlines()
+
+    def test_tables_fit_the_terminal_and_files_get_whole_lines(self):
+        key = f"patient/{self.office.a_patient()}"
+        self.office.psql(f"UPDATE patient SET city = 'Bad Neuenahr-Ahrweiler' WHERE id = '{key[8:]}';"
+                         f"UPDATE patient_identifier SET value = value || '-alt' WHERE patient_id = '{key[8:]}'")
+        wait_for(lambda: "-alt" in self.office.run("history", key).output, "its versions are kept")
+        wide = self.on_a_terminal(200, "history", key)
+        self.assertRegex(wide[0], r"^ZEIT .* ÄNDERUNGEN$")
+        self.assertTrue(all(len(line) <= 200 for line in wide), wide)
+        narrow = self.on_a_terminal(80, "history", key)
+        self.assertEqual(narrow[1], "    ÄNDERUNGEN")
+        below = [line for line in narrow if line.startswith("    ")]
+        self.assertTrue(len(below) > 2 and all(len(line) <= 80 for line in below), narrow)
+        plain = self.office.run("history", key, **GERMAN).check().output.splitlines()
+        self.assertTrue(all(line.startswith(("ZEIT", "20")) for line in plain), plain)
 
     def test_why_a_table_is_not_captured(self):
         key = "SELECT conname || '|' || pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'medication'::regclass AND contype = 'p'"
