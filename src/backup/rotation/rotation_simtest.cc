@@ -91,7 +91,7 @@ class Simulation {
   }
   void break_down() {
     if (real_ >= breakdown_ends_) {
-      if (machine_off_ || scheduler_dead_) alive_since_ = real_;
+      if (machine_off_ || scheduler_dead_) alive_since_ = on_since_ = real_;
       machine_off_ = scheduler_dead_ = false;
       if (!chance(900)) return;
       (chance(2) ? machine_off_ : scheduler_dead_) = true;
@@ -129,7 +129,7 @@ class Simulation {
     if (hour == hours{15} && chance(120)) note(fact::DrillSigned{fmt::format("set-{}", set_number_), "Jens", "laptop", !chance(5)});
   }
   void change_medium() {
-    const auto due = due_on(plan_, book_, wall());
+    const auto due = schedule(plan_, book_, wall(), 1).front().due;
     if (!due.medium || *due.medium == drive_) return;
     const bool forgotten_at_home = fortune_.careless && book_.find(*due.medium)->place == Place::kOffSite && chance(10);
     if (forgotten_at_home) return;
@@ -221,11 +221,12 @@ class Simulation {
     if (told_on_ != date(real_)) told_today_ = 0;
     told_on_ = date(real_);
     EXPECT_LE(++told_today_, 16) << "LAW storm: " << trouble.key;
-    const bool lasting = trouble.kind == Kind::kOffSiteOld || trouble.kind == Kind::kDrillOverdue || trouble.kind == Kind::kClock;
+    const bool lasting = trouble.kind == Kind::kOffSiteOld || trouble.kind == Kind::kDrillOverdue || trouble.kind == Kind::kLastGoodOld;
     const int times = ++begun_[trouble.key];
     EXPECT_TRUE(lasting || fortune_.jumps || times <= 2) << "LAW storm: " << trouble.key << " begins again and again";
   }
-  /// A night that nobody speaks of is spoken of: at the latest thirty hours after the last run has ended.
+  /// A night that nobody speaks of is spoken of: at the latest thirty hours after the last run has ended. After a leap of the clock nobody
+  /// can tell which nights there were: from there on, or from when the machine is on again, it is thirty hours and a day.
   void check_silence(const std::vector<Trouble>& now) {
     const auto leaps = std::ranges::count_if(model_.leaps, [&](const Leap& leap) { return leap.at >= last_run_; });
     hours patience = hours{30} + days{leaps};
@@ -234,8 +235,9 @@ class Simulation {
       if (fortune_.jumps) return;  // what day the tape's night is depends on the clock
     }
     const bool said = std::ranges::any_of(now, [](const Trouble& trouble) { return trouble.kind == Kind::kMissed; });
-    EXPECT_TRUE(said || real_ - last_run_ <= patience) << "LAW missed: silent since " << local_time_text(last_run_);
-    EXPECT_FALSE(said && leaps == 0 && !fortune_.jumps && real_ - last_run_ < hours{24}) << "LAW missed: a run has just ended";
+    const LocalTime silent_since = leaps > 0 ? std::max({last_run_, model_.leaps.back().at, on_since_}) : last_run_;
+    EXPECT_TRUE(said || real_ - silent_since <= patience) << "LAW missed: silent since " << local_time_text(last_run_);
+    EXPECT_FALSE(said && !fortune_.jumps && real_ - last_run_ < hours{5}) << "LAW missed: a run has just ended";
     const bool should_run = real_ - std::max(last_run_, alive_since_) > hours{26} + days{leaps} && !fortune_.tapes;
     EXPECT_FALSE(should_run) << "LAW runs: none since " << local_time_text(last_run_);
   }
@@ -269,7 +271,7 @@ class Simulation {
   Staff staff_;
   Book book_;
   OfficeModel model_;
-  LocalTime real_, since_, last_run_, alive_since_, breakdown_ends_{}, night_began_{};
+  LocalTime real_, since_, last_run_, alive_since_, on_since_{}, breakdown_ends_{}, night_began_{};
   std::optional<Day> last_night_;
   seconds offset_{0};
   bool machine_off_ = false, scheduler_dead_ = false;
@@ -296,8 +298,9 @@ TEST(RotationSimulation, TwoYearsOfNightsKeepWhatIsPromised) {
   }
   fmt::print("{} offices from seed {}: {} runs, {} good, {} refused, {} sets removed, {} nights missed, {} troubles told\n", offices, first, runs, good, refused,
              removed, missed, told);
-  EXPECT_GT(good, offices * 300);
-  EXPECT_GT(removed, offices * 100);
+  if (given) return;
+  EXPECT_GT(good, offices * 300) << "hardly any backups";
+  EXPECT_GT(missed, offices) << "hardly any silent nights";
 }
 
 }  // namespace

@@ -64,9 +64,10 @@ class Look {
     }
     return to;
   }
+  /// `begun` to come: it is old by the entries, though not by the clock; who was to be told by then is unknown.
   std::vector<Person> people_from(Task task, LocalTime begun) const {
     const Day day = calendar_.working_day_from(date(begun));
-    return people(task, day, day);
+    return people(task, day, begun > now_ ? Day{} : day);
   }
 
   void add(Kind kind, std::string key, Phrase text, std::vector<Person> to) {
@@ -147,24 +148,40 @@ class Look {
     return now_ - at > limit || book_.witnessed(now_) - witnessed > limit;
   }
 
+  /// What the dates say of an age is true: no clock was set back since by more than a day.
+  [[nodiscard]] bool dated(LocalTime at, seconds witnessed) const {
+    return at <= now_ && book_.witnessed(now_) - witnessed <= now_ - at + days{1};
+  }
+
   void off_site() {
-    std::map<std::string, LocalTime> young;  // sets outside the house, by id
-    LocalTime newest = since_;
-    const auto count = [&](const std::string& set, LocalTime at, seconds witnessed) {
-      if (at <= now_) newest = std::max(newest, at);
+    std::map<std::string, LocalTime> young, known;  // sets outside the house, by id
+    bool all_dated = true;
+    const auto count = [&](const std::string& set, LocalTime at, seconds witnessed, bool was_young) {
+      all_dated = all_dated && dated(at, witnessed);
+      if (at <= now_ && was_young) known[set] = std::max(known[set], at);
       if (!old(at, witnessed, plan_.off_site_oldest)) young.try_emplace(set, at);
     };
-    for (const auto& [key, verified] : book_.off_site()) count(verified.what.set, verified.at, verified.witnessed);
+    for (const auto& [key, verified] : book_.off_site()) count(verified.what.set, verified.at, verified.witnessed, true);
     for (const auto& [id, medium] : book_.media()) {
       if (!medium.in_use() || medium.place != Place::kOffSite) continue;
       for (const SetOnMedium& set : medium.sets) {
-        if (set.good()) count(set.set, set.at, set.witnessed);
+        // What was old already when it left the house ended nothing.
+        if (set.good()) count(set.set, set.at, set.witnessed, medium.moved_at - set.at <= plan_.off_site_oldest);
       }
     }
     if (static_cast<int>(young.size()) >= plan_.off_site_least || !old(since_, seconds{0}, plan_.off_site_oldest)) return;
+    const LocalTime begun = too_few_since(known) + plan_.off_site_oldest;
     add(Kind::kOffSiteOld, "off-site",
         phrase("{} proven backups outside the house are younger than {} days; {} are wanted", young.size(), plan_.off_site_oldest.count(), plan_.off_site_least),
-        people_from(Task::kTakeAway, newest + plan_.off_site_oldest));
+        all_dated ? people_from(Task::kTakeAway, begun) : people(Task::kTakeAway, today_, Day{}));
+  }
+  /// The time of the set whose growing old left too few: one more that is young, but not enough, ends nothing.
+  [[nodiscard]] LocalTime too_few_since(const std::map<std::string, LocalTime>& known) const {
+    std::vector<LocalTime> times;
+    for (const auto& [set, at] : known) times.push_back(at);
+    std::ranges::sort(times, std::greater{});
+    const auto wanted = static_cast<std::size_t>(std::max(plan_.off_site_least, 1));
+    return times.size() < wanted ? since_ : std::max(since_, times[wanted - 1]);
   }
 
   /// The last control that should have been ticked off by now. On the first day there was nothing to control.
@@ -178,10 +195,12 @@ class Look {
 
   void drill() {
     const auto& last = book_.last_drill();
-    if (!old(last ? last->at : since_, last ? last->witnessed : seconds{0}, plan_.drill_every)) return;
+    const LocalTime at = last ? last->at : since_;
+    const seconds witnessed = last ? last->witnessed : seconds{0};
+    if (!old(at, witnessed, plan_.drill_every)) return;
     const auto days_ago = plan_.drill_every.count();
     add(Kind::kDrillOverdue, "drill", phrase("no backup has been restored on another system for {} days", days_ago),
-        people_from(Task::kControl, (last && last->at <= now_ ? last->at : since_) + plan_.drill_every));
+        dated(at, witnessed) ? people_from(Task::kControl, at + plan_.drill_every) : people(Task::kControl, today_, Day{}));
   }
 
   void not_taken_away() {
