@@ -64,7 +64,6 @@ struct Config {
   std::vector<Application> applications;
   PlanRules plan;                            ///< which medium when ([plan], [calendar])
   DutyRules duty;                            ///< as configured; duty_now adds what was given out by command
-  bool node_schedules = false;               ///< the node runs the backup itself; else a timer of the system does
   MediaConfig media;
 };
 

@@ -40,9 +40,6 @@ Status read_night_at(os::ConfigFile& file, PlanRules& plan) {
 Status read_plan(os::ConfigFile& file, Config& config) {
   PlanRules& plan = config.plan;
   if (auto read = read_night_at(file, plan); !read) return read;
-  std::string scheduler;
-  VERBUND_READ(scheduler, file.choice("plan.scheduler", "none", {"node", "none"}));
-  config.node_schedules = scheduler == "node";
   std::int64_t missed = 0, oldest = 0, drill = 0;
   VERBUND_READ(missed, file.integer("plan.missed_after_hours", plan.missed_after.count(), 1, 20));
   VERBUND_READ(plan.floor, file.integer("plan.floor", plan.floor, 1, 20));
@@ -145,7 +142,6 @@ std::string default_rotation() {
   return R"toml(# When, and on which medium: docs/operations/backup-nights.md
 [plan]
 # night_at = "01:30"             # 00:00 … 23:59, every day; before noon it holds the day before
-# scheduler = "none"             # "node": the node runs the backup itself; "none": verbund-backup.timer does
 # missed_after_hours = 5         # 1 … 20: a run that has not ended so long after is MISSED
 # floor = 2                      # 1 … 20: media with the newest proven sets are never written over
 # take_away = true               # media leave the house after their night; false: the off-site copies are enough

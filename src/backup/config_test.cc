@@ -64,7 +64,6 @@ TEST(BackupConfig, SaysWhenOnWhichMediumAndWho) {
   const auto config = parse(R"toml(
 [plan]
 night_at = "22:15"
-scheduler = "node"
 month_end = { media = 0 }
 friday = { media = 3, keep_days = 18 }
 [calendar]
@@ -79,7 +78,6 @@ tick_until = 15
 )toml");
   ASSERT_TRUE(config) << config.error().message;
   EXPECT_EQ(config->plan.night_at, std::chrono::minutes{22 * 60 + 15});
-  EXPECT_TRUE(config->node_schedules);
   EXPECT_EQ(config->plan.month_end.media, 0);
   EXPECT_EQ(config->plan.friday.keep, std::chrono::days{18});
   EXPECT_EQ(config->plan.calendar.state, GermanState::kSN);
@@ -99,7 +97,6 @@ TEST(BackupConfig, RefusesNightsDaysAndPeopleThatAreNone) {
   EXPECT_THAT(why("[plan]\nnight_at = \"24:00\""), HasSubstr("backup.toml:2: plan.night_at = 24:00: no time of day"));
   EXPECT_THAT(why("[plan]\ndaily = { media = 0 }"), HasSubstr("plan.daily.media = 0: out of range"));
   EXPECT_THAT(why("[plan]\nfloor = 0"), HasSubstr("from 1 to 20"));
-  EXPECT_THAT(why("[plan]\nscheduler = \"cron\""), HasSubstr("scheduler"));
   EXPECT_THAT(why("[calendar]\nstate = \"XX\""), HasSubstr("backup.toml:2: calendar.state: 'XX' is no German state"));
   EXPECT_THAT(why("[calendar]\nopen = [\"montag\"]"), HasSubstr("'montag' is no day of the week"));
   EXPECT_THAT(why("[calendar]\nopen = []"), HasSubstr("never open"));

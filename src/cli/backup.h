@@ -48,6 +48,8 @@ void add_backup_run(CLI::App& backup, Globals& globals, const Runner& run);
 void add_backup_sets(CLI::App& backup, Globals& globals, const Runner& run);
 void add_backup_restore(CLI::App& backup, Globals& globals, const Runner& run);
 void add_backup_media(CLI::App& backup, Globals& globals, const Runner& run);
+void add_backup_duty(CLI::App& backup, Globals& globals, const Runner& run);
+void add_backup_schedule(CLI::App& backup, Globals& globals, const Runner& run);
 void add_backup_key(CLI::App& backup, Globals& globals, const Runner& run);
 
 }  // namespace verbund::cli

@@ -1,0 +1,26 @@
+#pragma once
+/// What `backup duty` and `schedule` share: the ledger with the rules of config/backup.toml. Main thread.
+#include "backup/media/ledger.h"
+#include "backup/rotation/duty.h"
+#include "cli/backup.h"
+
+namespace verbund::cli {
+
+struct NightsAtHand {
+  OfficeAtHand at_hand;
+  backup::Ledger ledger;
+  backup::DutyRules duty;              ///< as it is now: configured, and given out by command
+  backup::LocalTime now;
+  [[nodiscard]] const backup::PlanRules& plan() const { return at_hand.office.config.plan; }
+  [[nodiscard]] const backup::Book& book() const { return ledger.book(); }
+  /// Signed, into the ledger; `duty` is renewed.
+  Status enter(backup::Fact fact);
+};
+Result<NightsAtHand> nights_at_hand(const Globals& globals);
+
+/// "monday"
+std::string_view weekday_word(std::chrono::weekday weekday);
+/// "Mo", "Tu" …; German "Mo", "Di" …
+std::string short_weekday(const Globals& globals, backup::Day day);
+
+}  // namespace verbund::cli
