@@ -84,7 +84,11 @@ Result<RestoredFolder> plan_restore_folder(const RestoreFolderOptions& options, 
   return result;
 }
 
-Result<RestoredFolder> restore_folder(const RestoreFolderOptions& options, const OpenSource& archive, const OpenSource& index, Progress& progress) {
+namespace {
+
+enum class Until { kUnpacked, kMovedIn };
+
+Result<RestoredFolder> restore_until(Until until, const RestoreFolderOptions& options, const OpenSource& archive, const OpenSource& index, Progress& progress) {
   if (auto placed = check_journal_place(options); !placed) return pass(placed);
   auto held = lock(options.journal);
   if (!held) return pass(held);
@@ -103,11 +107,22 @@ Result<RestoredFolder> restore_folder(const RestoreFolderOptions& options, const
   if (auto begun = journal->begin(plan->record); !begun) return pass(begun);
   FolderSwap swap(plan->record, *journal, options.on_step);
   auto done = unpack(options, *plan, archive, swap, result, progress);
+  if (done && until == Until::kUnpacked) return result;
   if (done) done = swap.forward();
   if (!done) done = give_up(std::move(done), swap);
   else done = swap.clean_up();
   if (!done) return pass(done);
   return result;
+}
+
+}  // namespace
+
+Result<RestoredFolder> restore_folder(const RestoreFolderOptions& options, const OpenSource& archive, const OpenSource& index, Progress& progress) {
+  return restore_until(Until::kMovedIn, options, archive, index, progress);
+}
+
+Result<RestoredFolder> unpack_folder(const RestoreFolderOptions& options, const OpenSource& archive, const OpenSource& index, Progress& progress) {
+  return restore_until(Until::kUnpacked, options, archive, index, progress);
 }
 
 Result<RestoreState> restore_state(const std::filesystem::path& journal) {

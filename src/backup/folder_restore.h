@@ -52,6 +52,11 @@ Result<RestoredFolder> plan_restore_folder(const RestoreFolderOptions& options, 
 Result<RestoredFolder> restore_folder(const RestoreFolderOptions& options, const OpenSource& archive, const OpenSource& index,
                                       Progress& progress);
 
+/// Its first half: everything is unpacked beside, no name of the old state has changed (kMoving; kNone: there is nothing to move).
+/// `resume_restore` is the second half, `roll_back_restore` takes it back. Errors: as restore_folder.
+Result<RestoredFolder> unpack_folder(const RestoreFolderOptions& options, const OpenSource& archive, const OpenSource& index,
+                                     Progress& progress);
+
 enum class RestoreState {
   kNone,        ///< no journal, or its last restore has ended
   kUnpacking,   ///< stopped before anything of the old state was touched: roll back

@@ -34,7 +34,20 @@ class Restore {
   Restore(const Programs& programs, const postgres::ConnectionSettings& settings, const std::filesystem::path& archive, const RestoreOptions& options,
           Progress& progress)
       : programs_(programs), settings_(settings), archive_(archive), options_(options), progress_(progress),
-        beside_(name_with(options.database, "_restoring")) {}
+        beside_(beside_name(options.database)) {}
+
+  Result<Beside> run_beside() {
+    office_ = true;
+    if (auto ready = prepare(); !ready) return pass(ready, phrase("restore {}", options_.database));
+    auto done = fill();
+    if (done) done = mark(kWaitingMark);
+    auto swap = done ? swap_plan() : Result<Swap>(pass(done));
+    if (!swap) {
+      remove_beside();
+      return pass(swap, phrase("restore {}", options_.database));
+    }
+    return Beside{std::move(*swap), std::move(result_.warnings)};
+  }
 
   Result<RestoreResult> run() {
     if (auto ready = prepare(); !ready) return pass(ready, phrase("restore {}", options_.database));
@@ -149,7 +162,11 @@ class Restore {
     auto rows = system_->query("SELECT coalesce(shobj_description(oid, 'pg_database'), '') FROM pg_database WHERE datname = $1", {beside_});
     if (!rows) return pass(rows);
     if (rows->size() == 0) return {};
-    if (rows->text(0, 0) == kMark) return drop_database(*system_, beside_);
+    const auto comment = rows->text(0, 0);
+    if (comment == kMark || (office_ && comment == kWaitingMark)) return drop_database(*system_, beside_);
+    if (comment == kWaitingMark) {
+      return fail(ErrorCode::kInUse, phrase("a restore of the office was interrupted: it has left {}", beside_), phrase("verbund backup recover"));
+    }
     return fail(ErrorCode::kAlreadyExists, phrase("there is a database {}, and nothing says that a restore has left it", beside_), phrase("rename or drop it first"));
   }
 
@@ -181,8 +198,7 @@ class Restore {
     auto created = system_->execute(fmt::format(fmt::runtime(needs_.create), Connection::quote_identifier(beside_)));
     if (!created) return pass(created, phrase("create database {}", beside_));
     made_beside_ = true;
-    auto marked = system_->execute(fmt::format("COMMENT ON DATABASE {} IS {}", Connection::quote_identifier(beside_), Connection::quote_literal(kMark)));
-    if (!marked) return marked;
+    if (auto marked = mark(kMark); !marked) return marked;
     if (auto restored = run_pg_restore(); !restored) return restored;
     if (options_.expected.empty()) return {};
     auto settings = settings_;
@@ -192,6 +208,10 @@ class Restore {
     auto found = hash_tables(*connection, options_.expected);
     if (!found) return pass(found);
     return compare_hashes(options_.expected, *found);
+  }
+
+  Status mark(const char* text) {
+    return system_->execute(fmt::format("COMMENT ON DATABASE {} IS {}", Connection::quote_identifier(beside_), Connection::quote_literal(text)));
   }
 
   Status run_pg_restore() {
@@ -235,16 +255,21 @@ class Restore {
     }
   }
 
+  Result<Swap> swap_plan() {
+    Swap swap{.database = options_.database, .beside = beside_, .old_name = {}, .properties = needs_.properties, .owner = options_.owner, .own_slot = options_.own_slot};
+    if (!old_exists_) return swap;
+    auto name = free_old_name();
+    if (!name) return pass(name);
+    swap.old_name = std::move(*name);
+    return swap;
+  }
+
   Status exchange() {
     if (auto told = tell_before(); !told) return told;
-    Swap swap{.database = options_.database, .beside = beside_, .old_name = {}, .properties = needs_.properties, .owner = options_.owner, .own_slot = options_.own_slot};
-    if (old_exists_) {
-      auto name = free_old_name();
-      if (!name) return pass(name);
-      swap.old_name = std::move(*name);
-    }
-    if (auto swapped = swap_databases(*system_, settings_, swap); !swapped) return swapped;
-    result_.old_database = swap.old_name;
+    auto swap = swap_plan();
+    if (!swap) return pass(swap);
+    if (auto swapped = swap_databases(*system_, settings_, {&*swap, 1}); !swapped) return swapped;
+    result_.old_database = swap->old_name;
     return {};
   }
 
@@ -275,6 +300,7 @@ class Restore {
   std::vector<std::string> own_slots_;
   std::uint64_t space_ = 0;
   bool old_exists_ = false, made_beside_ = false, told_ = false;
+  bool office_ = false;  ///< others are exchanged together with it
   RestoreResult result_;
 };
 
@@ -283,6 +309,11 @@ class Restore {
 Result<RestoreResult> restore_database(const Programs& programs, const postgres::ConnectionSettings& superuser, const std::filesystem::path& archive,
                                        const RestoreOptions& options, Progress& progress) {
   return Restore(programs, superuser, archive, options, progress).run();
+}
+
+Result<Beside> restore_beside(const Programs& programs, const postgres::ConnectionSettings& superuser, const std::filesystem::path& archive,
+                              const RestoreOptions& options, Progress& progress) {
+  return Restore(programs, superuser, archive, options, progress).run_beside();
 }
 
 Status restore_into(const Programs& programs, const postgres::ConnectionSettings& superuser, const DatabaseEntry& like, const std::string& name, Source& archive,

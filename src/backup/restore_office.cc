@@ -1,9 +1,10 @@
 #include "backup/restore_office.h"
 
 #include <algorithm>
-#include <set>
+#include <map>
 
 #include "backup/names.h"
+#include "backup/office_swap.h"
 #include "backup/program.h"
 #include "backup/services.h"
 #include "backup/verify.h"
@@ -14,7 +15,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kJournalPrefix = "restore-folder-";
+/// Of this machine: what has been given since the set was made must not be given again.
+constexpr std::string_view kEpochFile = "agent/epoch";
 
 class Restore {
  public:
@@ -37,21 +39,17 @@ class Restore {
     auto verified = verify_set(set_, programs_, verify, progress_, clock_, log_);
     if (!verified) return pass(verified);
     if (verified->reached < Level::kReadable) return fail(ErrorCode::kForbidden, phrase("restore {}: {}", done_.set, verified->not_higher));
-    if (auto stopped = stop_services(); !stopped) {
-      start_services();
-      return stopped;
-    }
-    auto outcome = databases();
-    if (outcome) outcome = folders();
-    start_services();
-    return outcome;
+    return options_.into ? look() : in_place();
   }
 
  private:
   struct Chosen {
     const FolderEntry* entry;
-    std::vector<std::string> paths;  ///< single files or folders below the root; empty: the second list
+    bool whole;                      ///< the second list
+    std::vector<std::string> paths;  ///< else: single files or folders below the root
     fs::path root;                   ///< where it goes
+
+    [[nodiscard]] bool nothing() const { return whole && entry->restore.empty() && entry->restore_optional.empty(); }
   };
 
   void say(const Phrase& step) {
@@ -70,7 +68,7 @@ class Restore {
     if (options_.only.empty()) {
       for (const auto& database : manifest.databases) databases_.push_back(&database);
       for (const auto& entry : manifest.folders) {
-        if (entry.application != kOwnApplication || options_.into) folders_.push_back({&entry, {}, root_of(entry)});
+        if (entry.application != kOwnApplication || options_.into) folders_.push_back({&entry, true, {}, root_of(entry)});
       }
       return {};
     }
@@ -86,19 +84,25 @@ class Restore {
     bool found = false;
     for (const auto& database : set_.manifest().databases) {
       if (database.name != name) continue;
-      databases_.push_back(&database);
+      if (std::ranges::find(databases_, &database) == databases_.end()) databases_.push_back(&database);
       found = true;
     }
     for (const auto& entry : set_.manifest().folders) {
       if (entry.application == name) {
-        folders_.push_back({&entry, {}, root_of(entry)});
+        chosen_of(entry).whole = true;
         found = true;
       } else if (const auto below = fs::path(name).lexically_relative(entry.root); name.starts_with('/') && !below.empty() && *below.begin() != "..") {
-        folders_.push_back({&entry, {below.string()}, root_of(entry)});
+        chosen_of(entry).paths.push_back(below.string());
         found = true;
       }
     }
     return found;
+  }
+
+  /// Named twice or by its parts, it is moved in once.
+  Chosen& chosen_of(const FolderEntry& entry) {
+    const auto known = std::ranges::find(folders_, &entry, &Chosen::entry);
+    return known != folders_.end() ? *known : folders_.emplace_back(&entry, false, std::vector<std::string>(), root_of(entry));
   }
 
   /// C12: the same program version, or it is refused.
@@ -129,18 +133,26 @@ class Restore {
     options.label = entry.application + " " + entry.root;
     options.into = chosen.root;
     const auto letter_case = entry.ignore_case ? LetterCase::kIgnored : LetterCase::kExact;
-    if (!chosen.paths.empty()) {
+    if (!chosen.whole) {
       options.wanted = PathSet::literal(chosen.paths, letter_case);
     } else {
-      std::vector<ListEntry> entries;
-      for (const auto& pattern : entry.restore) entries.push_back({pattern, false, ""});
-      for (const auto& pattern : entry.restore_optional) entries.push_back({pattern, true, ""});
-      auto wanted = PathSet::compile(entries, entry.version, letter_case);
+      auto wanted = PathSet::compile(entries_of(entry), entry.version, letter_case);
       if (!wanted) return pass(wanted);
       options.wanted = std::move(*wanted);
     }
-    options.journal = office_.directory / "backup" / fmt::format("{}{}", kJournalPrefix, number);
+    options.journal = folder_journal(office_.directory, number);
     return options;
+  }
+
+  [[nodiscard]] std::vector<ListEntry> entries_of(const FolderEntry& entry) const {
+    std::vector<ListEntry> entries;
+    for (const auto* list : {&entry.restore, &entry.restore_optional}) {
+      for (const auto& pattern : *list) {
+        if (entry.application == kOwnApplication && !options_.into && pattern == kEpochFile) continue;
+        entries.push_back({pattern, list == &entry.restore_optional, ""});
+      }
+    }
+    return entries;
   }
 
   [[nodiscard]] OpenSource opener(const std::string& member) const {
@@ -154,35 +166,62 @@ class Restore {
   }
 
   Status plan_folders() {
+    std::map<fs::path, const Chosen*> places;
     for (std::size_t i = 0; i < folders_.size(); ++i) {
       const auto& chosen = folders_[i];
-      if (chosen.paths.empty() && chosen.entry->restore.empty() && chosen.entry->restore_optional.empty()) continue;
-      if (options_.into) continue;
+      if (chosen.nothing() || options_.into) continue;
       auto options = folder_options(chosen, i);
       if (!options) return pass(options);
       auto planned = plan_restore_folder(*options, opener(chosen.entry->member), opener(index_of(chosen.entry->member)));
       if (!planned) return pass(planned, phrase("restore {}", chosen.root.string()));
+      for (const auto& each : planned->placed) {
+        if (auto free = take_place(places, each.path.empty() ? chosen.root : chosen.root / each.path, chosen); !free) return free;
+      }
       if (options_.dry_run) done_.folders.push_back(told(chosen, std::move(*planned)));
     }
     return {};
   }
 
-  Status folders() {
+  /// All folders are moved in together: what one moves in must not lie in what another one moves away.
+  static Status take_place(std::map<fs::path, const Chosen*>& places, const fs::path& place, const Chosen& chosen) {
+    const auto within = [](const fs::path& outer, const fs::path& inner) {
+      return std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end()).first == outer.end();
+    };
+    for (const auto& [other, whose] : places) {
+      if (whose == &chosen || (!within(other, place) && !within(place, other))) continue;
+      return fail(ErrorCode::kUnsupported, phrase("restore: {} and {} both bring {}", whose->entry->application, chosen.entry->application, std::max(other, place).string()),
+                  phrase("Restore them one after the other: --only {}, then --only {}.", whose->entry->application, chosen.entry->application));
+    }
+    places.emplace(place, &chosen);
+    return {};
+  }
+
+  // For a look
+
+  Status look() {
+    if (!databases_.empty()) {
+      if (auto written = archives(); !written) return written;
+    }
     for (std::size_t i = 0; i < folders_.size(); ++i) {
       const auto& chosen = folders_[i];
-      if (chosen.paths.empty() && chosen.entry->restore.empty() && chosen.entry->restore_optional.empty()) continue;
+      if (chosen.nothing()) continue;
       say(phrase("restoring {}", chosen.root.string()));
-      if (options_.into) {
-        if (auto made = os::make_directories(chosen.root.parent_path(), 0700); !made) return made;
-      }
-      auto options = folder_options(chosen, i);
-      if (!options) return pass(options);
-      auto restored = restore_folder(*options, opener(chosen.entry->member), opener(index_of(chosen.entry->member)), progress_);
-      if (!restored) return pass(restored, phrase("restore {}", chosen.root.string()));
-      log_.info("backup.folder_restored", {{"application", chosen.entry->application}, {"files", restored->counts.files}});
+      if (auto made = os::make_directories(chosen.root.parent_path(), 0700); !made) return made;
+      auto restored = folder(i, restore_folder);
+      if (!restored) return pass(restored);
       done_.folders.push_back(told(chosen, std::move(*restored)));
     }
     return {};
+  }
+
+  Result<RestoredFolder> folder(std::size_t number, decltype(restore_folder) how) {
+    const auto& chosen = folders_[number];
+    auto options = folder_options(chosen, number);
+    if (!options) return pass(options);
+    auto restored = how(*options, opener(chosen.entry->member), opener(index_of(chosen.entry->member)), progress_);
+    if (!restored) return pass(restored, phrase("restore {}", chosen.root.string()));
+    log_.info("backup.folder_restored", {{"application", chosen.entry->application}, {"files", restored->counts.files}});
+    return restored;
   }
 
   // Databases
@@ -192,27 +231,56 @@ class Restore {
     return {};
   }
 
-  Status databases() {
-    if (databases_.empty()) return {};
-    if (options_.into) return archives();
-    const auto scratch = office_.directory / "backup" / "restoring";
-    if (auto made = os::make_directories(scratch, 0700); !made) return made;
-    std::vector<std::string> replaced;
-    Status outcome;
-    for (const auto* database : databases_) {
-      outcome = replace(*database, scratch / "archive.dump");
-      if (!outcome) break;
-      replaced.push_back(database->name);
-    }
-    std::error_code ignored;
-    fs::remove_all(scratch, ignored);
-    if (!replaced.empty() && options_.after_databases) {
-      if (auto after = options_.after_databases(replaced); !after && outcome) outcome = after;
-    }
+  // In place: all beside, then all exchanged
+
+  Status in_place() {
+    auto outcome = stop_services();
+    if (outcome) outcome = prepare();
+    if (outcome) outcome = exchange();
+    // An application must not write into half an office.
+    if (!mixed_) start_services();
     return outcome;
   }
 
-  Status replace(const DatabaseEntry& database, const fs::path& archive) {
+  Status prepare() {
+    swap_.set = set_.manifest().id;
+    swap_.installation = set_.manifest().installation;
+    swap_.sequence = set_.manifest().sequence;
+    swap_.medium = set_.directory().parent_path();
+    swap_.keep_old = options_.keep_old;
+    for (const auto* database : databases_) {
+      swap_.databases.emplace_back().database = database->name;
+      swap_.databases.back().beside = beside_name(database->name);
+    }
+    if (auto written = write_office_swap(office_.directory, swap_); !written) return written;
+    auto done = databases();
+    if (done) done = folders();
+    return done ? done : give_up(std::move(done));
+  }
+
+  Status folders() {
+    for (std::size_t i = 0; i < folders_.size(); ++i) {
+      if (folders_[i].nothing()) continue;
+      say(phrase("unpacking {}", folders_[i].root.string()));
+      auto unpacked = folder(i, unpack_folder);
+      if (!unpacked) return pass(unpacked);
+      brought_.folders.push_back(told(folders_[i], std::move(*unpacked)));
+    }
+    return {};
+  }
+
+  Status databases() {
+    if (databases_.empty()) return {};
+    const auto scratch = office_.directory / "backup" / "restoring";
+    if (auto made = os::make_directories(scratch, 0700); !made) return made;
+    Status outcome;
+    for (std::size_t i = 0; outcome && i < databases_.size(); ++i) outcome = beside(*databases_[i], scratch / "archive.dump", swap_.databases[i]);
+    std::error_code ignored;
+    fs::remove_all(scratch, ignored);
+    return outcome;
+  }
+
+  Status beside(const DatabaseEntry& database, const fs::path& archive, Swap& swap) {
     say(phrase("restoring database {}", database.name));
     if (auto extracted = extract(set_, database.member, archive, options_.key, options_.interrupted, progress_); !extracted) return extracted;
     RestoreOptions how;
@@ -220,12 +288,43 @@ class Restore {
     how.owner = database.owner;
     how.own_slot = options_.own_slot;
     how.keep_old = options_.keep_old;
+    how.jobs = options_.jobs;
     how.expected = database.tables;
-    auto restored = restore_database(programs_, office_.superuser, archive, how, progress_);
+    auto restored = restore_beside(programs_, office_.superuser, archive, how, progress_);
     if (!restored) return pass(restored, phrase("restore database {}", database.name));
-    log_.info("backup.database_restored", {{"database", database.name}, {"kept_as", restored->old_database}});
-    done_.databases.push_back({database.name, restored->old_database, restored->warnings});
+    swap = std::move(restored->swap);
+    brought_.databases.push_back({database.name, options_.keep_old ? swap.old_name : std::string(), std::move(restored->warnings)});
     return {};
+  }
+
+  Status exchange() {
+    swap_.exchanging = true;
+    if (auto written = write_office_swap(office_.directory, swap_); !written) return give_up(pass(written));
+    OfficeSwapHooks hooks{options_.after_databases, options_.on_step};
+    bool changed = false;
+    auto ended = bring_to_end(office_.directory, office_.superuser, swap_, hooks, changed);
+    if (!ended && !changed) return give_up(std::move(ended));
+    if (!ended) {
+      mixed_ = true;
+      std::vector<std::string> down;
+      for (const auto* application : stopped_) down.push_back(application->name);
+      ended.error().advise(phrase("A part has been exchanged already. Mend the cause, then: verbund backup recover. Until then the node and these services stay down: {}",
+                                  fmt::format("{}", fmt::join(down, ", "))));
+      return ended;
+    }
+    for (const auto& database : brought_.databases) log_.info("backup.database_restored", {{"database", database.name}, {"kept_as", database.kept_as}});
+    done_.databases = std::move(brought_.databases);
+    done_.folders = std::move(brought_.folders);
+    return {};
+  }
+
+  /// All is as it was; what hinders that is told, too, and left to the next command.
+  Status give_up(Status failure) {
+    if (auto back = take_back(office_.directory, office_.superuser, swap_); !back) {
+      log_.error("backup.restore_not_taken_back", {{"error", back.error().message}});
+      failure.error().advise(phrase("What lies beside could not be removed: verbund backup recover does it."));
+    }
+    return failure;
   }
 
   /// For a look at them elsewhere: pg_restore reads them.
@@ -248,7 +347,6 @@ class Restore {
   }
 
   Status stop_services() {
-    if (options_.into) return {};
     for (const auto& application : office_.config.applications) {
       if (application.stop.empty() || !concerned(application)) continue;
       if (auto running = services_.running(application); running && !*running) continue;
@@ -281,6 +379,9 @@ class Restore {
   std::vector<const DatabaseEntry*> databases_;
   std::vector<Chosen> folders_;
   std::vector<const Application*> stopped_;
+  OfficeSwap swap_;
+  OfficeRestored brought_;  // what lies beside
+  bool mixed_ = false;
 };
 
 }  // namespace
@@ -288,39 +389,6 @@ class Restore {
 Status restore_office(const Office& office, const SetReader& set, const Programs& programs, const OfficeRestore& options, OfficeRestored& done,
                       Progress& progress, const Clock& clock, Log& log) {
   return Restore(office, set, programs, options, done, progress, clock, log).run();
-}
-
-Status restore_globals(const Programs& programs, const postgres::ConnectionSettings& superuser, Source& script, Progress& progress) {
-  auto access = access_of(superuser);
-  if (!access) return pass(access);
-  // Roles that exist already are refused one by one; the rest is made.
-  auto command = program_command(programs.psql, {"-X", "-q", "-v", "ON_ERROR_STOP=0", "-d", access->conninfo}, &*access);
-  auto options = piped(progress);
-  options.input = true;
-  auto child = os::PipedChild::start(command, std::move(options), clock());
-  if (!child) return pass(child);
-  if (auto fed = feed(*child, script, "globals", progress); !fed) return fed;
-  auto outcome = child->wait();
-  if (!outcome) return pass(outcome);
-  if (outcome->exit_code == 0) return {};
-  return judge(programs.psql, *outcome);
-}
-
-Result<std::vector<Phrase>> settle_folders(const fs::path& installation) {
-  std::vector<Phrase> settled;
-  std::error_code error;
-  for (fs::directory_iterator entry(installation / "backup", error), end; !error && entry != end; entry.increment(error)) {
-    const auto journal = entry->path();
-    if (!journal.filename().string().starts_with(kJournalPrefix) || journal.extension() == ".lock") continue;
-    auto state = restore_state(journal);
-    if (!state) return pass(state);
-    if (*state == RestoreState::kNone) continue;
-    const bool forward = *state == RestoreState::kMoving || *state == RestoreState::kCleaningUp;
-    if (auto done = forward ? resume_restore(journal) : roll_back_restore(journal); !done) return pass(done);
-    settled.push_back(forward ? phrase("an interrupted restore was brought to its end ({})", journal.filename().string())
-                              : phrase("an interrupted restore was taken back ({})", journal.filename().string()));
-  }
-  return settled;
 }
 
 }  // namespace verbund::backup

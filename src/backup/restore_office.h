@@ -1,6 +1,6 @@
 #pragma once
 /// An office from a set (REQUIREMENTS C12): verified first, services stopped, databases beside and swapped, of each application's
-/// folders only the second list, what was there kept. Blocking; one thread; the run's lock is held throughout.
+/// folders only the second list, what was there kept; all exchanged together, see office_swap.h. Blocking; one thread; the run's lock is held throughout.
 #include <functional>
 #include <optional>
 #include <string>
@@ -9,6 +9,7 @@
 #include "backup/database.h"
 #include "backup/folder_restore.h"
 #include "backup/office.h"
+#include "backup/office_swap.h"
 
 namespace verbund::backup {
 
@@ -19,13 +20,14 @@ struct OfficeRestore {
   /// Absent: in place. Else everything goes below this directory: databases as archives for pg_restore, folders by their path.
   std::optional<std::filesystem::path> into;
   bool dry_run = false;
+  int jobs = 2;                            ///< of pg_restore
   bool keep_old = true;                    ///< databases: the former one stays under another name
   std::string own_slot;                    ///< of the feed, in the source
   const RecipientKey* key = nullptr;
   const std::atomic<bool>* interrupted = nullptr;
   std::function<void(const Phrase&)> on_step;
-  /// Called once the first database has been replaced, and before services start: csns and tokens of before must not be given again.
-  std::function<Status(const std::vector<std::string>& databases)> after_databases;
+  /// Called once the databases have been exchanged, and before services start: csns and tokens of before must not be given again.
+  std::function<Status(const OfficeSwap&)> after_databases;
 };
 
 /// What was done, or would be.
@@ -51,14 +53,13 @@ struct OfficeRestored {
 };
 
 /// Errors before anything is touched: kUsage, kNotFound (nothing of that name in the set), kDamaged (the set), kUnsupported (an
-/// application here is of another version than the set's: says both), kDiskFull, kInUse. Later: what was done until then stands in `done`.
+/// application here is of another version than the set's: says both; two lists that bring the same), kDiskFull, kInUse. Later: all is
+/// as it was, and `done` is empty; or, once names change, unfinished_restore has what `settle_restore` brings to its end: services stay
+/// down until then. `into`: `done` has what is there already.
 Status restore_office(const Office& office, const SetReader& set, const Programs& programs, const OfficeRestore& options, OfficeRestored& done,
                       Progress& progress, const Clock& clock, Log& log);
 
 /// Roles and their settings by psql; what is there already stays as it is. Errors: kProgramFailed, kDatabaseDown.
 Status restore_globals(const Programs& programs, const postgres::ConnectionSettings& superuser, Source& script, Progress& progress);
-
-/// What an interrupted restore of folders has left: ended in the new state where all was unpacked, else in the old one. Returns what was done.
-Result<std::vector<Phrase>> settle_folders(const std::filesystem::path& installation);
 
 }  // namespace verbund::backup

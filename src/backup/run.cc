@@ -4,6 +4,7 @@
 #include <mutex>
 #include <thread>
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "backup/office.h"
@@ -13,6 +14,7 @@
 #include "backup/set_journal.h"
 #include "backup/verify.h"
 #include "base/messages.h"
+#include "platform/os/descriptor.h"
 
 namespace verbund::backup {
 namespace {
@@ -110,8 +112,16 @@ class OfficeRun {
     auto target = check_target(office_, options_.target);
     if (!target) return pass(target);
     target_ = std::move(*target);
-    journal_.emplace(office_.directory, target_);
+    struct stat medium{};
+    if (::stat(target_.c_str(), &medium) != 0) return os::failed_call(phrase("open medium {}", target_.string()), errno);
+    medium_ = {medium.st_dev, medium.st_ino};
     return {};
+  }
+  /// The medium's as long as it is there: under its mount point nobody would look for it.
+  SetJournal journal() const {
+    struct stat now{};
+    const bool there = ::stat(target_.c_str(), &now) == 0 && std::pair(now.st_dev, now.st_ino) == medium_;
+    return {office_.directory, there ? target_ : fs::path()};
   }
 
   void carry_out(const action::Recover&) {
@@ -124,9 +134,9 @@ class OfficeRun {
   }
 
   Status begin_set() {
-    auto own = journal_->own();
+    auto own = journal().own();
     if (!own) return pass(own);
-    auto known = journal_->read();
+    auto known = journal().read();
     if (!known) return pass(known);
     std::vector<std::uint64_t> numbers;
     for (const auto& event : *known) {
@@ -217,7 +227,7 @@ class OfficeRun {
     published.complete = publish.complete;
     if (auto set = SetReader::open(report_.set, {key_->public_key()}); set) published.sums_hash = set->hash();
     // The set counts; a journal that can't be written to is told, no more.
-    if (auto noted = journal_->append(published); !noted) log_.error("backup.journal", {{"error", noted.error().message}});
+    if (auto noted = journal().append(published); !noted) log_.error("backup.journal", {{"error", noted.error().message}});
     post(event::Done{});
   }
 
@@ -256,7 +266,7 @@ class OfficeRun {
     join();
     report_.verdict = finish.verdict;
     if (report_.set.empty()) {
-      if (finish.verdict.failure && journal_) note(SetEvent::What::kFailed, Level::kNone, finish.verdict.failure->message);
+      if (finish.verdict.failure && !target_.empty()) note(SetEvent::What::kFailed, Level::kNone, finish.verdict.failure->message);
     } else if (report_.manifest.id.empty()) {
       if (auto set = SetReader::open(report_.set, {key_->public_key()}); set) report_.manifest = set->manifest();
     }
@@ -286,7 +296,7 @@ class OfficeRun {
     event.detail = std::move(detail);
     // A medium hears of sets that it has; when it was pulled out, nothing may land under its mount point.
     const bool on_medium = what != SetEvent::What::kFailed;
-    if (auto noted = (on_medium ? *journal_ : SetJournal(office_.directory, {})).append(event); !noted) {
+    if (auto noted = (on_medium ? journal() : SetJournal(office_.directory, {})).append(event); !noted) {
       log_.error("backup.journal", {{"error", noted.error().message}});
     }
   }
@@ -305,7 +315,7 @@ class OfficeRun {
   std::optional<SigningKey> key_;
   std::optional<os::FileLock> lock_;
   fs::path target_;
-  std::optional<SetJournal> journal_;
+  std::pair<dev_t, ino_t> medium_{};  ///< what target_ was when the run began
   std::optional<SetWriter> writer_;
   std::optional<Barrier> barrier_;
   std::optional<RunCopies> copies_;

@@ -49,9 +49,7 @@ Status drop_own_slots(Connection& system, const std::string& database, const std
   return {};
 }
 
-Status swap_once(Connection& system, const Swap& swap) {
-  auto transaction = system.begin();
-  if (!transaction) return pass(transaction);
+Status rename_both(Connection& system, const Swap& swap) {
   if (!swap.old_name.empty()) {
     if (auto done = rename(system, swap.database, swap.old_name); !done) return done;
     if (auto dropped = drop_own_slots(system, swap.old_name, swap.own_slot); !dropped) return dropped;
@@ -63,9 +61,15 @@ Status swap_once(Connection& system, const Swap& swap) {
     auto done = system.execute(fmt::format(fmt::runtime(statement), name));
     if (!done) return pass(done, "owner, settings and rights of the database");
   }
-  if (!swap.owner.empty()) {
-    auto done = system.execute(fmt::format("ALTER DATABASE {} OWNER TO {}", name, Connection::quote_identifier(swap.owner)));
-    if (!done) return done;
+  if (swap.owner.empty()) return {};
+  return system.execute(fmt::format("ALTER DATABASE {} OWNER TO {}", name, Connection::quote_identifier(swap.owner)));
+}
+
+Status swap_once(Connection& system, std::span<const Swap> swaps) {
+  auto transaction = system.begin();
+  if (!transaction) return pass(transaction);
+  for (const Swap& swap : swaps) {
+    if (auto done = rename_both(system, swap); !done) return pass(done, phrase("exchange database {}", swap.database));
   }
   return transaction->commit();
 }
@@ -78,6 +82,8 @@ std::string name_with(std::string_view name, std::string_view suffix) {
   if (kept.size() < name.size()) kept = kept.substr(0, valid_utf8_prefix(kept));
   return std::string(kept) + std::string(suffix);
 }
+
+std::string beside_name(std::string_view database) { return name_with(database, "_restoring"); }
 
 Result<bool> database_exists(Connection& system, const std::string& name) {
   auto rows = system.query("SELECT FROM pg_database WHERE datname = $1", {name});
@@ -99,15 +105,17 @@ Result<DatabaseSlots> slots_of(Connection& system, const std::string& database, 
   return slots;
 }
 
-Status swap_databases(Connection& system, const postgres::ConnectionSettings& settings, const Swap& swap) {
-  std::optional<SessionEnder> ender;
-  if (!swap.old_name.empty()) ender.emplace(settings, swap.database);
+Status swap_databases(Connection& system, const postgres::ConnectionSettings& settings, std::span<const Swap> swaps) {
+  std::vector<std::unique_ptr<SessionEnder>> enders;
+  for (const Swap& swap : swaps) {
+    if (!swap.old_name.empty()) enders.push_back(std::make_unique<SessionEnder>(settings, swap.database));
+  }
   for (int tries = 1;; ++tries) {
-    auto swapped = swap_once(system, swap);
+    auto swapped = swap_once(system, swaps);
     const bool busy = !swapped && system.last_sqlstate() == "55006";
     if (swapped || (busy && tries == kSwapTries) || !busy) {
       if (busy) swapped.error().code = ErrorCode::kInUse;
-      return swapped ? swapped : pass(swapped, phrase("exchange database {}", swap.database));
+      return swapped;
     }
   }
 }

@@ -1,5 +1,7 @@
 #pragma once
 /// Inside backup only: databases of a server by their names, created, exchanged, dropped. One thread.
+#include <span>
+
 #include "backup/database.h"
 #include "platform/postgres/connection.h"
 
@@ -7,6 +9,9 @@ namespace verbund::backup {
 
 /// `name` with `suffix` behind, cut where PostgreSQL would cut it (63 bytes) or a character would break. Pure.
 std::string name_with(std::string_view name, std::string_view suffix);
+
+/// Where a restore of `database` is made: NAME_restoring. Pure.
+std::string beside_name(std::string_view database);
 
 Result<bool> database_exists(postgres::Connection& system, const std::string& name);
 /// Ends its sessions first.
@@ -25,8 +30,18 @@ struct Swap {
   std::string owner;                    ///< empty: as the properties say
   std::string own_slot;                 ///< see RestoreOptions
 };
-/// All in one transaction, except for the slots: without them their reader compares (src/feed). Sessions of the old one are ended.
-/// Errors: kInUse (they don't end), those of the properties.
-Status swap_databases(postgres::Connection& system, const postgres::ConnectionSettings& settings, const Swap& swap);
+/// All of them in one transaction, except for the slots: without them their reader compares (src/feed). Sessions of the old ones are
+/// ended. Errors: kInUse (they don't end), those of the properties.
+Status swap_databases(postgres::Connection& system, const postgres::ConnectionSettings& settings, std::span<const Swap> swaps);
+
+/// Comment on a database that lies beside, whole, until the whole office is exchanged (office_swap.h).
+inline constexpr const char* kWaitingMark = "verbund: restored, waits for the rest of the office";
+/// restore_database up to its exchange, which is the caller's: what lies beside bears kWaitingMark.
+struct Beside {
+  Swap swap;
+  std::vector<std::string> warnings;
+};
+Result<Beside> restore_beside(const Programs& programs, const postgres::ConnectionSettings& superuser, const std::filesystem::path& archive,
+                              const RestoreOptions& options, Progress& progress);
 
 }  // namespace verbund::backup

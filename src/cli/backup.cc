@@ -56,6 +56,13 @@ bool RestFeedGate::release() {
   return answer && answer->find("\"held\":true") != std::string::npos;
 }
 
+std::optional<int> settle_interrupted(const Globals& globals, const fs::path& directory) {
+  auto settled = node::settle_restore(directory, os::SystemClock());
+  if (!settled) return report(globals, settled.error());
+  for (const auto& what : *settled) fmt::print(stderr, "{}\n", said(globals.language, what));
+  return std::nullopt;
+}
+
 Result<std::optional<backup::RecipientKey>> key_of(const std::string& file) {
   if (file.empty()) return std::optional<backup::RecipientKey>();
   auto key = backup::RecipientKey::load(file);

@@ -21,24 +21,6 @@ int finish(const Globals& globals, const backup::OfficeRestored& done, const Sta
   return done.services_down.empty() ? 0 : exit_code(ErrorCode::kProgramFailed);
 }
 
-/// The feed and whoever has read from it must not go on as if nothing had happened.
-Status settle(const OfficeAtHand& at_hand, const backup::SetReader& set, const std::vector<std::string>& databases, const Clock& clock) {
-  auto source = at_hand.installation.connection();
-  if (!source) return pass(source);
-  const bool ours = std::ranges::any_of(databases, [&](const std::string& name) { return name == source->database || name == node::Installation::kMidTier; });
-  if (!ours) return {};
-  auto term = node::begin_after_restore(at_hand.installation, at_hand.office.superuser, Term{}, set.manifest().id);
-  if (!term) return pass(term);
-  backup::SetEvent event;
-  event.at = clock.wall();
-  event.what = backup::SetEvent::What::kRestored;
-  event.installation = set.manifest().installation;
-  event.set = set.manifest().id;
-  event.sequence = set.manifest().sequence;
-  event.term = term->value;
-  return backup::SetJournal(at_hand.office.directory, set.directory().parent_path()).append(event, true);
-}
-
 /// Nobody may write meanwhile, and a person has agreed.
 Result<node::CommandServer> hold_office(const Globals& globals, const OfficeAtHand& at_hand, const Options& options, const std::string& set) {
   auto server = node::CommandServer::open(at_hand.installation, "verbund backup restore");
@@ -67,9 +49,6 @@ int restore_from(const Globals& globals, const OfficeAtHand& at_hand, const Opti
   const os::SystemClock clock;
   auto programs = backup::Programs::find(at_hand.office.config.programs.empty() ? std::nullopt : std::optional(at_hand.office.config.programs));
   if (!programs) return report(globals, programs.error());
-  auto settled = options.dry_run ? Result<std::vector<Phrase>>(std::vector<Phrase>()) : backup::settle_folders(at_hand.office.directory);
-  if (!settled) return report(globals, settled.error());
-  for (const auto& what : *settled) fmt::print(stderr, "{}\n", said(globals.language, what));
   ProgressLine progress(globals, &interrupted_flag());
   backup::OfficeRestore how;
   how.only = options.only;
@@ -80,7 +59,9 @@ int restore_from(const Globals& globals, const OfficeAtHand& at_hand, const Opti
   how.key = key ? &*key : nullptr;
   how.interrupted = &interrupted_flag();
   how.on_step = [&progress](const Phrase& step) { progress.step(step); };
-  how.after_databases = [&](const std::vector<std::string>& databases) { return settle(at_hand, set, databases, clock); };
+  how.after_databases = [&](const backup::OfficeSwap& swap) {
+    return node::begin_after_exchange(at_hand.installation, at_hand.office.superuser, swap, clock.wall());
+  };
   backup::OfficeRestored done;
   auto outcome = backup::restore_office(at_hand.office, set, *programs, how, done, progress, clock, *at_hand.log);
   return finish(globals, done, outcome);
@@ -96,6 +77,9 @@ int restore_set(const Globals& globals, const Options& options) {
   if (!key) return report(globals, key.error());
   auto set = open_set(*at_hand, options, *key);
   if (!set) return report(globals, set.error());
+  if (!options.dry_run) {
+    if (const auto failed = settle_interrupted(globals, at_hand->office.directory)) return *failed;
+  }
   auto lock = backup::lock_runs(at_hand->office.directory, "restore", os::SystemClock());
   if (!lock) return report(globals, lock.error());
   if (!options.in_place || options.dry_run) return restore_from(globals, *at_hand, options, *set, *key);

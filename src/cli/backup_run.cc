@@ -150,6 +150,9 @@ int run_backup(const Globals& globals, const Options& options) {
   how->interrupted = &interrupted_flag();
   ProgressLine progress(globals, how->interrupted);
   how->on_step = [&progress](const Phrase& step) { progress.step(step); };
+  if (!options.dry_run) {
+    if (const auto failed = settle_interrupted(globals, at_hand->office.directory)) return *failed;
+  }
   // Without a node the server that it owns rests, too.
   auto server = node::CommandServer::open(at_hand->installation, "verbund backup run");
   if (!server) return report(globals, server.error());
@@ -168,6 +171,8 @@ int recover(const Globals& globals) {
   auto log = os::open_log({.file = dir / "log" / "backup.log", .terminal = false});
   if (!log) return report(globals, log.error());
   const os::SystemClock clock;
+  // Services that would write into half an office stay down.
+  if (const auto failed = settle_interrupted(globals, dir)) return *failed;
   auto left = node::recover_services(dir, clock, **log);
   if (!left) return report(globals, left.error());
   if (globals.json) {

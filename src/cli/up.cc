@@ -54,6 +54,7 @@ void print_started(const Globals& globals, const node::Started& started) {
 
 int run_node(const Globals& globals, const std::filesystem::path& directory, const Options& options) {
   if (auto whole = node::refuse_half_installed(directory); !whole) return report(globals, whole.error());
+  if (const auto failed = settle_interrupted(globals, directory)) return *failed;
   const auto consent = options.yes ? Consent::kGiven : Consent::kAsk;
   if (const auto refused = settle_adoption(globals, directory, consent)) return *refused;
   node::NodeOptions node_options;
@@ -117,22 +118,24 @@ std::optional<int> install(const Globals& globals, const std::filesystem::path& 
   }
   auto known = backup::SetJournal(directory, set_path.parent_path()).read();
   if (!known) return report(globals, known.error());
-  node::FromSet how{.directory = directory, .signer = *signer, .key = *key ? &**key : nullptr, .above = {}, .on_step = {}};
+  node::FromSet how{.directory = directory, .signer = *signer, .key = *key ? &**key : nullptr, .above = {}, .on_step = {}, .on_term = {}};
   for (const auto& event : *known) how.above = std::max(how.above, Term{event.term});
   ProgressLine progress(globals);
   how.on_step = [&progress](const Phrase& step) { progress.step(step); };
   const os::SystemClock clock;
+  // So that a second restore from this medium takes a higher term; a medium that can't be written to is no reason to fail.
+  how.on_term = [&](Term term) {
+    backup::SetEvent event;
+    event.at = clock.wall();
+    event.what = backup::SetEvent::What::kRestored;
+    event.installation = set->manifest().installation;
+    event.set = set->manifest().id;
+    event.sequence = set->manifest().sequence;
+    event.term = term.value;
+    return backup::SetJournal(directory, set_path.parent_path()).append(event, true);
+  };
   auto term = node::install_from_set(*set, how, progress, clock, os::null_log());
   if (!term) return report(globals, term.error());
-  backup::SetEvent event;
-  event.at = clock.wall();
-  event.what = backup::SetEvent::What::kRestored;
-  event.installation = set->manifest().installation;
-  event.set = set->manifest().id;
-  event.sequence = set->manifest().sequence;
-  event.term = term->value;
-  // So that a second restore from this medium takes a higher term; a medium that can't be written to is no reason to fail.
-  if (auto noted = backup::SetJournal(directory, set_path.parent_path()).append(event, true); !noted) return report(globals, noted.error());
   return std::nullopt;
 }
 

@@ -47,12 +47,12 @@ Result<LockEpoch> next_epoch(const std::filesystem::path& file) {
   return next;
 }
 
-Result<Term> begin_term(const std::filesystem::path& file, Term above) {
+Result<Term> begin_term(const std::filesystem::path& file, Term above, std::uint16_t starts) {
   const auto epoch = read_epoch(file);
   const std::uint64_t highest = std::max(above.value, epoch ? epoch->term.value : 0);
   if (highest >= kMaxTerm) return fail(ErrorCode::kUnsupported, phrase("raise the epoch: all terms are used up"));
   const Term term{highest + 1};
-  if (auto written = write_epoch(file, {term, 0}); !written) return pass(written, "begin a term");
+  if (auto written = write_epoch(file, {term, starts}); !written) return pass(written, "begin a term");
   return term;
 }
 

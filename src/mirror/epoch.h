@@ -13,8 +13,8 @@ namespace verbund::mirror {
 Result<LockEpoch> next_epoch(const std::filesystem::path& file);
 
 /// Begins a term above both the file's and `above`, durably: after a restore no token or csn of before is given again. A damaged file
-/// is replaced when `above` is known to be the highest. The next start has start count 1. Errors: kUnsupported, kIo, kDiskFull.
-Result<Term> begin_term(const std::filesystem::path& file, Term above);
+/// is replaced when `above` is known to be the highest. The next start has start count `starts` + 1. Errors: kUnsupported, kIo, kDiskFull.
+Result<Term> begin_term(const std::filesystem::path& file, Term above, std::uint16_t starts = 0);
 
 /// Without raising it. Errors: kNotFound, kBadJournal.
 Result<LockEpoch> read_epoch(const std::filesystem::path& file);

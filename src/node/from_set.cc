@@ -13,7 +13,51 @@ namespace {
 
 namespace fs = std::filesystem;
 
+/// Its first line names the set; the second one says that the configuration is there.
 fs::path marker(const fs::path& directory) { return directory / "backup" / "from-set"; }
+constexpr std::string_view kConfigured = "configuration";
+
+struct Begun {
+  std::string set;  ///< empty: nothing was begun here
+  bool configured = false;
+};
+Result<Begun> begun_in(const fs::path& directory) {
+  auto text = os::read_file(marker(directory), 4096);
+  if (!text && text.error().code == ErrorCode::kNotFound) return Begun{};
+  if (!text) return pass(text);
+  const auto end = text->find('\n');
+  return Begun{text->substr(0, end), end != std::string::npos && text->substr(end + 1).starts_with(kConfigured)};
+}
+
+/// What a new directory may hold: a file system's own folder, and ours before it has a marker.
+bool harmless(const fs::path& entry) {
+  std::error_code error;
+  return entry.filename() == "lost+found" || (entry.filename() == "backup" && fs::is_empty(entry, error));
+}
+
+/// Nobody else's files are mixed with the installation's, and what an interrupted attempt has left can be removed.
+Status check_empty(const fs::path& directory) {
+  std::error_code error;
+  for (fs::directory_iterator entry(directory, error), end; !error && entry != end; entry.increment(error)) {
+    if (harmless(entry->path())) continue;
+    return fail(ErrorCode::kForbidden, phrase("up --from-set: {} is not empty: {}", directory.string(), entry->path().filename().string()),
+                phrase("Name an empty directory with --dir."));
+  }
+  if (!error || error == std::errc::no_such_file_or_directory) return {};
+  return fail(ErrorCode::kIo, phrase("read {}: {}", directory.string(), error.message()));
+}
+
+/// Of an attempt that was interrupted before the configuration was there: the directory was empty.
+Status clear(const fs::path& directory) {
+  std::error_code error;
+  for (const auto& [folder, kept] : {std::pair{directory / "backup", std::pair{"from-set", ""}}, {directory, {"backup", "lost+found"}}}) {
+    for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
+      const auto name = entry->path().filename();
+      if (name != kept.first && name != kept.second) fs::remove_all(entry->path(), error);
+    }
+  }
+  return error ? Status(fail(ErrorCode::kIo, phrase("clear {}: {}", directory.string(), error.message()))) : Status();
+}
 
 class FromSetRun {
  public:
@@ -24,8 +68,12 @@ class FromSetRun {
     auto programs = backup::Programs::find(std::nullopt);
     if (!programs) return pass(programs);
     programs_ = std::move(*programs);
-    if (auto checked = check(); !checked) return pass(checked);
-    if (auto made = directory(); !made) return pass(made);
+    auto begun = begun_in(options_.directory);
+    if (!begun) return pass(begun);
+    if (auto checked = check(*begun); !checked) return pass(checked);
+    if (!begun->configured) {
+      if (auto made = directory(); !made) return pass(made);
+    }
     auto loaded = Installation::load(options_.directory);
     if (!loaded) return pass(loaded);
     say(phrase("making an empty server"));
@@ -34,8 +82,11 @@ class FromSetRun {
     auto office = office_of(*loaded);
     if (!office) return pass(office);
     if (auto restored = databases(*office); !restored) return pass(restored);
-    auto term = begin_after_restore(*loaded, office->superuser, options_.above, set_.manifest().id);
+    say(phrase("beginning a new term"));
+    auto term = begin_after_restore(*loaded, office->superuser, options_.above, set_.manifest().id, clock_.wall());
     if (!term) return pass(term);
+    // Whoever asks the medium next takes a higher one; a second attempt here does, too.
+    if (auto told = options_.on_term ? options_.on_term(*term) : Status{}; !told) return pass(told);
     std::error_code error;
     fs::remove(marker(options_.directory), error);
     if (error) return fail(ErrorCode::kIo, phrase("remove {}: {}", marker(options_.directory).string(), error.message()));
@@ -47,10 +98,18 @@ class FromSetRun {
     if (options_.on_step) options_.on_step(step);
   }
 
-  Status check() {
-    if (Installation::exists(options_.directory)) {
-      return fail(ErrorCode::kAlreadyExists, phrase("up --from-set: {} is an installation already", options_.directory.string()),
+  Status check(const Begun& begun) {
+    const auto& directory = options_.directory;
+    if (!begun.set.empty() && begun.set != set_.manifest().id) {
+      return fail(ErrorCode::kForbidden, phrase("up --from-set: {} is being made from {}, which was interrupted", directory.string(), begun.set),
+                  phrase("Name that set again, or remove the directory."));
+    }
+    if (begun.set.empty() && Installation::exists(directory)) {
+      return fail(ErrorCode::kAlreadyExists, phrase("up --from-set: {} is an installation already", directory.string()),
                   phrase("Name an empty directory with --dir; or `verbund backup restore --in-place` into the present one."));
+    }
+    if (begun.set.empty()) {
+      if (auto empty = check_empty(directory); !empty) return empty;
     }
     say(phrase("verifying {} up to {}", set_.manifest().id, backup::level_name(backup::Level::kReadable)));
     backup::VerifyOptions verify;
@@ -72,13 +131,29 @@ class FromSetRun {
     if (auto made = os::make_directories(options_.directory, 0755); !made) return made;
     if (auto made = os::make_directories(options_.directory / "backup", 0700); !made) return made;
     if (auto written = os::write_file_atomically(marker(options_.directory), set_.manifest().id + "\n"); !written) return written;
+    if (auto cleared = clear(options_.directory); !cleared) return cleared;
+    if (auto restored = configuration(*own); !restored) return restored;
+    const auto trusted = options_.directory / "backup" / "trusted";
+    if (auto made = os::make_directories(trusted, 0700); !made) return made;
+    if (auto written = os::write_file_atomically(trusted / (options_.signer.id_text() + ".pub"), options_.signer.file_text()); !written) return written;
+    // What was not saved: empty folders, the log.
+    if (auto made = Installation::create({options_.directory, "", std::nullopt}); !made) return made;
+    return os::write_file_atomically(marker(options_.directory), fmt::format("{}\n{}\n", set_.manifest().id, kConfigured));
+  }
+
+  Status configuration(const backup::FolderEntry& own) {
     const auto journal = options_.directory.parent_path() / ("." + options_.directory.filename().string() + ".from-set");
+    const auto forget = [&] {
+      std::error_code ignored;
+      for (const auto* end : {"", ".lock"}) fs::remove(journal.string() + end, ignored);
+    };
+    forget();  // an interrupted attempt's: what it has unpacked is cleared away
     backup::RestoreFolderOptions restore;
     restore.label = "installation";
     restore.into = options_.directory;
     std::vector<backup::ListEntry> entries;
-    for (const auto* list : {&own->restore, &own->restore_optional}) {
-      for (const auto& pattern : *list) entries.push_back({pattern, list == &own->restore_optional, ""});
+    for (const auto* list : {&own.restore, &own.restore_optional}) {
+      for (const auto& pattern : *list) entries.push_back({pattern, list == &own.restore_optional, ""});
     }
     auto wanted = backup::PathSet::compile(entries, "", backup::LetterCase::kExact);
     if (!wanted) return pass(wanted);
@@ -87,15 +162,9 @@ class FromSetRun {
     const auto open = [this](const std::string& member) -> backup::OpenSource {
       return [this, member] { return set_.read(member, backup::SetReader::Form::kPlain, options_.key); };
     };
-    auto restored = backup::restore_folder(restore, open(own->member), open(backup::index_of(own->member)), progress_);
-    std::error_code ignored;
-    for (const auto* end : {"", ".lock"}) fs::remove(journal.string() + end, ignored);
-    if (!restored) return pass(restored);
-    const auto trusted = options_.directory / "backup" / "trusted";
-    if (auto made = os::make_directories(trusted, 0700); !made) return made;
-    if (auto written = os::write_file_atomically(trusted / (options_.signer.id_text() + ".pub"), options_.signer.file_text()); !written) return written;
-    // What was not saved: empty folders, the log.
-    return Installation::create({options_.directory, "", std::nullopt});
+    auto restored = backup::restore_folder(restore, open(own.member), open(backup::index_of(own.member)), progress_);
+    forget();
+    return restored ? Status{} : pass(restored);
   }
 
   Status databases(const backup::Office& office) {
@@ -148,7 +217,7 @@ Status refuse_half_installed(const fs::path& directory) {
   std::error_code error;
   if (!fs::exists(marker(directory), error)) return {};
   return fail(ErrorCode::kIncomplete, phrase("start a node on {}: it was being made from a backup set, which was interrupted", directory.string()),
-              phrase("Remove the directory and repeat `verbund up --from-set`."));
+              phrase("Repeat `verbund up --from-set` with the same set: it goes on from there."));
 }
 
 }  // namespace verbund::node

@@ -12,11 +12,12 @@ struct FromSet {
   const backup::RecipientKey* key = nullptr;
   Term above;                              ///< of earlier restores that the medium knows of
   std::function<void(const Phrase&)> on_step;
+  std::function<Status(Term)> on_term;     ///< before the installation counts as whole
 };
 
 /// Configuration, secrets and certificates, an empty server, roles, databases; the feed begins anew with a higher term. The set is
-/// verified (L2) before. What is interrupted has to be removed and begun again: the directory says so. Returns the term.
-/// Errors: kAlreadyExists, kNotFound (the set has no installation in it), kDamaged, kDiskFull, those of the server.
+/// verified (L2) before. What was interrupted says so in the directory, and is gone on with by the same call. Returns the term.
+/// Errors: kAlreadyExists, kForbidden (the directory is not empty; it is being made from another set), kNotFound (the set has no installation in it), kDamaged, kDiskFull, those of the server.
 Result<Term> install_from_set(const backup::SetReader& set, const FromSet& options, backup::Progress& progress, const Clock& clock, Log& log);
 
 /// A directory that `install_from_set` has begun and not ended. Errors: kIncomplete.

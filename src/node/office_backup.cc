@@ -2,9 +2,11 @@
 
 #include <unistd.h>
 
+#include "backup/office_swap.h"
 #include "backup/services.h"
 #include "base/messages.h"
 #include "node/command_server.h"
+#include "node/restored.h"
 #include "node/version.h"
 
 namespace verbund::node {
@@ -48,6 +50,28 @@ Result<backup::Office> office_of(const Installation& installation) {
   for (const auto& name : office.config.other_databases) add(true, backup::DatabaseKind::kOther, name);
   add(office.config.source, backup::DatabaseKind::kSource, source->database);
   return office;
+}
+
+Result<std::vector<Phrase>> settle_restore(const std::filesystem::path& directory, const Clock& clock) {
+  auto unfinished = backup::unfinished_restore(directory);
+  if (!unfinished) return pass(unfinished);
+  if (!unfinished->office && !unfinished->folders) return std::vector<Phrase>{};
+  auto lock = backup::lock_runs(directory, "recover", clock);
+  if (!lock) return pass(lock);
+  // Folders alone need no server; one that does not start would only be in the way.
+  if (!unfinished->office || unfinished->office->databases.empty()) return backup::settle_restore(directory, {}, {});
+  auto installation = Installation::load(directory);
+  if (!installation) return pass(installation);
+  auto office = office_of(*installation);
+  if (!office) return pass(office);
+  auto server = CommandServer::open(*installation, "verbund backup recover");
+  if (!server) return pass(server);
+  if (server->node_runs()) {
+    return fail(ErrorCode::kInUse, phrase("end the interrupted restore: a node runs on {}", directory.string()), phrase("Stop it first (systemctl stop verbund)."));
+  }
+  backup::OfficeSwapHooks hooks;
+  hooks.after_databases = [&](const backup::OfficeSwap& swap) { return begin_after_exchange(*installation, office->superuser, swap, clock.wall()); };
+  return backup::settle_restore(directory, office->superuser, hooks);
 }
 
 Result<std::vector<std::string>> recover_services(const std::filesystem::path& directory, const Clock& clock, Log& log) {

@@ -1,5 +1,6 @@
 #include "node/restored.h"
 
+#include "backup/set_journal.h"
 #include "base/messages.h"
 #include "mirror/epoch.h"
 #include "platform/postgres/connection.h"
@@ -43,7 +44,18 @@ Result<Term> mark_mid_tier(postgres::Connection& mid_tier, const std::string& se
 
 }  // namespace
 
-Result<Term> begin_after_restore(const Installation& installation, const postgres::ConnectionSettings& superuser, Term above, const std::string& set) {
+Beginning beginning_at(WallTime now) {
+  using namespace std::chrono;
+  constexpr sys_days kEpoch{year{2026} / 1 / 1};
+  constexpr std::int64_t kBelieved = 36'525;  // a hundred years
+  const auto day = floor<days>(now);
+  const auto minutes = floor<std::chrono::minutes>(now - day).count();
+  const auto number = (day - kEpoch).count();
+  return {Term{number > 0 && number < kBelieved ? static_cast<std::uint64_t>(number) : 0}, static_cast<std::uint16_t>(minutes * 16)};
+}
+
+Result<Term> begin_after_restore(const Installation& installation, const postgres::ConnectionSettings& superuser, Term above, const std::string& set,
+                                 WallTime now) {
   auto settings = superuser;
   settings.database = Installation::kMidTier;
   auto mid_tier = postgres::Connection::open(settings);
@@ -55,7 +67,26 @@ Result<Term> begin_after_restore(const Installation& installation, const postgre
   } else if (mid_tier.error().code != ErrorCode::kNotFound) {
     return pass(mid_tier);
   }
-  return mirror::begin_term(installation.directory() / "agent" / "epoch", highest);
+  const auto beginning = beginning_at(now);
+  if (beginning.at_least.value > 0) highest = std::max(highest, Term{beginning.at_least.value - 1});
+  return mirror::begin_term(installation.directory() / "agent" / "epoch", highest, beginning.starts);
+}
+
+Status begin_after_exchange(const Installation& installation, const postgres::ConnectionSettings& superuser, const backup::OfficeSwap& swap, WallTime now) {
+  auto source = installation.connection();
+  if (!source) return pass(source);
+  const bool ours = std::ranges::any_of(swap.databases, [&](const backup::Swap& each) { return each.database == source->database || each.database == Installation::kMidTier; });
+  if (!ours) return {};
+  auto term = begin_after_restore(installation, superuser, Term{}, swap.set, now);
+  if (!term) return pass(term);
+  backup::SetEvent event;
+  event.at = now;
+  event.what = backup::SetEvent::What::kRestored;
+  event.installation = swap.installation;
+  event.set = swap.set;
+  event.sequence = swap.sequence;
+  event.term = term->value;
+  return backup::SetJournal(installation.directory(), swap.medium).append(event, true);
 }
 
 }  // namespace verbund::node
