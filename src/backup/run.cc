@@ -142,7 +142,9 @@ class OfficeRun {
     for (const auto& event : *known) {
       if (!event.believed) continue;
       if (event.installation == installation_) numbers.push_back(event.sequence);
-      if (event.installation == installation_ && event.what == SetEvent::What::kPublished) manifest_.previous_hash = event.sums_hash;
+      if (event.installation != installation_ || event.what != SetEvent::What::kPublished) continue;
+      manifest_.previous_hash = event.sums_hash;
+      previous_ = target_ / event.set;
     }
     manifest_.sequence = next_sequence(numbers, remembered_sequence(*own));
     manifest_.id = set_id(begun_, manifest_.sequence);
@@ -199,6 +201,7 @@ class OfficeRun {
   }
   void carry_out(const action::CopyFolders&) {
     say(phrase("copying databases and folders"));
+    expect_as_before();
     // On a thread too: whoever wants to interrupt is heard meanwhile.
     folders_ = std::jthread([this] {
       auto copied = copies_->folders(applications_);
@@ -207,6 +210,16 @@ class OfficeRun {
       post(event::FoldersDone{std::move(copied->reasons)});
     });
   }
+  /// The set before tells about how much it will be, without a look at every file while services are down.
+  void expect_as_before() {
+    auto before = previous_.empty() ? Result<SetReader>(fail(ErrorCode::kNotFound, "the first one")) : SetReader::open(previous_, {key_->public_key()});
+    if (!before) return;  // on another medium, or removed: there is no bar
+    for (const auto& database : before->manifest().databases) {
+      if (const auto* member = before->manifest().member(database.member)) progress_.expected(database.name, member->plain_bytes);
+    }
+    for (const auto& folder : before->manifest().folders) progress_.expected(folder.application + " " + folder.root, folder.bytes);
+  }
+
   void carry_out(const action::CancelCopies&) { copies_->cancel(); }
 
   void carry_out(const action::Publish& publish) {
@@ -322,6 +335,7 @@ class OfficeRun {
   WallTime begun_{};
   std::optional<TimePoint> down_since_;
   Manifest manifest_;
+  fs::path previous_;  ///< the set before, if it lies on this medium
   RunReport report_;
   bool report_done_ = false;
   std::mutex mutex_;

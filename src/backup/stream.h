@@ -34,6 +34,8 @@ class Progress {
   virtual ~Progress() = default;
   /// `what` is an archive's or database's name; `total` in bytes, 0: not known.
   virtual void moved(std::string_view what, std::uint64_t done, std::uint64_t total) = 0;
+  /// About how much `what` will be, from an earlier run: for a `moved` that knows no total.
+  virtual void expected(std::string_view /*what*/, std::uint64_t /*total*/) {}
   /// Whether the task is to be given up (kCancelled); asked several times a second, from the task's threads.
   [[nodiscard]] virtual bool cancelled() const { return false; }
 };

@@ -34,11 +34,22 @@ void ProgressLine::step(const Phrase& what) {
   fmt::print(stderr, "{}\n", step_);
 }
 
+ProgressLine::Part& ProgressLine::part(std::string_view what) {
+  const auto known = parts_.find(what);
+  return known != parts_.end() ? known->second : parts_.emplace(std::string(what), Part{}).first->second;
+}
+
+void ProgressLine::expected(std::string_view what, std::uint64_t total) {
+  const std::lock_guard guard(mutex_);
+  part(what).total = total;
+}
+
 void ProgressLine::moved(std::string_view what, std::uint64_t done, std::uint64_t total) {
   const std::lock_guard guard(mutex_);
-  auto part = parts_.find(what);
-  if (part == parts_.end()) part = parts_.emplace(std::string(what), Part{}).first;
-  part->second = {done, std::max(done, total)};
+  auto& moving = part(what);
+  if (total > 0) moving.total = total;
+  if (moving.total > 0) moving.total = std::max(moving.total, done);
+  moving.done = done;
   const auto now = std::chrono::steady_clock::now();
   if (!terminal_ || now - last_ < kRedraw) return;
   last_ = now;
@@ -46,21 +57,25 @@ void ProgressLine::moved(std::string_view what, std::uint64_t done, std::uint64_
 }
 
 void ProgressLine::draw() {
-  std::uint64_t done = 0, total = 0;
+  std::uint64_t done = 0, known = 0, total = 0;
   for (const auto& [what, part] : parts_) {
     done += part.done;
+    if (part.total > 0) known += part.done;
     total += part.total;
   }
-  if (total == 0) return;
   const std::chrono::duration<double> passed = last_ - begun_;
-  std::string bar;
-  const auto filled = done * kWidth / total;
-  for (std::uint64_t i = 0; i < kWidth; ++i) bar += i < filled ? "█" : "░";
-  std::string text = fmt::format("{} {:3} %  {}", bar, done * 100 / total, shown_bytes(done));
-  if (passed > kSettled && done > 0) {
-    const double rate = static_cast<double>(done) / passed.count();
-    const seconds left{static_cast<std::int64_t>(static_cast<double>(total - done) / rate)};
-    text += fmt::format("  {}/s  {}", shown_bytes(static_cast<std::uint64_t>(rate)), translated(globals_.language, "{} left", shown_time(left)));
+  const bool settled = passed > kSettled && done > 0;
+  std::string text;
+  if (total > 0) {
+    const auto filled = known * kWidth / total;
+    for (std::uint64_t i = 0; i < kWidth; ++i) text += i < filled ? "█" : "░";
+    text += fmt::format(" {:3} %  ", known * 100 / total);
+  }
+  text += shown_bytes(done);
+  if (settled) text += fmt::format("  {}/s", shown_bytes(static_cast<std::uint64_t>(static_cast<double>(done) / passed.count())));
+  if (settled && total > 0 && known > 0) {
+    const seconds left{static_cast<std::int64_t>(static_cast<double>(total - known) * passed.count() / static_cast<double>(known))};
+    text += "  " + translated(globals_.language, "{} left", shown_time(left));
   }
   fmt::print(stderr, "\r{}\x1b[K", text);
   std::fflush(stderr);

@@ -18,21 +18,23 @@ class ProgressLine final : public backup::Progress {
   explicit ProgressLine(const Globals& globals, const std::atomic<bool>* interrupted = nullptr);
   ~ProgressLine() override;
   void moved(std::string_view what, std::uint64_t done, std::uint64_t total) override;
+  void expected(std::string_view what, std::uint64_t total) override;
   [[nodiscard]] bool cancelled() const override { return interrupted_ != nullptr && interrupted_->load(); }
   /// A new step: counting begins anew.
   void step(const Phrase& what);
 
  private:
+  struct Part {
+    std::uint64_t done = 0, total = 0;  ///< total 0: nobody knows
+  };
   void draw();
+  Part& part(std::string_view what);
   void end_line();
 
   const Globals& globals_;
   const std::atomic<bool>* const interrupted_;
   const bool terminal_;
   std::mutex mutex_;  // what follows
-  struct Part {
-    std::uint64_t done = 0, total = 0;
-  };
   std::map<std::string, Part, std::less<>> parts_;
   std::string step_;
   bool drawn_ = false;

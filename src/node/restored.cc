@@ -86,7 +86,10 @@ Status begin_after_exchange(const Installation& installation, const postgres::Co
   event.set = swap.set;
   event.sequence = swap.sequence;
   event.term = term->value;
-  return backup::SetJournal(installation.directory(), swap.medium).append(event, true);
+  // The medium may have been taken out since: nothing is written under its mount point.
+  std::error_code error;
+  const bool there = std::filesystem::exists(swap.medium / swap.set, error);
+  return backup::SetJournal(installation.directory(), there ? swap.medium : std::filesystem::path()).append(event, true);
 }
 
 }  // namespace verbund::node
