@@ -149,7 +149,7 @@ class Options(unittest.TestCase):
         path = sealed / pathlib.Path(self.path).name
         self.assertNotEqual(subprocess.run(["touch", sealed / "x"], capture_output=True).returncode, 0)
         epochs = []
-        for clock in ("2026-11-22 08:00:00", "2026-11-22 08:01:30", "2026-11-23 00:00:00"):
+        for clock in ("2027-01-22 08:00:00", "2027-01-22 08:01:30", "2027-01-23 00:00:00"):
             fresh = Office(demo=None)
             self.addCleanup(fresh.close)
             # The node that starts behind it is refused its port; the installation is what matters.
