@@ -32,6 +32,7 @@ struct RunOptions {
   std::optional<Level> verify;               ///< absent: the configuration's; kNone: not at all
   const std::atomic<bool>* interrupted = nullptr;
   std::function<void(const Phrase&)> on_step;  ///< for people: what is being done now; from the caller's thread
+  std::function<void(const Phrase&)> on_note;  ///< the same, of something beside: the step goes on
 };
 
 /// What a run would do, or has done.

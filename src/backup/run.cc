@@ -176,7 +176,7 @@ class OfficeRun {
     post(services_.stop(service(stop.service)));
   }
   void carry_out(const action::StartService& start) {
-    say(phrase("starting {}", service(start.service).name));
+    if (options_.on_note) options_.on_note(phrase("starting {}", service(start.service).name));
     post(services_.start(service(start.service)));
     if (down_since_) report_.services_down = std::chrono::duration_cast<milliseconds>(clock_.now() - *down_since_);
   }
@@ -212,7 +212,8 @@ class OfficeRun {
   }
   /// The set before tells about how much it will be, without a look at every file while services are down.
   void expect_as_before() {
-    auto before = previous_.empty() ? Result<SetReader>(fail(ErrorCode::kNotFound, "the first one")) : SetReader::open(previous_, {key_->public_key()});
+    if (previous_.empty()) return;
+    const auto before = SetReader::open(previous_, {key_->public_key()});
     if (!before) return;  // on another medium, or removed: there is no bar
     for (const auto& database : before->manifest().databases) {
       if (const auto* member = before->manifest().member(database.member)) progress_.expected(database.name, member->plain_bytes);

@@ -150,6 +150,7 @@ int run_backup(const Globals& globals, const Options& options) {
   how->interrupted = &interrupted_flag();
   ProgressLine progress(globals, how->interrupted);
   how->on_step = [&progress](const Phrase& step) { progress.step(step); };
+  how->on_note = [&progress](const Phrase& note) { progress.note(note); };
   if (!options.dry_run) {
     if (const auto failed = settle_interrupted(globals, at_hand->office.directory)) return *failed;
   }

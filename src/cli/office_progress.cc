@@ -34,6 +34,13 @@ void ProgressLine::step(const Phrase& what) {
   fmt::print(stderr, "{}\n", step_);
 }
 
+void ProgressLine::note(const Phrase& what) {
+  const std::lock_guard guard(mutex_);
+  if (globals_.json) return;
+  end_line();
+  fmt::print(stderr, "{}\n", said(globals_.language, what));
+}
+
 ProgressLine::Part& ProgressLine::part(std::string_view what) {
   const auto known = parts_.find(what);
   return known != parts_.end() ? known->second : parts_.emplace(std::string(what), Part{}).first->second;

@@ -22,6 +22,8 @@ class ProgressLine final : public backup::Progress {
   [[nodiscard]] bool cancelled() const override { return interrupted_ != nullptr && interrupted_->load(); }
   /// A new step: counting begins anew.
   void step(const Phrase& what);
+  /// A line of its own; what is counted goes on below it.
+  void note(const Phrase& what);
 
  private:
   struct Part {
