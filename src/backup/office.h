@@ -38,6 +38,14 @@ struct RunOptions {
 /// What a run would do, or has done.
 struct RunReport {
   Verdict verdict;
+  struct Phase {
+    Phrase what;
+    WallTime begun{};
+    milliseconds took{0};
+  };
+  std::vector<Phase> phases;                 ///< in order; both copies are one
+  WallTime begun{};
+  Level wanted = Level::kNone;
   std::string id;                            ///< of the set
   std::filesystem::path set;                 ///< where it lies; empty: there is none
   Manifest manifest;

@@ -31,7 +31,8 @@ class OfficeRun {
         services_(office.directory / "backup" / "stopped.jsonl", clock, log), applications_(applications_of(office)) {}
 
   Result<RunReport> run() {
-    begun_ = clock_.wall();
+    begun_ = report_.begun = clock_.wall();
+    report_.wanted = options_.verify.value_or(office_.config.verify);
     const auto started = clock_.now();
     if (auto ready = prepare(); !ready) return pass(ready);
     RunEngine engine(plan());
@@ -48,6 +49,7 @@ class OfficeRun {
       event.reset();
       for (const auto& action : actions) std::visit([this](const auto& which) { carry_out(which); }, action);
     }
+    end_phase();
     report_.took = std::chrono::duration_cast<milliseconds>(clock_.now() - started);
     return std::move(report_);
   }
@@ -98,7 +100,13 @@ class OfficeRun {
     post(event::Failed{outcome.error()});
   }
   void say(Phrase step) {
+    end_phase();
+    report_.phases.push_back({step, clock_.wall(), {}});
+    phase_since_ = clock_.now();
     if (options_.on_step) options_.on_step(step);
+  }
+  void end_phase() {
+    if (!report_.phases.empty()) report_.phases.back().took = std::chrono::duration_cast<milliseconds>(clock_.now() - phase_since_);
   }
   const Application& service(std::size_t index) const { return applications_[stopped_in_order_[index]]; }
 
@@ -335,6 +343,7 @@ class OfficeRun {
   std::optional<RunCopies> copies_;
   WallTime begun_{};
   std::optional<TimePoint> down_since_;
+  TimePoint phase_since_{};
   Manifest manifest_;
   fs::path previous_;  ///< the set before, if it lies on this medium
   RunReport report_;

@@ -97,6 +97,7 @@ void add_backup(CLI::App& app, Globals& globals, const Runner& run) {
   add_backup_media(*command, globals, run);
   add_backup_duty(*command, globals, run);
   add_backup_schedule(*command, globals, run);
+  add_backup_report(*command, globals, run);
   add_backup_key(*command, globals, run);
 }
 

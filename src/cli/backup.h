@@ -53,6 +53,8 @@ void add_backup_restore(CLI::App& backup, Globals& globals, const Runner& run);
 void add_backup_media(CLI::App& backup, Globals& globals, const Runner& run);
 void add_backup_duty(CLI::App& backup, Globals& globals, const Runner& run);
 void add_backup_schedule(CLI::App& backup, Globals& globals, const Runner& run);
+void add_backup_report(CLI::App& backup, Globals& globals, const Runner& run);
+void add_report_ack(CLI::App& reports, Globals& globals, const Runner& run);  ///< subcommand of `backup report`
 void add_backup_key(CLI::App& backup, Globals& globals, const Runner& run);
 
 }  // namespace verbund::cli

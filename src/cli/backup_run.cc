@@ -3,7 +3,7 @@
 
 #include <boost/json.hpp>
 
-#include "backup/media/medium_run.h"
+#include "cli/backup_publish.h"
 #include "node/command_server.h"
 
 namespace verbund::cli {
@@ -159,12 +159,15 @@ int run_backup(const Globals& globals, const Options& options) {
   if (!server) return report(globals, server.error());
   if (options.dry_run) return preview(globals, *at_hand, *how);
   RestFeedGate gate(globals, server->node_runs() ? "" : "no node runs");
+  const auto begun = clock.wall();
   auto done = backup::run_with_media(at_hand->office, *how, gate, progress, clock, *at_hand->log);
-  if (!done) return report(globals, done.error());
-  globals.json ? print_json(*done) : print_report(globals, *done);
-  const auto& verdict = done->report.verdict;
-  if (verdict.failure && !globals.json) report(globals, *verdict.failure);
-  return verdict.exit_code();
+  if (!done) {
+    report(globals, done.error());
+  } else {
+    globals.json ? print_json(*done) : print_report(globals, *done);
+    if (done->report.verdict.failure && !globals.json) report(globals, *done->report.verdict.failure);
+  }
+  return publish_run(globals, *at_hand, done, begun);
 }
 
 int recover(const Globals& globals) {

@@ -17,6 +17,7 @@ void add_config(CLI::App& app, Globals& globals, const Runner& run) {
       // Record types are checked for their form here; their tables when the database runs.
       if (auto known = installation->config().refuse_unknown("record."); !known) return report(globals, known.error());
       if (auto backup = backup::load_config(dir); !backup) return report(globals, backup.error());
+      if (auto password = alarm::password_of(installation->settings().alarm); !password) return report(globals, password.error());
       fmt::print("{}\n", globals.json ? "{\"ok\":true}" : translated(globals.language, "configuration in {} is in order", dir.string()));
       return 0;
     });

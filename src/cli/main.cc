@@ -1,6 +1,7 @@
 #include <clocale>
 
 #include "cli/archives.h"
+#include "cli/attention.h"
 #include "cli/command.h"
 #include "node/version.h"
 
@@ -67,5 +68,8 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return error.get_exit_code() == 0 ? app.exit(error) : cli::report_usage(app, globals, error);  // 0: --help, --version
   }
+  // Those show it themselves.
+  const bool shows = app.got_subcommand("status") || app.get_subcommand("backup")->got_subcommand("report");
+  if (!shows) cli::remind(globals);
   return chosen ? chosen() : exit_code(ErrorCode::kUsage);
 }

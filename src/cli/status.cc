@@ -1,7 +1,7 @@
 /// verbund status: how the node is.
 #include <boost/json.hpp>
 
-#include "cli/command.h"
+#include "cli/attention.h"
 
 namespace verbund::cli {
 namespace {
@@ -95,6 +95,7 @@ int status(const Globals& globals) {
   }
   add_excluded(globals, root, fields);
   print_fields(fields);
+  for (const auto& line : lines_of(globals, attention(globals))) fmt::print("{}\n", line);
   return 0;
 }
 

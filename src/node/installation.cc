@@ -148,7 +148,7 @@ Status Installation::create(const InitOptions& options) {
     passfile += fmt::format("*:*:*:{}:{}", role, *password);
   }
   if (auto written = write_new(dir / "pgpass", passfile, 0600); !written) return written;
-  std::string config = kDefaultConfig;
+  std::string config = std::string(kDefaultConfig) + std::string(alarm::default_config());
   config = replace(config, "{host}", address.first);
   config = replace(config, "{port}", std::to_string(address.second));
   config = replace(config, "{postgres_port}", "5432");
@@ -201,6 +201,7 @@ Status Installation::read_settings() {
   VERBUND_READ(s.feed_capture, config_.list("feed.capture", {}));
   VERBUND_READ(s.feed_slot, config_.text("feed.slot", s.feed_slot));
   VERBUND_READ(s.feed_publication, config_.text("feed.publication", s.feed_publication));
+  VERBUND_READ(s.alarm, alarm::read_config(config_, directory_, s.name));
   const bool history_chosen = config_.has("history.types");
   std::vector<std::string> history_types;
   VERBUND_READ(history_types, config_.list("history.types", {}));

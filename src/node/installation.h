@@ -4,7 +4,8 @@
 ///
 ///   config/verbund.toml     the node            config/P2P.properties   how workstations are taken in
 ///   config/backup.toml      what is saved, how, where to
-///   backup/                 its journal, keys, lock (0700)
+///   backup/                 its journal, keys, lock, reports (0700)
+///   alarm/                  what needs a person, mails that wait (0700)
 ///   client.toml             how this machine's commands reach the node (0600: holds a token)
 ///   administrator.txt       first login (0600)  tls/                    authority and certificate
 ///   secrets/                passwords of database roles (0600)
@@ -18,6 +19,7 @@
 #include <string>
 #include <vector>
 
+#include "alarm/config.h"
 #include "base/result.h"
 #include "cluster/settings.h"
 #include "platform/os/config_file.h"
@@ -44,6 +46,7 @@ struct Settings {
   std::string feed_publication = "verbund";  ///< in the source database
   std::optional<std::vector<std::string>> history_types;  ///< absent: all record types; empty: no history
   cluster::Settings cluster;
+  alarm::Config alarm;                    ///< [mail] and [alarm]
 };
 
 struct InitOptions {

@@ -1,0 +1,33 @@
+#include "cli/attention.h"
+
+#include <unistd.h>
+
+#include "backup/report/store.h"
+#include "node/installation.h"
+
+namespace verbund::cli {
+
+Attention attention(const Globals& globals) {
+  Attention out;
+  const auto dir = node::Installation::find(globals.dir.empty() ? std::nullopt : std::optional(globals.dir));
+  // Whoever may not read it is not the one to be told.
+  if (::access((dir / "backup").c_str(), R_OK | X_OK) == 0) out.unseen = backup::ReportStore(dir).unseen();
+  if (::access((dir / "alarm").c_str(), R_OK | X_OK) == 0) out.states = alarm::states_in(dir / "alarm");
+  return out;
+}
+
+std::vector<std::string> lines_of(const Globals& globals, const Attention& attention) {
+  std::vector<std::string> lines;
+  for (const auto& state : attention.states) lines.push_back(translated(globals.language, "ALARM: {}", said(globals.language, state.text)));
+  for (const auto& id : attention.unseen) {
+    lines.push_back(translated(globals.language, "The backup {} was not complete and proven, and nobody has looked at its report: verbund backup report show {}", id, id));
+  }
+  return lines;
+}
+
+void remind(const Globals& globals) {
+  if (globals.json || isatty(STDERR_FILENO) == 0) return;
+  for (const auto& line : lines_of(globals, attention(globals))) fmt::print(stderr, "{}\n", line);
+}
+
+}  // namespace verbund::cli
