@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "backup/config_offsite.h"
 #include "backup/config_rotation.h"
 #include "base/messages.h"
 #include "platform/os/read_setting.h"
@@ -78,7 +79,7 @@ class ApplicationReader {
   }
 
   Status commands() {
-    for (auto [key, into] : {std::pair{"stop", &application_.stop}, {"start", &application_.start}, {"running", &application_.running}}) {
+    for (auto [key, into] : {std::pair{"stop", &application_.stop}, {"start", &application_.start}, {"running", &application_.running}, {"check", &application_.check}}) {
       if (auto read = list(at_ + key, *into); !read) return read;
     }
     if (application_.stop.empty() != application_.start.empty()) {
@@ -87,6 +88,7 @@ class ApplicationReader {
     }
     if (auto read = limit(at_ + "stop_seconds", application_.stop_limit); !read) return read;
     if (auto read = limit(at_ + "start_seconds", application_.start_limit); !read) return read;
+    if (auto read = limit(at_ + "check_seconds", application_.check_limit); !read) return read;
     return text(at_ + "user", application_.user);
   }
 
@@ -223,6 +225,7 @@ Result<Config> read_config(os::ConfigFile& file) {
     }
     config.applications.push_back(std::move(*application));
   }
+  if (auto read = read_off_sites(file, config.off_sites); !read) return pass(read);
   if (auto known = file.refuse_unknown(); !known) return pass(known);
   return config;
 }
@@ -282,6 +285,17 @@ std::string default_config() {
 )toml";
   text += default_rotation();
   return text + R"toml(# One per application of the house, in the order in which they are stopped; started in reverse.
+# Sealed copies outside the house, through rclone (SFTP, WebDAV, S3 …): verbund backup offsite. docs/operations/backup-offsite.md
+# [[offsite]]
+# name = "bank"                  # for people
+# remote = "bank"                # section of rclone's configuration; passwords stand there alone
+# directory = "practice"         # on the remote; holds the sets
+# rclone_config = ""             # "" = secrets/rclone.conf of the installation; mode 0600
+# scratch = ""                   # where sealed copies are made; "" = backup/offsite/sealed of the installation
+# keep = 3                       # 1 … 1000: so many sets are to be there, read back
+# kib_per_second = 0             # sent at most; 0 = no limit
+
+# One per application of the house, in the order in which they are stopped; started in reverse.
 # [[application]]
 # name = "practice"
 # version_file = "/opt/practice/VERSION"        # or version_command = ["/opt/practice/bin/version"]
@@ -290,6 +304,8 @@ std::string default_config() {
 # running = ["systemctl", "is-active", "--quiet", "practice"]   # exit code 0: it runs, so it is stopped and started again
 # stop_seconds = 120
 # start_seconds = 120
+# check = ["/opt/practice/bin/selftest"]        # `backup drill` runs it beside the restored office (docs/operations/backup-drill.md)
+# check_seconds = 300
 # user = ""                                     # who runs the commands; "" = who runs the backup
 #   [[application.folder]]
 #   root = "/opt/practice"                      # saved whole

@@ -30,9 +30,21 @@ struct Application {
   std::filesystem::path version_file;        ///< or the first line of this file; neither: version ""
   std::vector<std::string> stop, start;      ///< argv, no shell; empty: nothing to stop
   std::vector<std::string> running;          ///< exit code 0: its services run; empty: they always do
-  seconds stop_limit{120}, start_limit{120};
+  std::vector<std::string> check;            ///< a drill runs it beside the restored office; exit code 0: it works there
+  seconds stop_limit{120}, start_limit{120}, check_limit{300};
   std::string user;                          ///< who runs the commands; empty: who runs the backup
   std::vector<FolderRule> folders;
+};
+
+/// A place outside the house that gets copies of the sets, through rclone (offsite/).
+struct OffSite {
+  std::string name;                          ///< for people, and of files; "bank"
+  std::string remote;                        ///< section of rclone's configuration; never a connection string
+  std::string directory;                     ///< on the remote; holds the sets
+  std::filesystem::path rclone_config;       ///< mode 0600; empty: DIR/secrets/rclone.conf
+  std::filesystem::path scratch;             ///< where sealed copies are made; empty: DIR/backup/offsite/sealed
+  int keep = 3;                              ///< so many sets are to be there, read back
+  std::uint64_t bytes_per_second = 0;        ///< sent at most; 0: no limit
 };
 
 enum class Encrypt {
@@ -65,6 +77,7 @@ struct Config {
   PlanRules plan;                            ///< which medium when ([plan], [calendar])
   DutyRules duty;                            ///< as configured; duty_now adds what was given out by command
   MediaConfig media;
+  std::vector<OffSite> off_sites;
 };
 
 /// Whether sets in `target` are to be encrypted.

@@ -53,6 +53,13 @@ Status remove_leftovers(const std::filesystem::path& target) {
   return {};
 }
 
+namespace {
+
+/// A sealed copy stands for the set that it was made of.
+const std::string& hash_in_chain(const FoundSet& set) { return set.manifest.copy_of.empty() ? set.hash : set.manifest.copy_of; }
+
+}  // namespace
+
 std::vector<ChainFinding> check_chain(const std::vector<FoundSet>& sets) {
   using Kind = ChainFinding::Kind;
   std::vector<ChainFinding> findings;
@@ -63,7 +70,7 @@ std::vector<ChainFinding> check_chain(const std::vector<FoundSet>& sets) {
     if (after.installation != before.installation) report(Kind::kForeign);
     else if (after.sequence == before.sequence) report(Kind::kTwice);
     else if (after.sequence > before.sequence + 1) report(Kind::kGap);
-    else if (after.previous_hash != sets[i - 1].hash) report(Kind::kReplaced);
+    else if (after.previous_hash != hash_in_chain(sets[i - 1])) report(Kind::kReplaced);
     if (after.begun < before.begun) report(Kind::kClock);
   }
   return findings;

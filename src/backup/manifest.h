@@ -58,6 +58,7 @@ struct Manifest {
   std::string id;                   ///< directory name "20261122-013000-000123": time, sequence
   std::uint64_t sequence = 0;       ///< grows by one with each set of an installation, whatever the clock says
   std::string previous_hash;        ///< SHA-256 of the previous set's SHA256SUMS; empty: the first
+  std::string copy_of;              ///< sealed off-site copy of a set that was not: SHA-256 of that one's SHA256SUMS; empty: no copy
   std::string installation, host, program_version, role;
   WallTime begun, ended;
   std::string barrier;              ///< how the parts belong together: "stopped", "mirror paused at LSN", "one snapshot each"

@@ -104,6 +104,7 @@ std::string manifest_json(const Manifest& manifest) {
                    {"id", manifest.id},
                    {"sequence", number(manifest.sequence)},
                    {"previous_hash", manifest.previous_hash},
+                   {"copy_of", manifest.copy_of},
                    {"installation", shown(manifest.installation)},
                    {"host", shown(manifest.host)},
                    {"program_version", shown(manifest.program_version)},

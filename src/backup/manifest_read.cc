@@ -31,6 +31,7 @@ class Fields {
   Fields(const json::object& object, std::string place, std::optional<Error>& first)
       : object_(object), place_(std::move(place)), first_(first) {}
 
+  [[nodiscard]] bool has(std::string_view name) const { return object_.contains(name); }
   std::string text(std::string_view name, std::size_t max_bytes = kMaxTextBytes) {
     const json::value* value = object_.if_contains(name);
     return value != nullptr && value->is_string() ? bounded(*value, name, max_bytes) : complain(name, phrase("no text"));
@@ -190,6 +191,7 @@ Manifest read_root(Fields fields) {
   manifest.id = fields.set_name("id");
   manifest.sequence = fields.number("sequence");
   manifest.previous_hash = fields.hash("previous_hash", true);
+  if (fields.has("copy_of")) manifest.copy_of = fields.hash("copy_of", true);  // earlier versions did not write it
   manifest.installation = fields.text("installation");
   manifest.host = fields.text("host");
   manifest.program_version = fields.text("program_version");

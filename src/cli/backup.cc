@@ -5,6 +5,9 @@
 
 #include <boost/json.hpp>
 
+#include "backup/media/ledger.h"
+#include "platform/os/file.h"
+
 namespace verbund::cli {
 namespace {
 
@@ -88,6 +91,33 @@ Result<fs::path> find_set(const backup::Office& office, const std::string& targe
   return fail(ErrorCode::kNotFound, phrase("backup: there is no set {} in {}", name, where->string()), phrase("verbund backup list"));
 }
 
+Status enter_fact(const backup::Office& office, backup::Fact fact) {
+  auto trusted = backup::trusted_keys(office.directory);
+  if (!trusted) return pass(trusted);
+  auto key = backup::signing_key(office.directory);
+  if (!key) return pass(key);
+  auto ledger = backup::Ledger::open(office.directory, *trusted);
+  if (!ledger) return pass(ledger);
+  return ledger->enter(std::move(fact), os::local_time(os::SystemClock().wall()), *key);
+}
+
+Result<backup::PublicKey> signer_of(const Globals& globals, const fs::path& set, const std::string& signer, bool yes) {
+  if (!signer.empty()) {
+    std::string text = signer;
+    if (std::error_code error; fs::exists(signer, error)) {
+      auto read = os::read_file(signer, 4096);
+      if (!read) return pass(read);
+      text = std::move(*read);
+    }
+    return backup::PublicKey::parse(text);
+  }
+  auto inside = backup::key_inside(set);
+  if (!inside || yes) return inside;
+  if (agreed(translated(globals.language, "The set says to be signed by key {}. Does the recovery sheet say so, too? [y/N]", inside->id_text()))) return inside;
+  return fail(ErrorCode::kForbidden, phrase("nobody has said whose set {} is; it says key {}", set.string(), inside->id_text()),
+              phrase("--signer KEY names the key of the recovery sheet; --yes believes the set."));
+}
+
 void add_backup(CLI::App& app, Globals& globals, const Runner& run) {
   auto* command = app.add_subcommand("backup", std::string(translate(globals.language, "save the whole office, prove it, restore it")));
   command->require_subcommand(1);
@@ -99,6 +129,7 @@ void add_backup(CLI::App& app, Globals& globals, const Runner& run) {
   add_backup_schedule(*command, globals, run);
   add_backup_report(*command, globals, run);
   add_backup_key(*command, globals, run);
+  add_backup_offsite(*command, globals, run);
 }
 
 }  // namespace verbund::cli

@@ -28,6 +28,13 @@ Result<std::filesystem::path> find_set(const backup::Office& office, const std::
 /// The private key of a file, when one is named. Errors: those of RecipientKey::load.
 Result<std::optional<backup::RecipientKey>> key_of(const std::string& file);
 
+/// Whose set it is: `signer` (a public key, or a file that holds it), or the key that lies in it, which a person compares with the
+/// recovery sheet unless `yes`. Errors: kForbidden (nobody has said).
+Result<backup::PublicKey> signer_of(const Globals& globals, const std::filesystem::path& set, const std::string& signer, bool yes);
+
+/// Enters a fact into the installation's ledger, now. Errors: those of Ledger::open and Ledger::enter.
+Status enter_fact(const backup::Office& office, backup::Fact fact);
+
 /// The node's feed over REST; without a node there is nothing to hold.
 class RestFeedGate final : public backup::FeedGate {
  public:
@@ -56,5 +63,6 @@ void add_backup_schedule(CLI::App& backup, Globals& globals, const Runner& run);
 void add_backup_report(CLI::App& backup, Globals& globals, const Runner& run);
 void add_report_ack(CLI::App& reports, Globals& globals, const Runner& run);  ///< subcommand of `backup report`
 void add_backup_key(CLI::App& backup, Globals& globals, const Runner& run);
+void add_backup_offsite(CLI::App& backup, Globals& globals, const Runner& run);
 
 }  // namespace verbund::cli
