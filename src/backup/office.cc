@@ -13,6 +13,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr const char* kDrillSecret = "secrets/drill";
+constexpr std::size_t kDrillSecretBytes = 32;
+
 fs::path below(const fs::path& directory, const char* name) { return directory / "backup" / name; }
 
 std::string first_line(std::string text) { return text.substr(0, text.find_first_of("\r\n")); }
@@ -48,6 +51,24 @@ Result<SigningKey> signing_key(const fs::path& directory) {
   if (auto saved = key.save(file); !saved) return pass(saved, "make the installation's signing key");
   if (auto written = os::write_file_atomically(below(directory, "signing.pub"), key.public_key().text()); !written) return pass(written);
   return key;
+}
+
+Result<std::string> restored_drill_secret(const fs::path& installation) {
+  auto text = os::read_file(installation / kDrillSecret, 1024);
+  if (!text && text.error().code == ErrorCode::kNotFound) {
+    return fail(ErrorCode::kNotFound, phrase("the set has no secret for drills: it was made by an earlier version"), phrase("Make a new set, and the drill with that one."));
+  }
+  if (text && text->size() < kDrillSecretBytes) return fail(ErrorCode::kDamaged, phrase("{}: too short", (installation / kDrillSecret).native()));
+  return text;
+}
+
+Result<std::string> drill_secret(const fs::path& installation) {
+  auto there = restored_drill_secret(installation);
+  if (there || there.error().code != ErrorCode::kNotFound) return there;
+  auto secret = os::random_hex(kDrillSecretBytes);
+  if (auto made = os::make_directories(installation / "secrets", 0700); !made) return pass(made);
+  if (auto written = os::write_file_atomically(installation / kDrillSecret, secret, 0600); !written) return pass(written);
+  return secret;
 }
 
 Result<std::vector<PublicKey>> trusted_keys(const fs::path& directory) {

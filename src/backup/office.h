@@ -83,6 +83,12 @@ Result<SigningKey> signing_key(const std::filesystem::path& directory);
 /// The own public key and those of DIR/backup/trusted/*.pub.
 Result<std::vector<PublicKey>> trusted_keys(const std::filesystem::path& directory);
 
+/// What proves to the office that a drill has restored one of its sets (drill/record.h): DIR/secrets/drill, made at the first call, which
+/// is before the first set; it is in every set. Errors: kIo.
+Result<std::string> drill_secret(const std::filesystem::path& directory);
+/// That of a restored set; nothing is made. Errors: kNotFound (a set of an earlier version has none).
+Result<std::string> restored_drill_secret(const std::filesystem::path& directory);
+
 /// Who runs now, and since when, stands in it. Errors: kInUse (names both).
 Result<os::FileLock> lock_runs(const std::filesystem::path& directory, std::string_view what, const Clock& clock);
 

@@ -65,6 +65,7 @@ class OfficeRun {
     auto key = signing_key(office_.directory);
     if (!key) return pass(key);
     key_.emplace(std::move(*key));
+    if (auto secret = drill_secret(office_.directory); !secret) return pass(secret);  // every set has it
     for (std::size_t i = 0; i < applications_.size(); ++i) {
       if (!applications_[i].stop.empty()) stopped_in_order_.push_back(i);
     }

@@ -130,6 +130,7 @@ void add_backup(CLI::App& app, Globals& globals, const Runner& run) {
   add_backup_report(*command, globals, run);
   add_backup_key(*command, globals, run);
   add_backup_offsite(*command, globals, run);
+  add_backup_drill(*command, globals, run);
 }
 
 }  // namespace verbund::cli

@@ -64,5 +64,6 @@ void add_backup_report(CLI::App& backup, Globals& globals, const Runner& run);
 void add_report_ack(CLI::App& reports, Globals& globals, const Runner& run);  ///< subcommand of `backup report`
 void add_backup_key(CLI::App& backup, Globals& globals, const Runner& run);
 void add_backup_offsite(CLI::App& backup, Globals& globals, const Runner& run);
+void add_backup_drill(CLI::App& backup, Globals& globals, const Runner& run);
 
 }  // namespace verbund::cli

@@ -86,28 +86,10 @@ bool names_its_server(const std::filesystem::path& directory, const std::string&
   return installation && installation->settings().connection == connection;
 }
 
-/// Whose set it is: named, or the key that lies in it, which a person compares with the recovery sheet.
-Result<backup::PublicKey> signer_of(const Globals& globals, const std::filesystem::path& set, const Options& options) {
-  if (!options.signer.empty()) {
-    std::string text = options.signer;
-    if (std::error_code error; std::filesystem::exists(options.signer, error)) {
-      auto read = os::read_file(options.signer, 4096);
-      if (!read) return pass(read);
-      text = std::move(*read);
-    }
-    return backup::PublicKey::parse(text);
-  }
-  auto inside = backup::key_inside(set);
-  if (!inside || options.yes) return inside;
-  if (agreed(translated(globals.language, "The set says to be signed by key {}. Does the recovery sheet say so, too? [y/N]", inside->id_text()))) return inside;
-  return fail(ErrorCode::kForbidden, phrase("up --from-set: nobody has said whose set it is; it says key {}", inside->id_text()),
-              phrase("--signer KEY names the key of the recovery sheet; --yes believes the set."));
-}
-
 /// Installs from the set; nothing: done.
 std::optional<int> install(const Globals& globals, const std::filesystem::path& directory, const Options& options) {
   const auto set_path = std::filesystem::absolute(options.from_set).lexically_normal();
-  auto signer = signer_of(globals, set_path, options);
+  auto signer = signer_of(globals, set_path, options.signer, options.yes);
   if (!signer) return report(globals, signer.error());
   auto key = key_of(options.key);
   if (!key) return report(globals, key.error());
@@ -118,7 +100,8 @@ std::optional<int> install(const Globals& globals, const std::filesystem::path& 
   }
   auto known = backup::SetJournal(directory, set_path.parent_path()).read();
   if (!known) return report(globals, known.error());
-  node::FromSet how{.directory = directory, .signer = *signer, .key = *key ? &**key : nullptr, .above = {}, .on_step = {}, .on_term = {}};
+  node::FromSet how{.directory = directory, .signer = *signer, .key = *key ? &**key : nullptr, .above = {}, .on_step = {}, .on_term = {},
+                    .only_own_server = false};
   for (const auto& event : *known) how.above = std::max(how.above, Term{event.term});
   ProgressLine progress(globals);
   how.on_step = [&progress](const Phrase& step) { progress.step(step); };

@@ -59,6 +59,12 @@ Status clear(const fs::path& directory) {
   return error ? Status(fail(ErrorCode::kIo, phrase("clear {}: {}", directory.string(), error.message()))) : Status();
 }
 
+/// Without its password.
+std::string shown_server(const Installation& installation) {
+  const auto connection = installation.connection();
+  return connection ? connection->shown() : std::string();
+}
+
 class FromSetRun {
  public:
   FromSetRun(const backup::SetReader& set, const FromSet& options, backup::Progress& progress, const Clock& clock, Log& log)
@@ -76,6 +82,10 @@ class FromSetRun {
     }
     auto loaded = Installation::load(options_.directory);
     if (!loaded) return pass(loaded);
+    if (options_.only_own_server && !loaded->owns_server()) {
+      return fail(ErrorCode::kUnsupported, phrase("{}: the office works on an existing server ({}), which nobody may restore into by the way", set_.manifest().id, shown_server(*loaded)),
+                  phrase("Restore its databases into another server by the set's RESTORE.txt."));
+    }
     say(phrase("making an empty server"));
     auto server = CommandServer::open(*loaded, "verbund up --from-set");
     if (!server) return pass(server);

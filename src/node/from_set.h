@@ -13,6 +13,8 @@ struct FromSet {
   Term above;                              ///< of earlier restores that the medium knows of
   std::function<void(const Phrase&)> on_step;
   std::function<Status(Term)> on_term;     ///< before the installation counts as whole
+  /// Anything but a server of its own is refused (kUnsupported): a drill must not touch the server that the office works on.
+  bool only_own_server = false;
 };
 
 /// Configuration, secrets and certificates, an empty server, roles, databases; the feed begins anew with a higher term. The set is

@@ -17,14 +17,14 @@ Result<postgres::ConnectionSettings> superuser_of(const Installation& installati
   return CommandServer::connection(installation, "postgres");
 }
 
+}  // namespace
+
 std::string this_host() {
   std::string name(256, '\0');
   if (gethostname(name.data(), name.size() - 1) != 0) return "localhost";
   name.resize(name.find('\0'));
   return name;
 }
-
-}  // namespace
 
 Result<backup::Office> office_of(const Installation& installation) {
   backup::Office office;

@@ -14,6 +14,9 @@ Result<backup::Office> office_of(const Installation& installation);
 /// Errors: kInUse (a run or a restore is under way; a node runs), those of the server, of backup::settle_restore.
 Result<std::vector<Phrase>> settle_restore(const std::filesystem::path& directory, const Clock& clock);
 
+/// This machine's name, as it stands in sets.
+std::string this_host();
+
 /// Starts what a killed backup has left stopped, unless a backup runs just now. For the node's start and `backup recover`.
 /// Returns the names of applications that are still down.
 Result<std::vector<std::string>> recover_services(const std::filesystem::path& directory, const Clock& clock, Log& log);

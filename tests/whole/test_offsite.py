@@ -87,6 +87,8 @@ keep = 1
     def test_an_unsealed_set_leaves_sealed_and_stock_tools_open_it(self):
         done = self.site("copy")
         self.assertTrue(done["verified"] and done["sealed_here"], done)
+        ledger = (self.office.data / "backup" / "ledger.jsonl").read_text(encoding="utf-8")
+        self.assertIn("bank", ledger.splitlines()[-1], "rotation and alarms know of it")
         there = self.remote / self.id()
         subprocess.run(["sha256sum", "--quiet", "-c", "SHA256SUMS"], cwd=there, check=True)
         subprocess.run(["minisign", "-Vm", "SHA256SUMS", "-p", "signing-key.pub"], cwd=there, check=True, stdout=subprocess.DEVNULL)
