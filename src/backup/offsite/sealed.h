@@ -1,7 +1,7 @@
 #pragma once
 /// What may leave the house (C13): a set that is sealed for its recipients, or a sealed copy of one that is not. The copy is a set of its
 /// own, with its own sums and signature: sha256sum, minisign and age check and open it. It takes the set's size on a disk of the house
-/// (docs/adr/0017). Blocking; one thread.
+/// (docs/adr/0020). Blocking; one thread.
 #include <functional>
 
 #include "backup/office.h"
