@@ -79,7 +79,7 @@ keep = 1
         self.assertEqual(done.code, code, done.output + done.errors)
         return done.json()["sites"][0]
 
-    def id(self):
+    def set_id(self):
         return self.set["set"]
 
     # -- sent and brought home
@@ -89,7 +89,7 @@ keep = 1
         self.assertTrue(done["verified"] and done["sealed_here"], done)
         ledger = (self.office.data / "backup" / "ledger.jsonl").read_text(encoding="utf-8")
         self.assertIn("bank", ledger.splitlines()[-1], "rotation and alarms know of it")
-        there = self.remote / self.id()
+        there = self.remote / self.set_id()
         subprocess.run(["sha256sum", "--quiet", "-c", "SHA256SUMS"], cwd=there, check=True)
         subprocess.run(["minisign", "-Vm", "SHA256SUMS", "-p", "signing-key.pub"], cwd=there, check=True, stdout=subprocess.DEVNULL)
         manifest = json.loads((there / "manifest.json").read_text())
@@ -113,7 +113,7 @@ keep = 1
         self.site("copy")
         home = self.root / "home"
         fetched = self.site("fetch", "newest", "--into", str(home))
-        self.assertEqual(fetched["path"], str(home / self.id()))
+        self.assertEqual(fetched["path"], str(home / self.set_id()))
         into = self.root / "look"
         self.office.run("--json", "backup", "restore", "--set", fetched["path"], "--key", str(self.key), "--into", str(into), "--yes").check()
         noise = next(path for path in (into / "folders").rglob("noise") if "application2" in str(path))
@@ -130,7 +130,7 @@ keep = 1
         self.assertEqual((second["sent_files"], self.front.sent), (0, sent))
         self.assertTrue(second["verified"])
         status = self.site("status", code=10)
-        self.assertEqual((status["verified"], status["newest"]), (1, self.id()))
+        self.assertEqual((status["verified"], status["newest"]), (1, self.set_id()))
         self.assertEqual(first["files"], len([path for path in self.remote.rglob("*") if path.is_file()]))
 
     # -- cut
@@ -140,7 +140,7 @@ keep = 1
         done = self.offsite("copy")
         self.assertEqual(done.code, 3, done.output)
         self.assertIn("copy", done.json()["sites"][0]["error"]["hint"])
-        whole = sum(piece.stat().st_size for piece in (self.office.data / "backup" / "offsite" / "sealed" / self.id()).rglob("*") if piece.is_file())
+        whole = sum(piece.stat().st_size for piece in (self.office.data / "backup" / "offsite" / "sealed" / self.set_id()).rglob("*") if piece.is_file())
         before = {path.relative_to(self.remote) for path in self.remote.rglob("*") if path.is_file() and path.read_bytes() != b"half"}
         self.assertTrue(before, "something had arrived")
         self.assertEqual(self.site("list")["sets"], [], "half a set is none")
@@ -151,7 +151,7 @@ keep = 1
         self.assertEqual(int(rest["sent_bytes"]), whole - there)
         self.assertLessEqual(self.front.sent, whole - there + 1000, "the wire says so, too")
         self.assertFalse(set(self.front.names) & {f"/practice/sets/{path}" for path in before})
-        self.assertEqual([entry["set"] for entry in self.site("list")["sets"]], [self.id()])
+        self.assertEqual([entry["set"] for entry in self.site("list")["sets"]], [self.set_id()])
 
     def test_a_killed_server_and_a_killed_copy(self):
         self.configure(site="kib_per_second = 2048")
@@ -166,10 +166,17 @@ keep = 1
         wait_for(lambda: journal.read_text().count('"sent"') > had, "it goes on")
         program.process.kill()
         program.wait()
+        gone = [json.loads(line) for line in journal.read_text().splitlines()]
+        gone = {entry["file"] for entry in gone if entry.get("what") == "sent"}
+        self.assertGreaterEqual(len(gone), 4)
         self.configure()
+        self.front.names.clear()
         rest = self.site("copy")
         self.assertTrue(rest["verified"])
-        self.assertLess(int(rest["sent_bytes"]), int(rest["bytes"]) * 3 // 4)
+        again = {name for name in gone if any(path.endswith("/" + name) for path in self.front.names)}
+        self.assertEqual(again, set(), "what had arrived was sent once more")
+        self.assertGreater(len(self.front.names), 0)
+        self.assertLess(int(rest["sent_bytes"]), int(rest["bytes"]))
 
     def test_interrupted_it_ends_in_order(self):
         self.configure(site="kib_per_second = 512")
@@ -187,9 +194,9 @@ keep = 1
         self.front.cut_after = None
         done = self.site("copy")
         self.assertTrue(done["verified"], done)
-        self.assertEqual(done["place"], self.id() + ".2")
+        self.assertEqual(done["place"], self.set_id() + ".2")
         listing = self.site("list")
-        self.assertEqual([entry["place"] for entry in listing["sets"]], [self.id() + ".2"])
+        self.assertEqual([entry["place"] for entry in listing["sets"]], [self.set_id() + ".2"])
 
     # -- damaged, refused, full
 
@@ -201,20 +208,20 @@ keep = 1
         victim.write_bytes(content)
         checked = self.site("verify", code=40)["sets"][0]
         self.assertEqual([(finding["file"], finding["kind"]) for finding in checked["findings"]], [("folders/a1-1.tar.zst.age", "damaged")])
-        self.assertEqual(self.site("status", code=10)["damaged"], [self.id()])
+        self.assertEqual(self.site("status", code=10)["damaged"], [self.set_id()])
         self.assertEqual(self.site("fetch", "newest", "--into", str(self.root / "never"), code=40)["error"]["code"], "damaged")
-        self.assertFalse((self.root / "never" / self.id()).exists())
+        self.assertFalse((self.root / "never" / self.set_id()).exists())
         mended = self.site("copy")
         self.assertTrue(mended["verified"])
         victim.unlink()
-        self.assertEqual(self.site("verify", self.id(), code=40)["sets"][0]["findings"][0]["kind"], "missing")
+        self.assertEqual(self.site("verify", self.set_id(), code=40)["sets"][0]["findings"][0]["kind"], "missing")
         self.assertEqual(self.site("list")["sets"], [])
 
     def test_another_hand_changed_the_sums(self):
         self.site("copy")
-        sums = self.remote / self.id() / "SHA256SUMS"
+        sums = self.remote / self.set_id() / "SHA256SUMS"
         sums.write_text(sums.read_text().replace("a", "b", 1))
-        self.assertEqual(self.site("verify", self.id(), code=40)["sets"][0]["findings"][0]["file"], "SHA256SUMS")
+        self.assertEqual(self.site("verify", self.set_id(), code=40)["sets"][0]["findings"][0]["file"], "SHA256SUMS")
         self.assertEqual(self.site("list")["sets"], [])
 
     def test_errors_say_what_is_wrong(self):
@@ -299,8 +306,8 @@ keep = 1
             self.assertEqual(len(self.site("list")["sets"]), 1)
             self.assertEqual(self.site("verify")["sets"][0]["verified"], True)
             home = self.root / "sftp-home"
-            self.site("fetch", self.id(), "--into", str(home))
-            subprocess.run(["sha256sum", "--quiet", "-c", "SHA256SUMS"], cwd=home / self.id(), check=True)
+            self.site("fetch", self.set_id(), "--into", str(home))
+            subprocess.run(["sha256sum", "--quiet", "-c", "SHA256SUMS"], cwd=home / self.set_id(), check=True)
             shutil.rmtree(home)
             self.assertEqual(self.site("probe", code=10)["may_delete"], True)
             config.write_text(server.section("bank", "falsch"))
