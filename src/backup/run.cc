@@ -4,9 +4,7 @@
 #include <mutex>
 #include <thread>
 
-#include <sys/stat.h>
-#include <unistd.h>
-
+#include "backup/medium.h"
 #include "backup/office.h"
 #include "backup/retention.h"
 #include "backup/run_copies.h"
@@ -14,7 +12,6 @@
 #include "backup/set_journal.h"
 #include "backup/verify.h"
 #include "base/messages.h"
-#include "platform/os/descriptor.h"
 
 namespace verbund::backup {
 namespace {
@@ -121,16 +118,15 @@ class OfficeRun {
     auto target = check_target(office_, options_.target);
     if (!target) return pass(target);
     target_ = std::move(*target);
-    struct stat medium{};
-    if (::stat(target_.c_str(), &medium) != 0) return os::failed_call(phrase("open medium {}", target_.string()), errno);
-    medium_ = {medium.st_dev, medium.st_ino};
+    auto held = Medium::open(target_);
+    if (!held) return pass(held);
+    medium_.emplace(std::move(*held));
     return {};
   }
-  /// The medium's as long as it is there: under its mount point nobody would look for it.
+  /// The medium's as long as it is there. Through the directory that is held open: a medium that is pulled out between the look and
+  /// the writing gets nothing, but nothing lands under its mount point either, where nobody would look for it.
   SetJournal journal() const {
-    struct stat now{};
-    const bool there = ::stat(target_.c_str(), &now) == 0 && std::pair(now.st_dev, now.st_ino) == medium_;
-    return {office_.directory, there ? target_ : fs::path()};
+    return {office_.directory, medium_->still_there() ? fs::path(fmt::format("/proc/self/fd/{}", medium_->descriptor())) : fs::path()};
   }
 
   void carry_out(const action::Recover&) {
@@ -338,7 +334,7 @@ class OfficeRun {
   std::optional<SigningKey> key_;
   std::optional<os::FileLock> lock_;
   fs::path target_;
-  std::pair<dev_t, ino_t> medium_{};  ///< what target_ was when the run began
+  std::optional<Medium> medium_;  ///< target_, as it was when the run began
   std::optional<SetWriter> writer_;
   std::optional<Barrier> barrier_;
   std::optional<RunCopies> copies_;
