@@ -118,9 +118,9 @@ class OfficeRun {
     auto target = check_target(office_, options_.target);
     if (!target) return pass(target);
     target_ = std::move(*target);
-    auto held = Medium::open(target_);
-    if (!held) return pass(held);
-    medium_.emplace(std::move(*held));
+    auto medium = Medium::open(target_);
+    if (!medium) return pass(medium);
+    medium_.emplace(std::move(*medium));
     return {};
   }
   /// The medium's as long as it is there. Through the directory that is held open: a medium that is pulled out between the look and

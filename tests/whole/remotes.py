@@ -30,7 +30,8 @@ def obscured(password):
 
 
 class Server:
-    """`rclone serve KIND` over a directory; the password in its environment, not in its arguments."""
+    """`rclone serve KIND` over a directory; the password in its environment, not in its arguments. It looks anew each time, because
+    tests change the files behind its back."""
 
     def __init__(self, kind, home, *flags):
         self.kind, self.home, self.flags = kind, pathlib.Path(home), flags
@@ -40,7 +41,7 @@ class Server:
         self.program = None
 
     def start(self):
-        self.program = Program(["rclone", "serve", self.kind, "--addr", f"127.0.0.1:{self.port}", *self.flags, str(self.files)],
+        self.program = Program(["rclone", "serve", self.kind, "--addr", f"127.0.0.1:{self.port}", "--dir-cache-time", "1ms", *self.flags, str(self.files)],
                                {"RCLONE_USER": USER, "RCLONE_PASS": PASSWORD, "HOME": str(self.home), "XDG_CACHE_HOME": str(self.home)})
         wait_for(lambda: answers(self.port), f"rclone serve {self.kind}")
         return self

@@ -143,8 +143,8 @@ keep = 1
         whole = sum(piece.stat().st_size for piece in (self.office.data / "backup" / "offsite" / "sealed" / self.set_id()).rglob("*") if piece.is_file())
         before = {path.relative_to(self.remote) for path in self.remote.rglob("*") if path.is_file() and path.read_bytes() != b"half"}
         self.assertTrue(before, "something had arrived")
-        self.assertEqual(self.site("list")["sets"], [], "half a set is none")
         self.front.reset()
+        self.assertEqual(self.site("list")["sets"], [], "half a set is none")
         rest = self.site("copy")
         there = sum((self.remote / path).stat().st_size for path in before)
         self.assertTrue(rest["verified"])

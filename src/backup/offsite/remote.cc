@@ -91,6 +91,8 @@ ErrorCode meaning_of(std::string_view words, int exit_code) {
            "server misbehaving", "use of closed network connection"})) {
     return ErrorCode::kNotReachable;
   }
+  // A WebDAV server that lets nobody write says 409 (RFC 4918: a parent is missing) to every directory that is to be made.
+  if (any({"mkParentDir failed", "Mkdir failed"}) && any({"409 "})) return ErrorCode::kForbidden;
   // Exit codes 3 and 4: rclone's "directory not found" and "file not found"; 5: a temporary error, of which more tries may help.
   if (exit_code == 3 || exit_code == 4 || any({"not found", "404 "})) return ErrorCode::kNotFound;
   return exit_code == 5 ? ErrorCode::kNotReachable : ErrorCode::kProgramFailed;

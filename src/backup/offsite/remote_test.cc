@@ -16,6 +16,7 @@ TEST(RemoteWords, MeanOneOfOurErrors) {
   EXPECT_EQ(meaning_of("NewFs: couldn't connect SSH: ssh: handshake failed: ssh: unable to authenticate, attempted methods [none password]", 1),
             ErrorCode::kForbidden);
   EXPECT_EQ(meaning_of("NewFs: couldn't connect SSH: ssh: handshake failed: knownhosts: key mismatch", 1), ErrorCode::kForbidden);
+  EXPECT_EQ(meaning_of("Update mkParentDir failed: Conflict: 409 Conflict", 1), ErrorCode::kForbidden);
   EXPECT_EQ(meaning_of("507 Insufficient Storage", 1), ErrorCode::kDiskFull);
   EXPECT_EQ(meaning_of("googleapi: Error 403: The user's Drive storage quota has been exceeded", 1), ErrorCode::kDiskFull);
   EXPECT_EQ(meaning_of("directory not found", 3), ErrorCode::kNotFound);
