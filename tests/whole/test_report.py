@@ -78,7 +78,7 @@ class Reports(unittest.TestCase):
     def test_an_incomplete_run_is_mailed_in_german_without_names_and_kept_with_them(self):
         server = self.server()
         self.mail_to(server.port)
-        self.practice.configure(level="L2", save=f'save = ["bin", "{SECRET}"]')
+        self.practice.configure(level="L2", save=f'save = ["bin", "database", "{SECRET}"]')
         done = self.practice.backup("run")
         self.assertEqual(done.code, 10, done.errors)
         [mail] = server.mails()
