@@ -1,0 +1,311 @@
+#include "mirror/pair_engine.h"
+
+#include <gtest/gtest.h>
+
+namespace verbund::mirror {
+namespace {
+
+TEST(PairTerms, AreOfOneMemberEach) {
+  EXPECT_EQ(next_term(1, Term{0}).value, 1U);
+  EXPECT_EQ(next_term(2, Term{1}).value, 2U);
+  EXPECT_EQ(next_term(1, Term{1}).value, 5U);
+  EXPECT_EQ(next_term(2, Term{2}).value, 6U);
+  EXPECT_EQ(next_term(3, Term{5}).value, 7U);
+  for (std::uint64_t above = 0; above < 100; ++above) {
+    for (Member member = 1; member <= 3; ++member) {
+      const Term next = next_term(member, Term{above});
+      EXPECT_GT(next.value, above);
+      EXPECT_EQ(next.value % 4, member);
+    }
+  }
+}
+
+/// One engine; what it does is answered at once unless `hold` is set.
+class Pair : public ::testing::Test {
+ protected:
+  void boot(Stage stage, Term term, bool alone = false) {
+    PairRecord record;
+    record.member = stage == Stage::kServing ? 1 : 2;
+    record.stage = stage;
+    record.term = record.seen = term;
+    record.alone = alone;
+    boot(record);
+  }
+  void boot(PairRecord record, nanoseconds age = seconds{1}) {
+    engine_.emplace(PairTuning{});
+    server_.standby = record.stage == Stage::kFollowing || record.stage == Stage::kPromoting;
+    server_.beat = {Lsn{1000}, 10, 10};
+    hand_in(pair::Booted{record, age, server_});
+  }
+
+  void hand_in(const pair::Event& event) {
+    std::optional<pair::Do> task;
+    for (const pair::Action& action : engine_->handle(event, now_)) {
+      if (const auto* record = std::get_if<pair::Record>(&action)) disk_ = record->record;
+      if (const auto* send = std::get_if<pair::Send>(&action)) said_ = send->status;
+      if (const auto* reply = std::get_if<pair::Reply>(&action)) reply_ = *reply;
+      if (const auto* work = std::get_if<pair::Do>(&action)) task = *work;
+    }
+    if (task) work(*task);
+  }
+
+  void work(const pair::Do& what) {
+    tasks_.push_back(what.task);
+    if (what.task == refuse_) return hand_in(pair::Failed{what.task, "as the test wants it", server_});
+    if (what.task == Task::kStop) server_.running = false, server_.beat.position.value += 100;
+    if (what.task == Task::kOpen) server_.running = true;
+    if (what.task == Task::kFollow) server_.running = server_.standby = true;
+    if (what.task == Task::kPromote) server_.standby = false, server_.running = true;
+    hand_in(pair::Done{what.task, server_});
+  }
+
+  /// The peer speaks, having heard the last that was said.
+  void hear(PairStatus status) {
+    status.boots = peer_boots_;
+    status.sequence = ++peer_sequence_;
+    status.heard_boots = said_.boots;
+    status.heard_sequence = said_.sequence;
+    hand_in(pair::Heard{status});
+  }
+  PairStatus mirror(Term term) const {
+    PairStatus status;
+    status.member = 2;
+    status.stage = Stage::kFollowing;
+    status.term = status.seen = term;
+    status.following = true;
+    status.beat = server_.beat;
+    return status;
+  }
+  PairStatus production(Term term, Stage stage = Stage::kServing) const {
+    PairStatus status;
+    status.member = 1;
+    status.stage = stage;
+    status.term = status.seen = term;
+    status.asks = true;
+    status.beat = server_.beat;
+    return status;
+  }
+  void pass(nanoseconds span) {
+    for (nanoseconds gone{0}; gone < span; gone += milliseconds{500}) {
+      now_ += milliseconds{500};
+      hand_in(pair::Tick{});
+    }
+  }
+  bool did(Task task) const { return std::ranges::find(tasks_, task) != tasks_.end(); }
+
+  TimePoint now_{seconds{100}};
+  std::optional<PairEngine> engine_;
+  ServerFacts server_;
+  PairRecord disk_;
+  PairStatus said_;
+  pair::Reply reply_;
+  std::vector<Task> tasks_;
+  std::optional<Task> refuse_;
+  std::uint64_t peer_boots_ = 1, peer_sequence_ = 0;
+};
+
+TEST_F(Pair, ProductionOpensWhenTheMirrorKnowsOfNoHigherTerm) {
+  boot(Stage::kServing, Term{1});
+  EXPECT_FALSE(engine_->open());
+  hear(mirror(Term{1}));
+  EXPECT_TRUE(engine_->open());
+}
+
+TEST_F(Pair, ProductionWithoutAnAnswerWaitsForAPerson) {
+  boot(Stage::kServing, Term{1});
+  pass(seconds{60});
+  EXPECT_FALSE(engine_->open());
+  EXPECT_TRUE(engine_->waits_for_person(now_));
+  hand_in(pair::OpenRequested{pair::Claim::kNothing});
+  EXPECT_FALSE(reply_.accepted);
+  hand_in(pair::OpenRequested{pair::Claim::kPeerIsOff});
+  EXPECT_TRUE(reply_.accepted);
+  EXPECT_TRUE(engine_->open());
+  EXPECT_EQ(disk_.term, Term{5}) << "a term of its own that nobody else can begin";
+}
+
+TEST_F(Pair, AnAnswerToAnEarlierLifeIsNone) {
+  boot(Stage::kServing, Term{1});
+  PairStatus status = mirror(Term{1});
+  status.boots = 1;
+  status.sequence = 1;
+  status.heard_boots = disk_.boots - 1;
+  status.heard_sequence = 1;
+  hand_in(pair::Heard{status});
+  EXPECT_FALSE(engine_->open());
+}
+
+TEST_F(Pair, AServerLeftRunningTakesNoWritesWhileTheMirrorIsAsked) {
+  server_.running = true;
+  boot(Stage::kServing, Term{1});
+  EXPECT_EQ(tasks_, std::vector{Task::kStop});
+}
+
+TEST_F(Pair, ProductionIsFencedByAHigherTermFromAnybody) {
+  boot(Stage::kServing, Term{1}, true);
+  pass(seconds{20});
+  ASSERT_TRUE(engine_->open());
+  hand_in(pair::TermSeen{Term{2}});
+  EXPECT_FALSE(engine_->open());
+  EXPECT_EQ(disk_.stage, Stage::kFenced);
+  EXPECT_FALSE(server_.running);
+  boot(disk_);
+  hear(mirror(Term{2}));
+  EXPECT_FALSE(engine_->open()) << "and stays so after a restart";
+}
+
+TEST_F(Pair, AFailedSwitchoverLeavesProductionWritingInItsTerm) {
+  for (const Task task : {Task::kCheckpoint, Task::kDrain}) {
+    boot(Stage::kServing, Term{1});
+    hear(mirror(Term{1}));
+    refuse_ = task;
+    hand_in(pair::SwitchoverRequested{});
+    EXPECT_TRUE(reply_.accepted);
+    refuse_.reset();
+    hand_in(pair::Tick{});
+    EXPECT_TRUE(engine_->open()) << to_string(task);
+    EXPECT_EQ(disk_.term, Term{1});
+  }
+}
+
+TEST_F(Pair, ProductionTakesBackWhenTheMirrorNeverHasEverything) {
+  boot(Stage::kServing, Term{1});
+  hear(mirror(Term{1}));
+  hand_in(pair::SwitchoverRequested{});
+  EXPECT_FALSE(server_.running);
+  EXPECT_EQ(said_.wish, Wish::kHandOver);
+  pass(seconds{31});
+  EXPECT_TRUE(engine_->open());
+  EXPECT_EQ(disk_.term, Term{1});
+}
+
+TEST_F(Pair, WhatIsHandedOverComesBackOnlyByTheMirrorsWord) {
+  boot(Stage::kServing, Term{1});
+  hear(mirror(Term{1}));
+  hand_in(pair::SwitchoverRequested{});
+  PairStatus ready = mirror(Term{1});
+  ready.offered = Term{2};
+  ready.ready_for = said_.beat;
+  hear(ready);
+  ASSERT_EQ(disk_.stage, Stage::kHandedOver);
+  boot(disk_);
+  pass(seconds{120});
+  EXPECT_FALSE(engine_->open());
+  EXPECT_EQ(said_.wish, Wish::kWithdraw);
+  PairStatus declined = mirror(Term{1});
+  declined.declined = Term{2};
+  hear(declined);
+  EXPECT_TRUE(engine_->open());
+  EXPECT_EQ(disk_.term, Term{5}) << "above the one it had handed over";
+}
+
+TEST_F(Pair, TheMirrorTakesOverOnlyWithEverything) {
+  boot(Stage::kFollowing, Term{1});
+  PairStatus stopped = production(Term{1});
+  stopped.wish = Wish::kHandOver;
+  stopped.beat.position.value += 8;
+  hear(stopped);
+  EXPECT_FALSE(said_.offered);
+  server_.beat.position.value += 8;
+  hand_in(pair::Observed{server_});
+  EXPECT_EQ(said_.offered, Term{2});
+  PairStatus over = production(Term{1}, Stage::kHandedOver);
+  over.offered = Term{2};
+  hear(over);
+  EXPECT_TRUE(engine_->open());
+  EXPECT_EQ(disk_.term, Term{2});
+  ASSERT_TRUE(disk_.report);
+  EXPECT_EQ(disk_.report->kind, LossKind::kNone);
+}
+
+TEST_F(Pair, PromotionIsRefusedWhileProductionIsAlive) {
+  boot(Stage::kFollowing, Term{1});
+  hear(production(Term{1}));
+  hand_in(pair::PromoteRequested{token_of(engine_->report(now_)), pair::Claim::kPeerIsOff});
+  EXPECT_FALSE(reply_.accepted);
+  pass(seconds{6});
+  hand_in(pair::PromoteRequested{"aaaaaaaaaaaa", pair::Claim::kNothing});
+  EXPECT_FALSE(reply_.accepted) << "not the token of this report";
+  hand_in(pair::PromoteRequested{token_of(engine_->report(now_)), pair::Claim::kNothing});
+  EXPECT_TRUE(reply_.accepted) << reply_.reason;
+  EXPECT_TRUE(engine_->open());
+  EXPECT_EQ(disk_.report->kind, LossKind::kUnknown);
+}
+
+TEST_F(Pair, PromotionNeedsMoreWhenProductionOpensWithoutAsking) {
+  boot(Stage::kFollowing, Term{1});
+  pass(seconds{6});
+  hand_in(pair::PromoteRequested{token_of(engine_->report(now_)), pair::Claim::kNothing});
+  EXPECT_FALSE(reply_.accepted);
+  hand_in(pair::PromoteRequested{token_of(engine_->report(now_)), pair::Claim::kPeerIsOff});
+  EXPECT_TRUE(reply_.accepted);
+}
+
+TEST_F(Pair, AFencedProductionMakesTheReportCertain) {
+  boot(Stage::kFollowing, Term{1});
+  hear(production(Term{1}));
+  hand_in(pair::FenceRequested{});
+  EXPECT_EQ(said_.seen, Term{2});
+  PairStatus fenced = production(Term{1}, Stage::kFenced);
+  fenced.seen = Term{2};
+  hear(fenced);
+  EXPECT_EQ(engine_->report(now_).kind, LossKind::kNone);
+  fenced.beat.position.value += 24;
+  hear(fenced);
+  EXPECT_EQ(engine_->report(now_).kind, LossKind::kBounded);
+  fenced.wish = Wish::kWithdraw;
+  hear(fenced);
+  EXPECT_EQ(engine_->report(now_).kind, LossKind::kUnknown) << "it may open again";
+}
+
+TEST_F(Pair, WhatProductionSaidToAnEarlierLifeMakesNothingCertain) {
+  boot(Stage::kFollowing, Term{1});
+  PairStatus fenced = production(Term{1}, Stage::kFenced);
+  fenced.boots = 1;
+  fenced.sequence = 1;
+  fenced.heard_boots = disk_.boots - 1;
+  hand_in(pair::Heard{fenced});
+  EXPECT_EQ(engine_->report(now_).kind, LossKind::kUnknown);
+}
+
+TEST_F(Pair, APromotionConfirmedLongAgoIsNotGoneOnWith) {
+  PairRecord record;
+  record.member = 2;
+  record.stage = Stage::kPromoting;
+  record.term = Term{1};
+  record.seen = record.offered = Term{2};
+  record.report = LossReport{};
+  boot(record, std::chrono::hours{144});
+  pass(seconds{60});
+  EXPECT_EQ(disk_.stage, Stage::kFollowing);
+  EXPECT_EQ(disk_.declined, Term{2});
+  boot(record, seconds{3});
+  pass(seconds{60});
+  EXPECT_EQ(disk_.stage, Stage::kServing) << "one of a moment ago is";
+}
+
+TEST_F(Pair, ACertainReportLapsesWhenNobodyAnswersAfterARestart) {
+  PairRecord record;
+  record.member = 2;
+  record.stage = Stage::kPromoting;
+  record.term = Term{1};
+  record.seen = record.offered = Term{2};
+  record.report = LossReport{};
+  record.report->kind = LossKind::kNone;
+  boot(record, seconds{3});
+  pass(seconds{60});
+  EXPECT_EQ(disk_.stage, Stage::kFollowing);
+}
+
+TEST_F(Pair, ANewProductionAsksAtItsStartOnceTheMirrorFollows) {
+  boot(Stage::kServing, Term{1}, true);
+  pass(seconds{20});
+  ASSERT_TRUE(engine_->open());
+  EXPECT_FALSE(said_.asks);
+  hear(mirror(Term{1}));
+  EXPECT_FALSE(disk_.alone);
+  EXPECT_TRUE(said_.asks);
+}
+
+}  // namespace
+}  // namespace verbund::mirror

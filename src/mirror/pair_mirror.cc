@@ -1,0 +1,154 @@
+// The rules of a machine that is a mirror or becomes production.
+#include <algorithm>
+
+#include "mirror/pair_engine.h"
+
+namespace verbund::mirror {
+
+bool PairEngine::follow() {
+  if (peer_serves_above(record_.term)) {
+    record_.term = peer_->term;
+    record_.peer_asks = false;
+    write("production has begun a new term");
+    return true;
+  }
+  if (peer_ && peer_->stage == Stage::kServing && peer_->term == record_.term && peer_->asks != record_.peer_asks) {
+    record_.peer_asks = peer_->asks;
+    write(record_.peer_asks ? "production asks at its start" : "production opens without asking");
+    return true;
+  }
+  if (peer_ && peer_->wish == Wish::kWithdraw && peer_->wish_term > record_.declined) {
+    record_.declined = peer_->wish_term;
+    if (record_.offered <= record_.declined) record_.offered = {};
+    ready_for_ = {};
+    write("declined what was handed over");
+    return true;
+  }
+  if (server_.diverged) {
+    record_.stage = Stage::kFenced;
+    write("its log is no part of production's");
+    return true;
+  }
+  if (!server_.running || !server_.standby) {
+    begin(Task::kFollow);
+    return false;
+  }
+  return offer();
+}
+
+/// Production has stopped: once everything is here, the mirror offers a term, then takes it when it is handed over.
+bool PairEngine::offer() {
+  if (!peer_ || peer_->term != record_.term) return false;
+  const bool has_all = peer_->beat.position.value != 0 && server_.beat.position >= peer_->beat.position;
+  if (peer_->stage == Stage::kServing && peer_->wish == Wish::kHandOver && has_all) {
+    if (ready_for_ == peer_->beat) return false;
+    ready_for_ = peer_->beat;
+    say_ = true;
+    if (record_.offered > std::max({record_.seen, record_.declined, record_.term})) return false;
+    record_.offered = next();
+    write("offers to take over");
+    return true;
+  }
+  const bool handed_over = peer_->stage == Stage::kHandedOver && peer_->offered == record_.offered &&
+                           record_.offered > std::max(record_.declined, record_.seen);
+  if (!handed_over || !has_all) return false;
+  record_.report = report({});
+  record_.stage = Stage::kPromoting;
+  record_.seen = record_.offered;
+  cleared_ = true;
+  write("takes over");
+  return true;
+}
+
+void PairEngine::on(const pair::FenceRequested&, TimePoint) {
+  if (record_.stage != Stage::kFollowing) return refuse("this machine is no mirror");
+  if (record_.seen == record_.term) {
+    record_.seen = next();
+    write("production is fenced by a person");
+  }
+  say_ = true;
+  actions_.emplace_back(pair::Reply{});
+}
+
+void PairEngine::on(const pair::PromoteRequested& request, TimePoint now) {
+  if (record_.stage != Stage::kFollowing) return refuse("this machine is no mirror");
+  if (doing_) return refuse("another step is under way");
+  if (!server_.running || !server_.standby) return refuse("its PostgreSQL does not run");
+  if (request.token != token_of(report(now))) return refuse("the report has changed since it was read");
+  const bool off = request.claim == pair::Claim::kPeerIsOff;
+  const bool serves = !peer_ || peer_->stage == Stage::kServing;
+  if (serves && peer_alive(now)) return refuse("production is alive: fence it first, or switch over");
+  if (serves && !off && !record_.peer_asks) return refuse("production opens without asking: it must be switched off");
+  record_.report = report(now);
+  record_.stage = Stage::kPromoting;
+  record_.offered = record_.seen = next();
+  cleared_ = true;
+  write("promotion confirmed");
+  actions_.emplace_back(pair::Reply{});
+}
+
+/// After a restart the peer is asked first: it may have gone on meanwhile, by a person's word.
+bool PairEngine::promote(TimePoint now) {
+  if (record_.seen > record_.offered || peer_serves_above(record_.offered)) return step_back("another term has begun");
+  if (lapsed_) return step_back("it was confirmed too long ago");
+  if (!cleared_) {
+    if (server_.running && !server_.standby) {
+      begin(Task::kStop);
+      return false;
+    }
+    const bool answer = peer_ && answered(*peer_, now);
+    if (!answer && now - booted_at_ < tuning_.ask_for) return false;
+    // What was confirmed holds only while production stands where it stood; "at least" holds in any case.
+    const bool holds = answer || !record_.report || record_.report->kind == LossKind::kUnknown;
+    if (!holds) return step_back("the other machine does not answer");
+    cleared_ = true;
+  }
+  begin(Task::kPromote, record_.offered);
+  return false;
+}
+
+/// A mirror stays one. One that has left recovery has data of its own term: it asks like any production.
+bool PairEngine::step_back(std::string why) {
+  lapsed_ = false;
+  if (server_.standby) {
+    record_.stage = Stage::kFollowing;
+    record_.declined = std::max(record_.declined, record_.offered);
+    record_.report.reset();
+  } else {
+    record_.stage = Stage::kServing;
+    record_.term = record_.offered;
+    record_.alone = false;
+    cleared_ = false;
+  }
+  record_.offered = {};
+  write("not promoted: " + why);
+  actions_.emplace_back(pair::Tell{"promote", std::move(why)});
+  return true;
+}
+
+void PairEngine::promoted() {
+  if (record_.stage != Stage::kPromoting) return;
+  const bool passed_over = record_.seen > record_.offered;
+  record_.stage = passed_over ? Stage::kFenced : Stage::kServing;
+  record_.term = record_.offered;
+  record_.offered = {};
+  record_.end = {};
+  record_.alone = true;
+  cleared_ = true;
+  ready_for_ = {};
+  write(passed_over ? "promoted, but another term has begun" : "promoted");
+  actions_.emplace_back(pair::Tell{"promote", ""});
+}
+
+/// Provably still a mirror: says so, so that production can take back what it has handed over.
+void PairEngine::not_promoted(const std::string& reason) {
+  actions_.emplace_back(pair::Tell{"promote", reason});
+  if (record_.stage != Stage::kPromoting || !server_.standby) return;
+  record_.stage = Stage::kFollowing;
+  record_.declined = std::max(record_.declined, record_.offered);
+  record_.offered = {};
+  record_.report.reset();
+  write("not promoted");
+}
+
+}  // namespace verbund::mirror

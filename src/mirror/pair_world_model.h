@@ -1,0 +1,140 @@
+#pragma once
+/// Two machines, a network, clients and a person, for pair_engine_simtest: what PostgreSQL does is modelled by a list of
+/// log entries. Everything that happens is drawn from one seed.
+#include <deque>
+#include <map>
+#include <random>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "mirror/pair_engine.h"
+
+namespace verbund::mirror {
+
+class PairWorld {
+ public:
+  struct Counts {
+    std::uint64_t commits = 0, lost = 0, kills = 0, switchovers = 0, switchovers_failed = 0, promotions_none = 0,
+                  promotions_bounded = 0, promotions_unknown = 0, rejoins = 0, fences = 0;
+  };
+
+  PairWorld(std::uint64_t seed, Counts& counts);
+  void step();
+  /// Nobody disturbs any more: one machine must write and the other follow it.
+  void settle();
+  /// The law that was broken; empty: none.
+  [[nodiscard]] const std::string& broken() const { return broken_; }
+  /// What happened last, a line each.
+  [[nodiscard]] std::string story() const;
+
+ private:
+  struct Entry {
+    std::uint64_t commit = 0;  // 0: no commit
+    std::uint64_t written = 0; // unlike any other entry's, so that forks differ
+  };
+  struct Server {
+    bool running = false, standby = false, accepting = false, clean = true;
+    Term term;
+    std::vector<Entry> wal;
+  };
+  struct Work {
+    Task task;
+    Term term;
+    TimePoint due;
+  };
+  struct Machine {
+    PairRecord record;
+    Server server;
+    std::optional<PairEngine> engine;
+    std::optional<Work> work;
+    TimePoint down_until{};    // agent
+    TimePoint frozen_until{};
+    bool off = false;          // the machine
+    bool server_frozen = false;
+    bool answered = false;     // in this life of the agent, or it was promoted or let open in it
+  };
+  struct Flight {
+    std::size_t to;
+    PairStatus status;
+    TimePoint due;
+  };
+  /// All that was written in a term, with what it stood on.
+  struct TermLog {
+    std::size_t writer;
+    std::vector<Entry> entries;
+  };
+  struct Promotion {
+    LossReport report;
+    std::set<std::uint64_t> kept;
+    std::uint64_t forked_at = 0;
+    bool believed_lies = false;
+  };
+
+  bool chance(std::uint64_t one_in) { return !calm_ && random_() % one_in == 0; }
+  /// Of a disturbance: some worlds are rougher than others.
+  bool trouble(std::uint64_t one_in) { return chance(one_in * smooth_); }
+  nanoseconds random_span(std::int64_t from_ms, std::int64_t to_ms) {
+    return milliseconds{from_ms + static_cast<std::int64_t>(random_() % static_cast<std::uint64_t>(to_ms - from_ms + 1))};
+  }
+  [[nodiscard]] static std::uint64_t position(const Server& server) { return (server.wal.size() + 1) * 8; }
+  [[nodiscard]] static std::uint64_t commits(const Server& server);
+  [[nodiscard]] bool awake(const Machine& machine) const { return machine.engine && !machine.off && now_ >= machine.frozen_until; }
+  [[nodiscard]] bool writable(const Machine& machine) const {
+    return !machine.off && machine.server.running && !machine.server.standby && machine.server.accepting &&
+           !(machine.server_frozen && now_ < machine.frozen_until);
+  }
+  [[nodiscard]] bool prefix(const Server& shorter, const Server& longer) const;
+  [[nodiscard]] ServerFacts facts(std::size_t index) const;
+
+  void disturb();
+  void disturb_network();
+  void person();
+  void write();
+  void stream();
+  void advance();
+  void boot(std::size_t index);
+  void kill(std::size_t index);
+  void hand_in(std::size_t index, const pair::Event& event);
+  void carry_out(std::size_t index, const pair::Record& record);
+  void carry_out(std::size_t index, const pair::Send& send);
+  void carry_out(std::size_t index, const pair::Do& task);
+  void carry_out(std::size_t index, const pair::Close&);
+  void carry_out(std::size_t index, const pair::Reply& reply);
+  void carry_out(std::size_t index, const pair::Tell& tell);
+  void finish(std::size_t index);
+  bool work(std::size_t index, const Work& work);  // false: failed
+  bool stop(std::size_t index);
+  bool promote(std::size_t index, Term term);
+  bool rejoin(std::size_t index);
+  void append(std::size_t index, std::uint64_t commit);
+  void check_promotions();
+  void check_end(const Server& production);
+  void help();
+  void tell(std::string line);
+  void fail(std::string law) {
+    if (broken_.empty()) broken_ = std::move(law);
+  }
+
+  std::mt19937_64 random_;
+  Counts& counts_;
+  TimePoint now_{seconds{1000}};
+  std::array<Machine, 2> machines_;
+  std::array<bool, 2> cut_{};              // from this machine to the other
+  std::vector<Flight> flights_;
+  std::map<std::uint64_t, TermLog> terms_;
+  std::vector<Promotion> promotions_;
+  std::array<Term, 3> client_terms_{};
+  std::uint64_t next_commit_ = 1, next_entry_ = 1;
+  std::uint64_t smooth_ = 1;
+  bool calm_ = false, lied_ = false, forced_ = false, opened_by_hand_ = false;
+  bool accepted_ = false;                  // the last Reply
+  std::string broken_;
+  std::deque<std::string> story_;
+};
+
+std::string to_string(const PairWorld::Counts& counts);
+
+}  // namespace verbund::mirror

@@ -1,0 +1,431 @@
+// The model behind pair_engine_simtest: what machines, network and PostgreSQL do.
+#include <algorithm>
+
+#include "mirror/pair_world_model.h"
+
+namespace verbund::mirror {
+
+std::string to_string(const PairWorld::Counts& counts) {
+  return fmt::format(
+      "{} commits, {} lost as announced, {} kills, {} switchovers, {} of them failed, promotions {} none {} bounded {} "
+      "unknown, {} fences, {} rejoins",
+      counts.commits, counts.lost, counts.kills, counts.switchovers + counts.switchovers_failed, counts.switchovers_failed,
+      counts.promotions_none, counts.promotions_bounded, counts.promotions_unknown, counts.fences, counts.rejoins);
+}
+
+PairWorld::PairWorld(std::uint64_t seed, Counts& counts) : random_(seed), counts_(counts) {
+  smooth_ = std::array<std::uint64_t, 3>{1, 5, 25}[random_() % 3];
+  for (std::size_t i = 0; i < 2; ++i) {
+    PairRecord& record = machines_[i].record;
+    record.member = i + 1;
+    record.stage = i == 0 ? Stage::kServing : Stage::kFollowing;
+    record.term = record.seen = Term{1};
+    record.alone = i == 0;  // as after `mirror invite`: until the mirror has been heard following
+    machines_[i].server.standby = i == 1;
+    boot(i);
+  }
+}
+
+void PairWorld::tell(std::string line) {
+  const double at = std::chrono::duration<double>(now_.time_since_epoch()).count() - 1000;
+  story_.push_back(fmt::format("{:9.3f} {}", at, line));
+  if (story_.size() > 120) story_.pop_front();
+}
+
+std::string PairWorld::story() const {
+  std::string text;
+  for (const std::string& line : story_) text += line + '\n';
+  return text;
+}
+
+std::uint64_t PairWorld::commits(const Server& server) {
+  return static_cast<std::uint64_t>(std::ranges::count_if(server.wal, [](const Entry& entry) { return entry.commit != 0; }));
+}
+
+bool PairWorld::prefix(const Server& shorter, const Server& longer) const {
+  if (shorter.wal.size() > longer.wal.size()) return false;
+  return shorter.wal.empty() || shorter.wal.back().written == longer.wal[shorter.wal.size() - 1].written;
+}
+
+ServerFacts PairWorld::facts(std::size_t index) const {
+  const Server& server = machines_[index].server;
+  const Server& other = machines_[1 - index].server;
+  ServerFacts facts;
+  facts.running = server.running;
+  facts.standby = server.standby;
+  const bool connected = !cut_[0] && !cut_[1] && other.running && !other.standby;
+  facts.diverged = server.running && server.standby && connected && !prefix(server, other);
+  const std::uint64_t number = commits(server) + 1;
+  if (server.running || server.clean) facts.beat = {Lsn{position(server)}, number, number};
+  return facts;
+}
+
+void PairWorld::step() {
+  now_ += trouble(40) ? random_span(2'000, 20'000) : random_span(20, 400);
+  disturb();
+  disturb_network();
+  person();
+  write();
+  stream();
+  advance();
+}
+
+void PairWorld::disturb() {
+  for (std::size_t i = 0; i < 2; ++i) {
+    Machine& machine = machines_[i];
+    if (machine.off && chance(40)) {
+      machine.off = false;
+      machine.down_until = now_;
+    } else if (!machine.off && trouble(400)) {
+      tell(fmt::format("machine {} loses power", i + 1));
+      kill(i);
+      machine.off = true;
+      machine.server.clean = machine.server.clean && !machine.server.running;
+      machine.server.running = machine.server.accepting = false;
+    }
+    if (!machine.off && machine.engine && trouble(120)) kill(i);
+    if (machine.engine && trouble(200)) {
+      machine.frozen_until = now_ + random_span(1'000, 40'000);
+      machine.server_frozen = chance(2);
+      tell(fmt::format("machine {} freezes, its server {}", i + 1, machine.server_frozen ? "too" : "not"));
+    }
+    if (!machine.off && machine.server.running && trouble(300)) {
+      machine.server.running = machine.server.accepting = machine.server.clean = false;
+      tell(fmt::format("server {} crashes", i + 1));
+    }
+    if (!machine.off && !machine.engine && now_ >= machine.down_until) boot(i);
+  }
+}
+
+void PairWorld::disturb_network() {
+  for (std::size_t i = 0; i < 2; ++i) {
+    if (!cut_[i] && trouble(200)) cut_[i] = true, tell(fmt::format("from {} nothing gets through", i + 1));
+    if (cut_[i] && chance(30)) cut_[i] = false, tell(fmt::format("from {} all gets through", i + 1));
+  }
+}
+
+void PairWorld::person() {
+  if (!chance(25)) return;
+  const std::size_t i = random_() % 2;
+  Machine& machine = machines_[i];
+  if (!awake(machine)) return;
+  const bool lies = chance(60);
+  const bool off = machines_[1 - i].off || lies;
+  const pair::Claim claim = off ? pair::Claim::kPeerIsOff : pair::Claim::kNothing;
+  accepted_ = false;
+  switch (random_() % 8) {
+    case 0: {
+      const std::string token = token_of(machine.engine->report(now_));
+      if (chance(4)) stream();  // what was read may be old when it is confirmed
+      forced_ = true;
+      hand_in(i, pair::PromoteRequested{token, claim});
+      break;
+    }
+    case 1:
+      if (!chance(3)) break;
+      forced_ = true;
+      hand_in(i, pair::FenceRequested{});
+      if (accepted_) ++counts_.fences, tell(fmt::format("a person fences from {}", i + 1));
+      break;
+    case 2:
+      forced_ = true;
+      hand_in(i, pair::OpenRequested{claim});
+      opened_by_hand_ = opened_by_hand_ || (accepted_ && off);
+      if (accepted_) tell(fmt::format("a person opens {}{}", i + 1, lies ? ", with a lie" : ""));
+      break;
+    case 3: hand_in(i, pair::RejoinRequested{}); break;
+    default: hand_in(i, pair::SwitchoverRequested{}); break;
+  }
+  if (accepted_ && lies && !machines_[1 - i].off) lied_ = true;
+}
+
+void PairWorld::write() {
+  for (int n = 0; n < 3; ++n) {
+    const std::size_t client = random_() % client_terms_.size();
+    const std::size_t i = random_() % 2;
+    Machine& machine = machines_[i];
+    // The first two speak through the node and carry the highest term they have met; the third only knows SQL.
+    if (client < 2) {
+      if (!awake(machine) || (cut_[i] && random_() % 2 == 0)) continue;
+      hand_in(i, pair::TermSeen{client_terms_[client]});
+      if (!machine.engine || !machine.engine->open()) continue;
+      if (machine.record.term < client_terms_[client]) fail("a client is served in an older term than it carries");
+      client_terms_[client] = machine.record.term;
+    }
+    if (writable(machine)) append(i, next_commit_++);  // acknowledged at once
+  }
+}
+
+void PairWorld::append(std::size_t index, std::uint64_t commit) {
+  Server& server = machines_[index].server;
+  server.wal.push_back({commit, next_entry_++});
+  const auto [term, fresh] = terms_.try_emplace(server.term.value, TermLog{index, server.wal});
+  if (term->second.writer != index) return fail(fmt::format("two writers in term {}", server.term.value));
+  if (!fresh) term->second.entries.push_back(server.wal.back());
+  if (commit != 0) ++counts_.commits;
+}
+
+void PairWorld::stream() {
+  for (std::size_t i = 0; i < 2; ++i) {
+    Machine& mirror = machines_[i];
+    const Machine& other = machines_[1 - i];
+    const bool frozen = now_ < mirror.frozen_until || (other.server_frozen && now_ < other.frozen_until);
+    if (!mirror.server.running || !mirror.server.standby || !other.server.running || other.server.standby) continue;
+    if (cut_[0] || cut_[1] || frozen || mirror.off || other.off || !prefix(mirror.server, other.server)) continue;
+    const std::size_t missing = other.server.wal.size() - mirror.server.wal.size();
+    const std::size_t count = calm_ ? missing : std::min<std::size_t>(missing, random_() % 12);
+    for (std::size_t n = 0; n < count; ++n) mirror.server.wal.push_back(other.server.wal[mirror.server.wal.size()]);
+  }
+}
+
+void PairWorld::advance() {
+  std::vector<Flight> due;
+  std::erase_if(flights_, [&](const Flight& flight) {
+    if (flight.due > now_ || !(machines_[flight.to].off || !machines_[flight.to].engine || awake(machines_[flight.to]))) return false;
+    due.push_back(flight);
+    return true;
+  });
+  for (const Flight& flight : due) {
+    Machine& machine = machines_[flight.to];
+    if (!awake(machine)) continue;
+    machine.answered = machine.answered || flight.status.heard_boots == machine.record.boots;
+    hand_in(flight.to, pair::Heard{flight.status});
+  }
+  for (std::size_t i = 0; i < 2; ++i) {
+    if (!awake(machines_[i])) continue;
+    if (machines_[i].work && machines_[i].work->due <= now_) finish(i);
+    if (!awake(machines_[i])) continue;
+    hand_in(i, pair::Observed{facts(i)});
+    hand_in(i, pair::Tick{});
+  }
+}
+
+void PairWorld::boot(std::size_t index) {
+  Machine& machine = machines_[index];
+  machine.engine.emplace(PairTuning{});
+  machine.answered = false;
+  tell(fmt::format("agent {} begins: {} in {}", index + 1, to_string(machine.record.stage), machine.record.term.value));
+  const nanoseconds age = chance(20) ? nanoseconds{-1} : seconds{chance(10) ? 10'000 : 5};
+  hand_in(index, pair::Booted{machine.record, age, facts(index)});
+}
+
+void PairWorld::kill(std::size_t index) {
+  Machine& machine = machines_[index];
+  if (!machine.engine) return;
+  ++counts_.kills;
+  tell(fmt::format("agent {} is killed", index + 1));
+  const std::optional<Work> half = machine.work;
+  machine.engine.reset();
+  machine.work.reset();
+  machine.frozen_until = {};
+  machine.down_until = now_ + random_span(0, chance(5) ? 60'000 : 2'000);
+  if (half && random_() % 2 == 0) (void)work(index, *half);  // done, but nobody was left to write it
+}
+
+void PairWorld::hand_in(std::size_t index, const pair::Event& event) {
+  Machine& machine = machines_[index];
+  if (!machine.engine || !broken_.empty()) return;
+  for (const pair::Action& action : machine.engine->handle(event, now_)) {
+    if (trouble(1500)) return kill(index);
+    std::visit([&](const auto& which) { carry_out(index, which); }, action);
+  }
+}
+
+void PairWorld::carry_out(std::size_t index, const pair::Record& record) {
+  const PairRecord& before = machines_[index].record;
+  if (record.record.term < before.term) fail("a term goes back");
+  if (record.record.seen < before.seen || record.record.declined < before.declined) fail("something is forgotten");
+  if (before.stage != record.record.stage) {
+    tell(fmt::format("{}: {} in {}, seen {}: {}", index + 1, to_string(record.record.stage), record.record.term.value,
+                     record.record.seen.value, record.why));
+  }
+  machines_[index].record = record.record;
+}
+
+void PairWorld::carry_out(std::size_t index, const pair::Send& send) {
+  if (cut_[index] || trouble(30)) return;
+  for (int copies = trouble(50) ? 2 : 1; copies > 0; --copies) {
+    const nanoseconds delay = trouble(40) ? random_span(1'000, 60'000) : random_span(1, calm_ ? 20 : 300);
+    flights_.push_back({1 - index, send.status, now_ + delay});
+  }
+}
+
+void PairWorld::carry_out(std::size_t index, const pair::Do& task) {
+  Machine& machine = machines_[index];
+  if (machine.work) fail("two tasks at once");
+  machine.work = Work{task.task, task.term, now_ + random_span(5, calm_ ? 50 : 900)};
+}
+
+void PairWorld::carry_out(std::size_t index, const pair::Close&) { machines_[index].server.accepting = false; }
+
+void PairWorld::carry_out(std::size_t, const pair::Reply& reply) { accepted_ = reply.accepted; }
+
+void PairWorld::carry_out(std::size_t index, const pair::Tell& tell_of) {
+  tell(fmt::format("{}: {} {}", index + 1, tell_of.what, tell_of.reason));
+  if (tell_of.what == "switchover") ++(tell_of.reason.empty() ? counts_.switchovers : counts_.switchovers_failed);
+}
+
+void PairWorld::finish(std::size_t index) {
+  const Work what = *machines_[index].work;
+  machines_[index].work.reset();
+  const bool done = work(index, what);
+  if (trouble(30)) return kill(index);
+  if (done) return hand_in(index, pair::Done{what.task, facts(index)});
+  hand_in(index, pair::Failed{what.task, "bad luck", facts(index)});
+}
+
+bool PairWorld::work(std::size_t index, const Work& work) {
+  Server& server = machines_[index].server;
+  switch (work.task) {
+    case Task::kCheckpoint: return !trouble(10);
+    case Task::kDrain: server.accepting = false; return !trouble(10);
+    case Task::kStop: return stop(index);
+    case Task::kOpen:
+      if (server.standby) fail("a mirror is opened as production");
+      if (!machines_[index].answered && !machines_[index].record.alone) fail("opened at a start without an answer");
+      if (trouble(10)) return false;
+      server.running = server.accepting = server.clean = true;
+      server.term = work.term;
+      append(index, 0);
+      return true;
+    case Task::kFollow:
+      if (server.running && !server.standby) fail("production that runs is made a mirror");
+      if (trouble(10)) return false;
+      server.standby = server.running = server.clean = true;
+      return true;
+    case Task::kPromote: return promote(index, work.term);
+    case Task::kRejoin: return rejoin(index);
+  }
+  return false;
+}
+
+bool PairWorld::stop(std::size_t index) {
+  Server& server = machines_[index].server;
+  if (!server.running) return true;
+  if (!server.standby) server.wal.push_back({0, next_entry_++});
+  if (!server.standby && terms_.contains(server.term.value)) terms_.at(server.term.value).entries.push_back(server.wal.back());
+  if (random_() % 4 != 0) {
+    for (int i = 0; i < 20; ++i) stream();  // a fast shutdown waits for who is connected
+  }
+  server.clean = !trouble(15);
+  server.running = server.accepting = false;
+  return true;
+}
+
+bool PairWorld::promote(std::size_t index, Term term) {
+  Server& server = machines_[index].server;
+  if (!server.standby) return true;
+  if (trouble(10)) return false;
+  const PairRecord& record = machines_[index].record;
+  Promotion promotion;
+  promotion.report = record.report.value_or(LossReport{});
+  promotion.believed_lies = lied_;
+  promotion.forked_at = position(server);
+  for (const Entry& entry : server.wal) promotion.kept.insert(entry.commit);
+  promotions_.push_back(std::move(promotion));
+  switch (promotions_.back().report.kind) {
+    case LossKind::kNone: ++counts_.promotions_none; break;
+    case LossKind::kBounded: ++counts_.promotions_bounded; break;
+    case LossKind::kUnknown: ++counts_.promotions_unknown; break;
+  }
+  tell(fmt::format("{} is promoted to {}: {}", index + 1, term.value, to_string(promotions_.back().report.kind)));
+  machines_[index].answered = true;
+  server.standby = false;
+  server.running = server.accepting = server.clean = true;
+  server.term = term;
+  append(index, 0);
+  return true;
+}
+
+bool PairWorld::rejoin(std::size_t index) {
+  Server& server = machines_[index].server;
+  const Machine& other = machines_[1 - index];
+  if (server.running) fail("data under a running server are replaced");
+  if (chance(5) || cut_[0] || cut_[1] || other.off || !other.server.running || other.server.standby) return false;
+  server.wal = other.server.wal;
+  server.standby = server.clean = true;
+  ++counts_.rejoins;
+  return true;
+}
+
+void PairWorld::check_promotions() {
+  for (const Promotion& promotion : promotions_) {
+    const auto term = terms_.find(promotion.report.term.value);
+    if (term == terms_.end() || promotion.believed_lies || lied_) continue;
+    std::uint64_t missing = 0;
+    for (const Entry& entry : term->second.entries) {
+      if (entry.commit != 0 && !promotion.kept.contains(entry.commit)) ++missing;
+    }
+    const LossReport& report = promotion.report;
+    const std::uint64_t end = (term->second.entries.size() + 1) * 8;
+    counts_.lost += missing;
+    if (report.kind == LossKind::kNone && missing != 0) fail(fmt::format("NONE was announced, {} are lost", missing));
+    if (report.kind == LossKind::kBounded && missing > report.commits.value_or(~0ULL)) {
+      fail(fmt::format("at most {} were announced, {} are lost", *report.commits, missing));
+    }
+    if (report.kind == LossKind::kBounded && end > report.end.value && missing != 0) fail("it went on after its announced end");
+    // The mirror may have received of a later term that it has not heard of: then it has all of this one.
+    const bool as_announced = report.bytes != 0 && promotion.forked_at == report.received.value;
+    if (report.kind == LossKind::kUnknown && as_announced && report.received.value + report.bytes > end) {
+      fail("less is lost than at least");
+    }
+  }
+}
+
+/// Whatever was acknowledged by anybody in any term is in the data that live on, or was announced as lost.
+void PairWorld::check_end(const Server& production) {
+  std::set<std::uint64_t> kept;
+  for (const Entry& entry : production.wal) kept.insert(entry.commit);
+  const std::uint64_t lost = next_commit_ - (kept.contains(0) ? kept.size() : kept.size() + 1);
+  std::uint64_t announced = 0;
+  for (const Promotion& promotion : promotions_) {
+    if (promotion.report.kind == LossKind::kUnknown) return;
+    announced += promotion.report.kind == LossKind::kBounded ? promotion.report.commits.value_or(lost) : 0;
+  }
+  if (!opened_by_hand_ && !lied_ && lost > announced) fail(fmt::format("{} are lost, {} were announced", lost, announced));
+}
+
+/// A person who sees both machines and ends what waits for a person.
+void PairWorld::help() {
+  for (std::size_t i = 0; i < 2; ++i) {
+    Machine& machine = machines_[i];
+    const bool other_open = machines_[1 - i].engine->open();
+    if (machine.record.stage == Stage::kFenced && other_open) hand_in(i, pair::RejoinRequested{});
+    if (machine.record.stage == Stage::kFollowing && !other_open && machines_[1 - i].record.stage == Stage::kFenced) {
+      hand_in(i, pair::PromoteRequested{token_of(machine.engine->report(now_)), pair::Claim::kNothing});
+    }
+    if (machine.record.stage == Stage::kFenced && machines_[1 - i].record.stage == Stage::kFenced && machine.record.term > machines_[1 - i].record.term) {
+      hand_in(i, pair::OpenRequested{pair::Claim::kNothing});
+    }
+  }
+}
+
+void PairWorld::settle() {
+  calm_ = true;
+  cut_ = {};
+  const bool by_themselves = !forced_ && promotions_.empty();
+  for (Machine& machine : machines_) machine.off = false, machine.frozen_until = {}, machine.down_until = {};
+  for (int i = 0; i < 600 && broken_.empty(); ++i) {
+    now_ += milliseconds{200};
+    disturb();
+    if (!by_themselves && i % 50 == 49) help();
+    write();
+    stream();
+    advance();
+  }
+  if (!broken_.empty()) return;
+  const std::size_t open = machines_[0].engine->open() ? 0 : 1;
+  const Machine& production = machines_[open];
+  const Machine& mirror = machines_[1 - open];
+  const bool pair = writable(production) && production.engine->open() && mirror.record.stage == Stage::kFollowing &&
+                    mirror.server.running && mirror.record.term == production.record.term && prefix(mirror.server, production.server);
+  if (!pair) {
+    fail(fmt::format("no pair in the end{}: {} in {} ({}), {} in {} ({})", by_themselves ? ", without a person" : "",
+                     to_string(machines_[0].record.stage), machines_[0].record.term.value, machines_[0].server.running,
+                     to_string(machines_[1].record.stage), machines_[1].record.term.value, machines_[1].server.running));
+  }
+  check_promotions();
+  check_end(production.server);
+}
+
+}  // namespace verbund::mirror
