@@ -186,10 +186,6 @@ Term PairEngine::next() const {
   return next_term(record_.member, above);
 }
 
-bool PairEngine::peer_serves_above(Term term) const {
-  return peer_ && peer_->stage == Stage::kServing && peer_->term > term;
-}
-
 bool PairEngine::released() const {
   return wish_ == Wish::kWithdraw && peer_ && peer_->stage == Stage::kFollowing && peer_->declined >= wish_term_ &&
          peer_->heard_boots == record_.boots && peer_->heard_sequence >= wish_from_;

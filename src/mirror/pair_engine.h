@@ -144,7 +144,6 @@ class PairEngine {
 
   [[nodiscard]] bool may_open(TimePoint now) const;
   [[nodiscard]] bool answered(const PairStatus& status, TimePoint now) const;
-  [[nodiscard]] bool peer_serves_above(Term term) const;
   /// The peer has said, having heard the wish, that it takes no such term; and nothing that was told it before counts any more.
   [[nodiscard]] bool released() const;
   [[nodiscard]] std::optional<Beat> stopped() const;

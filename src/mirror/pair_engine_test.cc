@@ -297,6 +297,24 @@ TEST_F(Pair, ACertainReportLapsesWhenNobodyAnswersAfterARestart) {
   EXPECT_EQ(disk_.stage, Stage::kFollowing);
 }
 
+// Found by the simulation: a person opened production while the mirror, killed on its way to a higher term, was off; that term fenced
+// production again, and the mirror went on with a report that knew nothing of what had been written meanwhile.
+TEST_F(Pair, APromotionIsNotGoneOnWithWhenProductionWentOnInATermBelow) {
+  PairRecord record;
+  record.member = 2;
+  record.stage = Stage::kPromoting;
+  record.term = Term{1};
+  record.seen = record.offered = Term{6};
+  record.report = LossReport{};
+  boot(record, seconds{3});
+  PairStatus fenced = production(Term{5}, Stage::kFenced);
+  fenced.seen = Term{6};
+  hear(fenced);
+  EXPECT_EQ(disk_.stage, Stage::kFollowing);
+  EXPECT_EQ(disk_.term, Term{5}) << "follows what was written meanwhile";
+  EXPECT_FALSE(did(Task::kPromote));
+}
+
 TEST_F(Pair, ANewProductionAsksAtItsStartOnceTheMirrorFollows) {
   boot(Stage::kServing, Term{1}, true);
   pass(seconds{20});

@@ -6,7 +6,9 @@
 namespace verbund::mirror {
 
 bool PairEngine::follow() {
-  if (peer_serves_above(record_.term)) {
+  // Also one that has been fenced since: its log is the one that is followed, and its end the one that counts.
+  const bool production = peer_ && (peer_->stage == Stage::kServing || peer_->stage == Stage::kFenced || peer_->stage == Stage::kHandedOver);
+  if (production && peer_->term > record_.term) {
     record_.term = peer_->term;
     record_.peer_asks = false;
     write("production has begun a new term");
@@ -89,7 +91,9 @@ void PairEngine::on(const pair::PromoteRequested& request, TimePoint now) {
 
 /// After a restart the peer is asked first: it may have gone on meanwhile, by a person's word.
 bool PairEngine::promote(TimePoint now) {
-  if (record_.seen > record_.offered || peer_serves_above(record_.offered)) return step_back("another term has begun");
+  // Production may have gone on in a term below the one that is offered here, and may have been fenced by that since.
+  const bool went_on = peer_ && peer_->term > record_.term;
+  if (record_.seen > record_.offered || went_on) return step_back("another term has begun");
   if (lapsed_) return step_back("it was confirmed too long ago");
   if (!cleared_) {
     if (server_.running && !server_.standby) {

@@ -112,6 +112,8 @@ class PairWorld {
   void append(std::size_t index, std::uint64_t commit);
   void check_promotions();
   void check_end(const Server& production);
+  /// What was acknowledged so far, is not in these data and was not written off before; is from now on.
+  std::size_t write_off(const Server& server);
   void help();
   void tell(std::string line);
   void fail(std::string law) {
@@ -127,6 +129,7 @@ class PairWorld {
   std::map<std::uint64_t, TermLog> terms_;
   std::vector<Promotion> promotions_;
   std::array<Term, 3> client_terms_{};
+  std::set<std::uint64_t> gone_;           // lost by a promotion, by a person's word or a rejoin, as announced
   std::uint64_t next_commit_ = 1, next_entry_ = 1;
   std::uint64_t smooth_ = 1;
   bool calm_ = false, lied_ = false, forced_ = false, opened_by_hand_ = false;
