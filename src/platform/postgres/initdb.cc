@@ -10,6 +10,7 @@
 #include "platform/os/clock.h"
 #include "platform/os/file.h"
 #include "platform/os/process.h"
+#include "platform/postgres/owned_files.h"
 #include "platform/postgres/owned_server.h"
 #include "platform/postgres/server_process.h"
 
@@ -62,33 +63,6 @@ std::string conf_line(std::string_view name, std::string_view value) {
     line.push_back(c);
   }
   return line + "'\n";
-}
-
-Status system_error(Phrase operation) {
-  return std::unexpected(make_error(ErrorCode::kIo, verbatim(std::strerror(errno))).in(std::move(operation)));
-}
-
-Status give_to_server(const fs::path& path) {
-  const auto user = server_user();
-  if (!user) return std::unexpected(user.error());
-  if (!*user) return {};
-  if (::chown(path.c_str(), (*user)->uid, (*user)->gid) != 0) return system_error(phrase("chown {}", path.string()));
-  return {};
-}
-
-Status sync_directory(const fs::path& path) {
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (descriptor < 0) return system_error(phrase("open {}", path.string()));
-  const bool synced = ::fsync(descriptor) == 0;
-  ::close(descriptor);
-  return synced ? Status{} : system_error(phrase("fsync {}", path.string()));
-}
-
-Status remove_tree(const fs::path& path) {
-  std::error_code error;
-  fs::remove_all(path, error);
-  if (error) return fail(ErrorCode::kIo, phrase("remove {}: {}", path.string(), error.message()));
-  return {};
 }
 
 /// A node that was killed leaves its initdb running, which would fill the directory under our hands.
@@ -169,19 +143,32 @@ Status OwnedServer::configure(const fs::path& target) const {
   return write_settings_into(target);
 }
 
-Status OwnedServer::initialise() {
-  if (initialised()) return {};
-  if (auto prepared = prepare_directories(); !prepared) return prepared;
-  const fs::path target = settings_.directory / "data.new";
+Status OwnedServer::fresh_target(const fs::path& target) const {
   if (auto ended = end_initdb(target, clock_); !ended) return ended;
   if (auto removed = remove_tree(target); !removed) return removed;
   if (auto made = os::make_directories(target, 0700); !made) return made;
-  if (auto given = give_to_server(target); !given) return given;
-  if (auto created = run_initdb(target); !created) return created;
-  if (auto configured = configure(target); !configured) return configured;
+  return give_to_server(target);
+}
+
+Status OwnedServer::publish(const fs::path& target) const {
   if (auto synced = sync_directory(target); !synced) return synced;
   if (std::rename(target.c_str(), data_directory().c_str()) != 0) return system_error(phrase("rename to {}", data_directory().string()));
   if (auto synced = sync_directory(settings_.directory); !synced) return synced;
+  return {};
+}
+
+Status OwnedServer::initialise() {
+  if (initialised()) return {};
+  if (settings_.follows) {
+    // An empty server in the place of a mirror would look like one that has lost everything.
+    return fail(ErrorCode::kNotFound, phrase("start PostgreSQL in {}: a mirror without data", settings_.directory.string()));
+  }
+  if (auto prepared = prepare_directories(); !prepared) return prepared;
+  const fs::path target = settings_.directory / "data.new";
+  if (auto made = fresh_target(target); !made) return made;
+  if (auto created = run_initdb(target); !created) return created;
+  if (auto configured = configure(target); !configured) return configured;
+  if (auto published = publish(target); !published) return published;
   log_.info("postgres.initialised", {{"directory", settings_.directory.string()}});
   return {};
 }
@@ -195,6 +182,14 @@ Status OwnedServer::write_settings_into(const fs::path& target) const {
   values["unix_socket_directories"] = (settings_.directory / "run").string();
   values["log_directory"] = log_directory().string();
   for (const auto& [name, value] : settings_.settings) values[name] = value;
+  if (settings_.follows) {
+    values["primary_conninfo"] = follow_conninfo();
+    values["primary_slot_name"] = settings_.follows->slot;
+    values["wal_retrieve_retry_interval"] = "500ms";  // production that is back is found again at once, not after 5 s
+    values["wal_receiver_status_interval"] = "1s";
+    values["wal_receiver_timeout"] = "10s";           // a link that is dead is noticed
+    if (auto raised = raise_to_production(target, values); !raised) return raised;
+  }
   std::string text = "# Written by verbund at every start: changes here are lost. Yours belong into config/verbund.toml.\n";
   for (const auto& [name, value] : values) text += conf_line(name, value);
   return write_owned(target / "verbund.conf", text);

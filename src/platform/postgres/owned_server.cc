@@ -153,6 +153,7 @@ Status OwnedServer::start(Deadline deadline) {
   if (auto prepared = prepare_directories(); !prepared) return prepared;
   if (auto cleared = clear_up(deadline); !cleared) return cleared;
   if (auto written = write_settings(); !written) return written;
+  if (auto written = settings_.follows ? write_password_file() : Status{}; !written) return written;
   auto binaries = find_binaries();
   if (!binaries) return pass(binaries);
   auto user = server_user();

@@ -6,7 +6,9 @@
 /// PostgreSQL refuses root: started as root, the server runs as the first existing of the users `postgres`, `verbund`,
 /// `nobody`, who must be able to enter the directory (kServerSetting names the directory that forbids it).
 #include <filesystem>
+#include <functional>
 #include <map>
+#include <optional>
 #include <string>
 
 #include "base/log.h"
@@ -16,6 +18,12 @@
 
 namespace verbund::postgres {
 
+/// The server that this one is a physical mirror of.
+struct Followed {
+  ConnectionSettings server;  ///< a role with REPLICATION and pg_monitor, in a database that it may connect to
+  std::string slot;           ///< physical, of this mirror alone
+};
+
 struct OwnedServerSettings {
   std::filesystem::path directory;    ///< holds data/, run/ (socket), log/
   std::uint16_t port = 5432;          ///< also names the socket
@@ -23,6 +31,7 @@ struct OwnedServerSettings {
   std::string superuser = "verbund";
   std::string superuser_password;
   std::map<std::string, std::string> settings;  ///< lines of postgresql.conf that override our defaults
+  std::optional<Followed> follows;    ///< it starts in recovery and receives; made by copy_from, not by initialise
   bool sync_initdb = true;            ///< false for scratch servers only: initdb does not wait for the disk
 };
 
@@ -40,6 +49,12 @@ class OwnedServer {
   /// initdb with --data-checksums, scram-sha-256, UTF8, C.UTF-8 or ICU collation; password through a 0600 file.
   /// Atomic: built in data.new, then renamed. Writes pg_hba.conf (scram everywhere) and verbund.conf, included last.
   Status initialise();
+  /// Instead of initialise, with `follows`: pg_basebackup of that server, pg_verifybackup, both as programs of the same version.
+  /// Atomic as initialise. `step` is called about ten times a second with what has been copied; false from it ends the copy (kCancelled).
+  /// Errors: kAlreadyExists (there are data), kDatabaseDown, kUnauthenticated, kDiskFull (before it begins), kProgramFailed with its words.
+  enum class CopyStep { kCopy, kVerify };
+  using CopyProgress = std::function<bool(CopyStep step, std::uint64_t done_bytes, std::uint64_t total_bytes)>;
+  Status copy_from(const CopyProgress& step);
   /// Writes verbund.conf anew (wal_level=logical, max_wal_senders, max_replication_slots, wal_keep, …).
   Status write_settings();
   /// Starts and waits until it takes connections. A server of this very directory that already runs (orphan after
@@ -64,6 +79,17 @@ class OwnedServer {
   [[nodiscard]] Error died(std::string_view what) const;
   Status await(int pid, Deadline deadline);
   Status prepare_directories() const;
+  /// data.new, empty, of the server's user; whatever still fills an older one is ended.
+  Status fresh_target(const std::filesystem::path& target) const;
+  /// Becomes the data directory.
+  Status publish(const std::filesystem::path& target) const;
+  [[nodiscard]] std::filesystem::path password_file() const { return settings_.directory / "production.pass"; }
+  [[nodiscard]] std::string follow_conninfo() const;
+  Status write_password_file() const;
+  /// PostgreSQL refuses to be a mirror with less of these than production has: as pg_control says, where it is more than ours.
+  Status raise_to_production(const std::filesystem::path& target, std::map<std::string, std::string>& values) const;
+  Result<std::uint64_t> bytes_to_copy(Connection& production) const;
+  Status run_program(std::vector<std::string> argv, const std::function<bool()>& go_on) const;
   Status run_initdb(const std::filesystem::path& target) const;
   Status configure(const std::filesystem::path& target) const;
   Status write_settings_into(const std::filesystem::path& target) const;
