@@ -30,6 +30,14 @@ Phrase right_one(const Book& book, const Due& due) {
   return phrase("The right one is {}.", medium->second.label);
 }
 
+/// Whether the fact is about a set that a run has written to a directory.
+bool knows_copy(const Book& book, const Fact& fact) {
+  const auto* removed = std::get_if<fact::SetRemoved>(&fact);
+  const auto* verified = std::get_if<fact::SetVerified>(&fact);
+  const std::string* set = removed ? &removed->set : verified ? &verified->set : nullptr;
+  return set && std::ranges::find(book.copies(), *set, &SetOnMedium::set) != book.copies().end();
+}
+
 }  // namespace
 
 Result<MediaOffice> media_office(const Office& office) {
@@ -105,9 +113,7 @@ Result<Ledger> ledger_with(const MediaOffice& of, const std::vector<Drive>& driv
   return ledger;
 }
 
-bool uses_media(const Book& book) {
-  return std::ranges::any_of(book.media(), [](const auto& medium) { return !medium.second.retired && medium.second.kind != MediumKind::kCloud; });
-}
+bool uses_media(const Book& book) { return book.uses_media(); }
 
 Result<const Drive*> choose(const PlanRules& rules, const Book& book, const std::vector<Drive>& drives, LocalTime now) {
   const auto due = due_on(rules, book, now);
@@ -139,9 +145,15 @@ Status note_on_medium(const Office& office, const fs::path& place, const std::fu
   auto of = media_office(office);
   if (!of) return pass(of);
   const auto drive = look_at(*of, place);
-  if (!drive.label) return {};
+  std::error_code gone;
+  const bool target = !office.config.target.empty() && fs::equivalent(place, office.config.target, gone);
+  if (!drive.label && !target) return {};
   auto ledger = Ledger::open(office.directory, of->trusted);
   if (!ledger) return pass(ledger);
+  if (!drive.label) {
+    Fact of_copy = fact("");
+    return knows_copy(ledger->book(), of_copy) ? ledger->enter(std::move(of_copy), now, of->key) : Status{};
+  }
   const auto* medium = ledger->book().find(drive.label->id);
   return medium && medium->in_use() ? ledger->enter(fact(medium->id), now, of->key) : Status{};
 }

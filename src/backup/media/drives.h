@@ -53,7 +53,8 @@ Result<const Drive*> choose(const PlanRules& rules, const Book& book, const std:
 /// Whether the book knows disks or tapes in use: then a run goes to one of them.
 bool uses_media(const Book& book);
 
-/// What happened to a set in `place`, into the ledger, when `place` is a medium that the ledger knows; else nothing. Errors: those of Ledger.
+/// What happened to a set in `place`, into the ledger, when `place` is a medium that the ledger knows, or the configured target with a set
+/// that the ledger knows (then `medium` is empty); else nothing. Errors: those of Ledger.
 Status note_on_medium(const Office& office, const std::filesystem::path& place, const std::function<Fact(const std::string& medium)>& fact, LocalTime now);
 
 /// For what is done without anybody looking on.

@@ -13,6 +13,11 @@ Status no_longer_in_use(const std::string& medium) {
   return fail(ErrorCode::kUsage, phrase("medium {}: is no longer in use", medium), phrase("verbund backup media list"));
 }
 
+const SetOnMedium* newest_good_of(const std::vector<SetOnMedium>& sets) {
+  const auto found = std::find_if(sets.rbegin(), sets.rend(), [](const SetOnMedium& set) { return set.good(); });
+  return found == sets.rend() ? nullptr : &*found;
+}
+
 }  // namespace
 
 std::string_view class_name(MediumClass medium_class) { return words::of(words::kClass, medium_class); }
@@ -31,10 +36,7 @@ Result<Task> parse_task(std::string_view text) {
 
 bool SetOnMedium::good() const { return outcome == fact::RunEnded::Outcome::kComplete && level >= kReliable && !damaged; }
 
-const SetOnMedium* MediumState::newest_good() const {
-  const auto found = std::find_if(sets.rbegin(), sets.rend(), [](const SetOnMedium& set) { return set.good(); });
-  return found == sets.rend() ? nullptr : &*found;
-}
+const SetOnMedium* MediumState::newest_good() const { return newest_good_of(sets); }
 
 /// What an entry does to the book. An overload that refuses has changed nothing.
 struct Book::Take {
@@ -54,6 +56,14 @@ struct Book::Take {
     auto medium = known(id);
     if (!medium || (*medium)->in_use()) return medium;
     return std::unexpected(no_longer_in_use((*medium)->label).error());
+  }
+
+  /// The sets that a fact without a medium is about are those in a directory.
+  Result<std::vector<SetOnMedium>*> sets_on(const std::string& id) const {
+    if (id.empty()) return &book.copies_;
+    auto medium = known(id);
+    if (!medium) return pass(medium);
+    return &(*medium)->sets;
   }
 
   Status operator()(const fact::MediumAdded& added) const {
@@ -94,24 +104,25 @@ struct Book::Take {
       book.night_witnessed_ = book.witnessed(entry.at);
     }
     book.last_run_ = event(run);
-    if (!written) return {};
-    written->uses += 1;
-    written->last_written = entry.sequence;
+    if (written) {
+      written->uses += 1;
+      written->last_written = entry.sequence;
+    }
     if (run.set.empty()) return {};
-    written->sets.push_back({.set = run.set, .sequence = run.set_sequence, .outcome = run.outcome, .level = run.level, .night = run.night,
+    (written ? written->sets : book.copies_).push_back({.set = run.set, .sequence = run.set_sequence, .outcome = run.outcome, .level = run.level, .night = run.night,
                              .entered = entry.sequence, .at = entry.at, .witnessed = book.night_witnessed_});
     return {};
   }
   Status operator()(const fact::SetRemoved& removed) const {
-    auto medium = known(removed.medium);
-    if (!medium) return pass(medium);
-    std::erase_if((*medium)->sets, [&](const SetOnMedium& set) { return set.set == removed.set; });
+    auto sets = sets_on(removed.medium);
+    if (!sets) return pass(sets);
+    std::erase_if(**sets, [&](const SetOnMedium& set) { return set.set == removed.set; });
     return {};
   }
   Status operator()(const fact::SetVerified& verified) const {
-    auto medium = known(verified.medium);
-    if (!medium) return pass(medium);
-    for (SetOnMedium& set : (*medium)->sets) {
+    auto sets = sets_on(verified.medium);
+    if (!sets) return pass(sets);
+    for (SetOnMedium& set : **sets) {
       if (set.set != verified.set) continue;
       if (verified.damaged && !set.damaged) set.damaged_at = entry.at;
       set.damaged = verified.damaged;
@@ -188,8 +199,13 @@ const MediumState* Book::by_label(std::string_view label) const {
   return found;
 }
 
+bool Book::uses_media() const {
+  return std::ranges::any_of(media_, [](const auto& row) { return row.second.in_use() && row.second.kind != MediumKind::kCloud; });
+}
+
 std::optional<Event<SetOnMedium>> Book::last_good() const {
-  const SetOnMedium* newest = nullptr;
+  const bool written = std::ranges::any_of(media_, [](const auto& row) { return row.second.in_use() && row.second.last_written > 0; });
+  const SetOnMedium* newest = written ? nullptr : newest_good_of(copies_);
   for (const auto& [id, medium] : media_) {
     const auto* good = medium.in_use() ? medium.newest_good() : nullptr;
     if (good && (!newest || good->entered > newest->entered)) newest = good;

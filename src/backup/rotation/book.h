@@ -42,7 +42,8 @@ struct MediumAdded { std::string id, label; MediumClass medium_class = MediumCla
 struct MediumTaken { std::string id, by; Place to = Place::kOffSite; };
 struct MediumBrought { std::string id, by; };
 struct MediumRetired { std::string id, by, reason; bool lost = false; };
-/// A run has ended; `medium` empty: none was written to.
+/// A run has ended; `medium` empty: none was written to. A set without a medium lies in a directory: a copy, which counts as long as the
+/// office has nothing better (Book::last_good).
 struct RunEnded {
   enum class Outcome { kComplete, kIncomplete, kFailed };
   std::string set;                 ///< empty: none
@@ -52,7 +53,7 @@ struct RunEnded {
   std::string medium;
   Day night;                       ///< the working day whose data it holds
 };
-/// A set on a medium has gone, because the medium was written anew or pruned.
+/// A set on a medium (empty: in a directory) has gone, because the medium was written anew or pruned.
 struct SetRemoved { std::string set, medium; };
 struct SetVerified { std::string set, medium; Level level = Level::kNone; bool damaged = false; };
 struct OffSiteVerified { std::string set, target; };
@@ -148,6 +149,10 @@ class Book {
   /// Errors: kUsage (an unknown medium, one that is no longer in use, a number that does not follow): the book is as before.
   Status enter(const Entry& entry);
   [[nodiscard]] const std::map<std::string, MediumState>& media() const { return media_; }
+  /// Whether disks or tapes are in use: then runs go to them, and a directory gets nothing.
+  [[nodiscard]] bool uses_media() const;
+  /// Sets in a directory, oldest first.
+  [[nodiscard]] const std::vector<SetOnMedium>& copies() const { return copies_; }
   /// nullptr: no such medium. Of several that bore a label the one in use.
   [[nodiscard]] const MediumState* find(const std::string& id) const;
   [[nodiscard]] const MediumState* by_label(std::string_view label) const;
@@ -163,8 +168,8 @@ class Book {
   /// Since the last run the clock was set back: it read this then. nullopt: it was not, times of runs count.
   [[nodiscard]] const std::optional<LocalTime>& set_back_to() const { return set_back_to_; }
 
-  /// Newest run of all; newest good set on a medium in use; newest set that was read back off-site, and all those by set and target; last
-  /// drill that passed.
+  /// Newest run of all; newest good set on a medium in use, or in a directory as long as no medium in use was ever written to; newest set
+  /// that was read back off-site, and all those by set and target; last drill that passed.
   [[nodiscard]] const std::optional<Event<fact::RunEnded>>& last_run() const { return last_run_; }
   [[nodiscard]] std::optional<Event<SetOnMedium>> last_good() const;
   [[nodiscard]] const std::optional<Event<fact::OffSiteVerified>>& last_off_site() const { return last_off_site_; }
@@ -183,6 +188,7 @@ class Book {
   void note_time(const Entry& entry);
 
   std::map<std::string, MediumState> media_;
+  std::vector<SetOnMedium> copies_;
   std::map<std::pair<Day, Task>, std::string> ticks_;
   std::set<std::string> acknowledged_;
   std::vector<fact::DutyGiven> duties_;

@@ -82,6 +82,30 @@ TEST(Book, KnowsTheLastGoodSetAlsoWhenItIsLaterFoundDamaged) {
   EXPECT_FALSE(notes.book.last_good());
 }
 
+TEST(Book, SetsInADirectoryCountUntilAMediumWasWritten) {
+  const PlanRules rules;
+  Notebook notes;
+  const auto to_directory = [&](LocalTime at, const char* set, std::string_view night) {
+    notes.note(at, fact::RunEnded{set, 1, Outcome::kComplete, Level::kRestored, "", d(night)});
+  };
+  to_directory(t("2026-11-10 02:00"), "a", "2026-11-09");
+  to_directory(t("2026-11-11 02:00"), "b", "2026-11-10");
+  EXPECT_FALSE(notes.book.uses_media());
+  EXPECT_EQ(notes.book.last_good()->what.set, "b");
+  notes.note(t("2026-11-11 03:00"), fact::SetVerified{"b", "", Level::kNone, true});
+  EXPECT_EQ(notes.book.last_good()->what.set, "a");
+  notes.note(t("2026-11-11 04:00"), fact::SetRemoved{"a", ""});
+  EXPECT_FALSE(notes.book.last_good());
+  to_directory(t("2026-11-12 02:00"), "c", "2026-11-11");
+  notes.add(t("2026-11-12 09:00"), "M1");
+  EXPECT_TRUE(notes.book.uses_media());
+  EXPECT_EQ(notes.book.last_good()->what.set, "c") << "the first medium has had no night yet";
+  notes.run(rules, t("2026-11-13 02:00"), "M1", Outcome::kIncomplete);
+  EXPECT_FALSE(notes.book.last_good()) << "with media in use a copy is none";
+  notes.note(t("2026-11-13 09:00"), fact::MediumRetired{"id-M1", "anna", "worn"});
+  EXPECT_EQ(notes.book.last_good()->what.set, "c");
+}
+
 TEST(Book, WitnessedTimeNeverRunsBackAndNeverLeaps) {
   Notebook notes;
   notes.add(t("2026-11-10 00:00"), "M1");

@@ -19,6 +19,7 @@ struct Fortune {
   bool careless = false;       ///< people forget
   bool breakdowns = false;     ///< the scheduler is dead, the machine is off
   bool tapes = false;
+  bool no_media = false;       ///< sets go to a directory
 };
 
 struct RealSet {

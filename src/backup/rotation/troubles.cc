@@ -106,6 +106,11 @@ class Look {
   }
 
   void damaged() {
+    // Those in a directory don't stand in for a medium: what is damaged there is told as long as there is no newer good one.
+    for (const SetOnMedium& set : book_.copies()) {
+      if (!set.damaged || book_.uses_media() || newer_copy(set)) continue;
+      add(Kind::kDamaged, fmt::format("damaged/{}", set.set), phrase("the backup of {} is damaged", day_text(set.night)), people_from(Task::kControl, set.damaged_at));
+    }
     for (const auto& [id, medium] : book_.media()) {
       if (!medium.in_use()) continue;
       for (const SetOnMedium& set : medium.sets) {
@@ -116,8 +121,14 @@ class Look {
     }
   }
 
-  /// The medium of the coming night: from the time of the control on it is somebody's task.
+  [[nodiscard]] bool newer_copy(const SetOnMedium& set) const {
+    return std::ranges::any_of(book_.copies(), [&](const SetOnMedium& other) { return other.good() && other.entered > set.entered; });
+  }
+
+  /// The medium of the coming night: from the time of the control on it is somebody's task. An office without media has its sets in a
+  /// directory; that they have to leave the house is told by off_site().
   void tonight() {
+    if (!book_.uses_media()) return;
     const LocalTime next = next_run(plan_, book_, since_, now_);
     const Night night = night_of(plan_, next);
     if (now_ < night.of + duty_.tick_until) return;
