@@ -11,7 +11,6 @@
 #include "base/messages.h"
 #include "platform/os/descriptor.h"
 #include "platform/os/file.h"
-#include "platform/os/random.h"
 
 namespace verbund::alarm {
 namespace {
@@ -33,6 +32,13 @@ Result<std::vector<fs::path>> files_in(const fs::path& directory) {
   if (error && error != std::errc::no_such_file_or_directory) return os::failed_call(phrase("read directory {}", directory.native()), error.value());
   std::ranges::sort(found);
   return found;
+}
+
+/// FNV-1a of what makes it this mail to this person.
+std::string name_of(const Waiting& waiting) {
+  std::uint64_t hash = 0xcbf29ce484222325ULL;
+  for (const char c : waiting.message_id + "\n" + waiting.to) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ULL;
+  return fmt::format("{:016x}", hash);
 }
 
 Status remove_for_good(const fs::path& file) {
@@ -91,8 +97,11 @@ Status Spool::put(const Waiting& waiting) const {
   auto there = files();
   if (!there) return pass(there);
   if (there->size() >= kMaxWaiting) return fail(ErrorCode::kNotDelivered, phrase("mail: {} mails wait in {} already", there->size(), (directory_ / "spool").native()));
-  // Named by time, so that the oldest comes first; what follows keeps two of one instant apart.
-  const auto name = fmt::format("{}-{}.mail", to_iso8601(waiting.written), os::random_hex(8));
+  // Named by time, so that the oldest comes first. What follows tells a mail that waits already, because whoever put it was killed before he
+  // could note that he had.
+  const auto of_its_own = "-" + name_of(waiting) + ".mail";
+  if (std::ranges::any_of(*there, [&](const fs::path& file) { return file.native().ends_with(of_its_own); })) return {};
+  const auto name = to_iso8601(waiting.written) + of_its_own;
   return os::write_file_atomically(directory_ / "spool" / name, file_of(waiting), 0600);
 }
 

@@ -48,7 +48,7 @@ class Spool {
  public:
   /// `directory`: DIR/alarm.
   explicit Spool(std::filesystem::path directory) : directory_(std::move(directory)) {}
-  /// On disk when it returns. Errors: kNotDelivered (full), kIo, kDiskFull.
+  /// On disk when it returns; one that waits already (message_id and person) is not put twice. Errors: kNotDelivered (full), kIo, kDiskFull.
   Status put(const Waiting& waiting) const;
   /// Sends what is due by `send`. Nothing: another process delivers just now. Errors: kIo.
   Result<std::optional<SpoolState>> deliver(const std::function<Status(const Waiting&)>& send, const Clock& clock, Log& log) const;

@@ -60,6 +60,13 @@ struct MediaConfig {
   std::filesystem::path tape;                  ///< device that does not rewind by itself; empty: none
 };
 
+/// Who starts the nights' runs and looks after them (night/).
+enum class Scheduler {
+  kNode,   ///< the running node
+  kTimer,  ///< units of systemd, or whoever calls `backup night` and `backup check`
+  kOff,    ///< nobody
+};
+
 struct Config {
   std::filesystem::path target;              ///< directory that holds the sets; empty: named on the command line
   bool target_is_mount = false;              ///< refuse a target on the installation's own file system (an unmounted medium)
@@ -76,6 +83,7 @@ struct Config {
   std::vector<Application> applications;
   PlanRules plan;                            ///< which medium when ([plan], [calendar])
   DutyRules duty;                            ///< as configured; duty_now adds what was given out by command
+  Scheduler scheduler = Scheduler::kNode;
   MediaConfig media;
   std::vector<OffSite> off_sites;
 };

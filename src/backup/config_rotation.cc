@@ -37,8 +37,20 @@ Status read_night_at(os::ConfigFile& file, PlanRules& plan) {
               phrase("00:00 to 23:59; a night before noon holds the day before."));
 }
 
+Status read_scheduler(os::ConfigFile& file, Config& config) {
+  std::string name;
+  VERBUND_READ(name, file.text("plan.scheduler", "node"));
+  for (const auto& [word, scheduler] : {std::pair<const char*, Scheduler>{"node", Scheduler::kNode}, {"timer", Scheduler::kTimer}, {"off", Scheduler::kOff}}) {
+    if (name != word) continue;
+    config.scheduler = scheduler;
+    return {};
+  }
+  return fail(ErrorCode::kBadConfig, phrase("{}:{}: plan.scheduler = {}: unknown", file.name(), file.line("plan.scheduler"), name), phrase("One of {}.", "node, timer, off"));
+}
+
 Status read_plan(os::ConfigFile& file, Config& config) {
   PlanRules& plan = config.plan;
+  if (auto read = read_scheduler(file, config); !read) return read;
   if (auto read = read_night_at(file, plan); !read) return read;
   std::int64_t missed = 0, oldest = 0, drill = 0;
   VERBUND_READ(missed, file.integer("plan.missed_after_hours", plan.missed_after.count(), 1, 20));
@@ -141,6 +153,7 @@ Status read_rotation(os::ConfigFile& file, Config& config) {
 std::string default_rotation() {
   return R"toml(# When, and on which medium: docs/operations/backup-nights.md
 [plan]
+# scheduler = "node"             # "node": the running node starts the nights; "timer": units of systemd do; "off": nobody
 # night_at = "01:30"             # 00:00 … 23:59, every day; before noon it holds the day before
 # missed_after_hours = 5         # 1 … 20: a run that has not ended so long after is MISSED
 # floor = 2                      # 1 … 20: media with the newest proven sets are never written over

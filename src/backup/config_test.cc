@@ -63,6 +63,7 @@ TEST(BackupConfig, EveryCommentedKeyExists) {
 TEST(BackupConfig, SaysWhenOnWhichMediumAndWho) {
   const auto config = parse(R"toml(
 [plan]
+scheduler = "timer"
 night_at = "22:15"
 month_end = { media = 0 }
 friday = { media = 3, keep_days = 18 }
@@ -77,6 +78,7 @@ administrators = ["Chief <chief@example.org>"]
 tick_until = 15
 )toml");
   ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->scheduler, Scheduler::kTimer);
   EXPECT_EQ(config->plan.night_at, std::chrono::minutes{22 * 60 + 15});
   EXPECT_EQ(config->plan.month_end.media, 0);
   EXPECT_EQ(config->plan.friday.keep, std::chrono::days{18});
@@ -96,6 +98,7 @@ TEST(BackupConfig, RefusesNightsDaysAndPeopleThatAreNone) {
   };
   EXPECT_THAT(why("[plan]\nnight_at = \"24:00\""), HasSubstr("backup.toml:2: plan.night_at = 24:00: no time of day"));
   EXPECT_THAT(why("[plan]\ndaily = { media = 0 }"), HasSubstr("plan.daily.media = 0: out of range"));
+  EXPECT_THAT(why("[plan]\nscheduler = \"cron\""), HasSubstr("backup.toml:2: plan.scheduler = cron: unknown | One of node, timer, off."));
   EXPECT_THAT(why("[plan]\nfloor = 0"), HasSubstr("from 1 to 20"));
   EXPECT_THAT(why("[calendar]\nstate = \"XX\""), HasSubstr("backup.toml:2: calendar.state: 'XX' is no German state"));
   EXPECT_THAT(why("[calendar]\nopen = [\"montag\"]"), HasSubstr("'montag' is no day of the week"));

@@ -4,6 +4,8 @@
 
 #include "backup/report/store.h"
 #include "node/installation.h"
+#include "node/office_backup.h"
+#include "platform/os/clock.h"
 
 namespace verbund::cli {
 
@@ -14,6 +16,16 @@ Attention attention(const Globals& globals) {
   if (::access((dir / "backup").c_str(), R_OK | X_OK) == 0) out.unseen = backup::ReportStore(dir).unseen();
   if (::access((dir / "alarm").c_str(), R_OK | X_OK) == 0) out.states = alarm::states_in(dir / "alarm");
   return out;
+}
+
+std::optional<Result<backup::Outlook>> nights_ahead(const Globals& globals) {
+  const auto dir = node::Installation::find(globals.dir.empty() ? std::nullopt : std::optional(globals.dir));
+  if (::access((dir / "config" / "backup.toml").c_str(), R_OK) != 0 || ::access(dir.c_str(), W_OK) != 0) return std::nullopt;
+  auto installation = node::Installation::load(dir);
+  if (!installation) return Result<backup::Outlook>(pass(installation));
+  auto office = node::office_of(*installation);
+  if (!office) return Result<backup::Outlook>(pass(office));
+  return backup::outlook_of(*office, os::local_time(os::SystemClock().wall()));
 }
 
 std::vector<std::string> lines_of(const Globals& globals, const Attention& attention) {

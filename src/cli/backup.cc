@@ -122,6 +122,8 @@ void add_backup(CLI::App& app, Globals& globals, const Runner& run) {
   auto* command = app.add_subcommand("backup", std::string(translate(globals.language, "save the whole office, prove it, restore it")));
   command->require_subcommand(1);
   add_backup_run(*command, globals, run);
+  add_backup_night(*command, globals, run);
+  add_backup_check(*command, globals, run);
   add_backup_sets(*command, globals, run);
   add_backup_restore(*command, globals, run);
   add_backup_media(*command, globals, run);

@@ -50,11 +50,16 @@ class RestFeedGate final : public backup::FeedGate {
 /// SIGINT and SIGTERM set a flag instead of ending the program: services have to be started first.
 const std::atomic<bool>& interrupted_flag();
 
+/// The installation of a drill runs no nights and tells nobody: said, and the exit code; nothing: it is none.
+std::optional<int> said_of_drill(const Globals& globals);
+
 /// A restore that was interrupted is ended first, and people are told. The exit code when that fails.
 std::optional<int> settle_interrupted(const Globals& globals, const std::filesystem::path& directory);
 
 // Subcommands of `backup`.
 void add_backup_run(CLI::App& backup, Globals& globals, const Runner& run);
+void add_backup_night(CLI::App& backup, Globals& globals, const Runner& run);
+void add_backup_check(CLI::App& backup, Globals& globals, const Runner& run);
 void add_backup_sets(CLI::App& backup, Globals& globals, const Runner& run);
 void add_backup_restore(CLI::App& backup, Globals& globals, const Runner& run);
 void add_backup_media(CLI::App& backup, Globals& globals, const Runner& run);

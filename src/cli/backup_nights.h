@@ -1,7 +1,10 @@
 #pragma once
 /// What `backup duty` and `schedule` share: the ledger with the rules of config/backup.toml. Main thread.
 #include "backup/media/ledger.h"
+#include "backup/night/outlook.h"
 #include "backup/rotation/duty.h"
+#include <boost/json/object.hpp>
+
 #include "cli/backup.h"
 
 namespace verbund::cli {
@@ -17,6 +20,13 @@ struct NightsAtHand {
   Status enter(backup::Fact fact);
 };
 Result<NightsAtHand> nights_at_hand(const Globals& globals);
+
+/// Next run, newest good set, what is no backup: label and text, for people.
+std::vector<std::pair<std::string, std::string>> night_fields(const Globals& globals, const backup::Outlook& outlook);
+/// The same for programs.
+boost::json::object night_json(const backup::Outlook& outlook);
+/// "Mo 2026-11-23 01:30"
+std::string shown_moment(const Globals& globals, backup::LocalTime time);
 
 /// "monday"
 std::string_view weekday_word(std::chrono::weekday weekday);

@@ -19,7 +19,8 @@ backup::Surroundings around(const OfficeAtHand& at_hand, const Result<backup::Me
   }
   const auto& book = ledger->book();
   const auto night = done ? done->night : backup::night_now(plan, book, now);
-  const auto due = done ? done->due : backup::due_for(plan, book, night, now);
+  // An office without media lacks none.
+  const auto due = done ? done->due : book.uses_media() ? backup::due_for(plan, book, night, now) : backup::Due{};
   auto out = backup::surroundings_of(plan, backup::duty_now(at_hand.office.config.duty, book), book, night, due, done ? done->medium : std::string(), now);
   if (done && !done->copy.msgid.empty()) out.medium_problem = done->copy;
   return out;

@@ -1,5 +1,5 @@
 /// verbund backup run, recover
-#include "cli/backup.h"
+#include "cli/backup_run.h"
 
 #include <boost/json.hpp>
 
@@ -146,28 +146,28 @@ int run_backup(const Globals& globals, const Options& options) {
   if (!at_hand) return report(globals, at_hand.error());
   auto how = run_options(options);
   if (!how) return report(globals, how.error());
-  const os::SystemClock clock;
-  how->interrupted = &interrupted_flag();
-  ProgressLine progress(globals, how->interrupted);
-  how->on_step = [&progress](const Phrase& step) { progress.step(step); };
-  how->on_note = [&progress](const Phrase& note) { progress.note(note); };
   if (!options.dry_run) {
-    if (const auto failed = settle_interrupted(globals, at_hand->office.directory)) return *failed;
+    const auto ran = run_now(globals, *at_hand, std::move(*how), CalledOff::kReported);
+    return ran.busy ? report(globals, *ran.busy) : ran.exit_code;
   }
-  // Without a node the server that it owns rests, too.
   auto server = node::CommandServer::open(at_hand->installation, "verbund backup run");
   if (!server) return report(globals, server.error());
-  if (options.dry_run) return preview(globals, *at_hand, *how);
-  RestFeedGate gate(globals, server->node_runs() ? "" : "no node runs");
-  const auto begun = clock.wall();
-  auto done = backup::run_with_media(at_hand->office, *how, gate, progress, clock, *at_hand->log);
+  return preview(globals, *at_hand, *how);
+}
+
+/// What ended before there was anything to tell of: another one is at work, or an error.
+RanNow not_begun(const Globals& globals, const Error& error) {
+  if (error.code == ErrorCode::kInUse) return {.exit_code = exit_code(error.code), .busy = error, .called_off = false, .set = {}};
+  return {.exit_code = report(globals, error), .busy = std::nullopt, .called_off = false, .set = {}};
+}
+
+void print_run(const Globals& globals, const Result<backup::MediaRun>& done) {
   if (!done) {
     report(globals, done.error());
-  } else {
-    globals.json ? print_json(*done) : print_report(globals, *done);
-    if (done->report.verdict.failure && !globals.json) report(globals, *done->report.verdict.failure);
+    return;
   }
-  return publish_run(globals, *at_hand, done, begun);
+  globals.json ? print_json(*done) : print_report(globals, *done);
+  if (done->report.verdict.failure && !globals.json) report(globals, *done->report.verdict.failure);
 }
 
 int recover(const Globals& globals) {
@@ -188,6 +188,35 @@ int recover(const Globals& globals) {
 }
 
 }  // namespace
+
+RanNow run_now(const Globals& globals, const OfficeAtHand& at_hand, backup::RunOptions options, CalledOff called_off) {
+  const os::SystemClock clock;
+  options.interrupted = &interrupted_flag();
+  ProgressLine progress(globals, options.interrupted);
+  options.on_step = [&progress](const Phrase& step) { progress.step(step); };
+  options.on_note = [&progress](const Phrase& note) { progress.note(note); };
+  auto settled = node::settle_restore(at_hand.office.directory, clock);
+  if (!settled) return not_begun(globals, settled.error());
+  for (const auto& what : *settled) fmt::print(stderr, "{}\n", said(globals.language, what));
+  // Without a node the server that it owns rests, too.
+  auto server = node::CommandServer::open(at_hand.installation, "verbund backup run");
+  if (!server) return not_begun(globals, server.error());
+  RestFeedGate gate(globals, server->node_runs() ? "" : "no node runs");
+  const auto begun = clock.wall();
+  auto done = backup::run_with_media(at_hand.office, options, gate, progress, clock, *at_hand.log);
+  const Error* failure = !done ? &done.error() : done->report.verdict.failure ? &*done->report.verdict.failure : nullptr;
+  if (failure != nullptr && failure->code == ErrorCode::kInUse) return not_begun(globals, *failure);
+  print_run(globals, done);
+  RanNow ran;
+  ran.called_off = failure != nullptr && failure->code == ErrorCode::kCancelled && (!done || !done->report.verdict.published);
+  if (done && done->report.verdict.published && failure == nullptr) ran.set = done->report.set;
+  if (ran.called_off && called_off == CalledOff::kStillDue) {
+    ran.exit_code = exit_code(ErrorCode::kCancelled);
+    return ran;
+  }
+  ran.exit_code = publish_run(globals, at_hand, done, begun);
+  return ran;
+}
 
 void add_backup_run(CLI::App& backup, Globals& globals, const Runner& run) {
   const auto text = [&](const char* msgid) { return std::string(translate(globals.language, msgid)); };

@@ -2,6 +2,7 @@
 #include <boost/json.hpp>
 
 #include "cli/attention.h"
+#include "cli/backup_nights.h"
 
 namespace verbund::cli {
 namespace {
@@ -73,15 +74,32 @@ void add_excluded(const Globals& globals, const json::value& root, std::vector<s
   }
 }
 
+/// The node's own words, and what this machine's installation says of its nights.
+int print_status_json(const Globals& globals, const std::string& text) {
+  boost::system::error_code error;
+  auto root = json::parse(text, error);
+  const auto nights = nights_ahead(globals);
+  if (!error && root.is_object() && nights && *nights) root.as_object()["backup"] = night_json(**nights);
+  fmt::print("{}\n", error ? text : json::serialize(root));
+  return 0;
+}
+
+void add_nights(const Globals& globals, std::vector<std::pair<std::string, std::string>>& fields) {
+  const auto nights = nights_ahead(globals);
+  if (!nights) return;
+  if (!*nights) {
+    fields.emplace_back(translate(globals.language, "backup"), message_in(globals.language, nights->error()));
+    return;
+  }
+  for (auto& field : night_fields(globals, **nights)) fields.push_back(std::move(field));
+}
+
 int status(const Globals& globals) {
   auto connected = connect_quietly(globals);
   if (!connected.client) return connected.exit_code;
   auto text = connected.client->status_json();
   if (!text) return report(globals, text.error());
-  if (globals.json) {
-    fmt::print("{}\n", *text);
-    return 0;
-  }
+  if (globals.json) return print_status_json(globals, *text);
   boost::system::error_code error;
   const auto root = json::parse(*text, error);
   if (error) return report(globals, make_error(ErrorCode::kBadMessage, phrase("read the status: {}", error.message())));
@@ -94,6 +112,7 @@ int status(const Globals& globals) {
     fields.emplace_back(translate(globals.language, row.label), shown(globals, row, value));
   }
   add_excluded(globals, root, fields);
+  add_nights(globals, fields);
   print_fields(fields);
   for (const auto& line : lines_of(globals, attention(globals))) fmt::print("{}\n", line);
   return 0;

@@ -42,12 +42,15 @@ class Practice:
             (self.scripts / name).write_text("#!/bin/sh\n" + text)
             (self.scripts / name).chmod(0o755)
 
-    def configure(self, extra="", save="", level="L3", keep=1):
+    def configure(self, extra="", save="", level="L3", keep=1, plan='scheduler = "off"'):
+        """Runs are the tests' own: the node makes none, but in the tests of the nights."""
         (self.office.data / "config" / "backup.toml").write_text(f"""
 [backup]
 target = "{self.target}"
 verify = "{level}"
 keep = {keep}
+[plan]
+{plan}
 [[application]]
 name = "practice"
 version_file = "{self.application}/VERSION"

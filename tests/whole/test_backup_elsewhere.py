@@ -36,7 +36,7 @@ class SomebodyElses(unittest.TestCase):
         office.run("init", "--database", self.server.connection_as(user)).check()
         config = office.data / "config" / "verbund.toml"
         config.write_text(config.read_text(encoding="utf-8") + RECORD, encoding="utf-8")
-        (office.data / "config" / "backup.toml").write_text(f'[backup]\ntarget = "{self.medium}"\nverify = "L4"\n{more}')
+        (office.data / "config" / "backup.toml").write_text(f'[backup]\ntarget = "{self.medium}"\nverify = "L4"\n[plan]\nscheduler = "off"\n{more}')
         return office.start()
 
     def backup(self, office, *words):

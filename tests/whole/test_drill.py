@@ -47,6 +47,8 @@ class Drill(unittest.TestCase):
 [backup]
 target = "{cls.medium}"
 {extra}
+[plan]
+scheduler = "off"
 [[application]]
 name = "practice"
 check = ["{cls.selftest}"]

@@ -9,6 +9,7 @@ import unittest
 
 from office import Office, wait_for
 from remotes import PASSWORD, USER, Front, Server, obscured
+from test_nights import Clock
 
 BIG = 3_000_000  # bytes of each of the files that make a copy last
 
@@ -50,6 +51,9 @@ class OffSite(unittest.TestCase):
         (cls.office.data / "config" / "backup.toml").write_text(f"""
 [backup]
 target = "{cls.medium}"
+verify = "L2"
+[plan]
+scheduler = "off"
 [encryption]
 recipients = {json.dumps(recipients)}
 {applications}
@@ -101,6 +105,43 @@ keep = 1
         self.assertIn((self.folders[0] / "noise").read_bytes(), plain)
         self.assertEqual(list((self.office.data / "backup" / "offsite" / "sealed").glob("2*")), [], "the copy on the disk is gone")
         self.assertFalse(any(b"application0" in path.read_bytes() for path in there.rglob("*") if path.is_file()), "no name of a file leaves the house")
+
+    # -- at night
+
+    def night(self, days):
+        done = self.office.run("--json", "backup", "night", **Clock(self.root).on_day(days))
+        return done.code, json.loads(done.output.splitlines()[-1])
+
+    def keep_the_ledger(self):
+        """What is entered in nights to come is none of the other tests' business."""
+        folder = self.office.data / "backup"
+        before = {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+        def put_back():
+            for path in folder.iterdir():
+                if path.is_file() and path not in before:
+                    path.unlink()
+            for path, data in before.items():
+                path.write_bytes(data)
+        self.addCleanup(put_back)
+
+    def test_at_night_a_set_leaves_by_itself_and_a_cut_copy_is_taken_up(self):
+        self.keep_the_ledger()
+        self.front.cut_after = 2 * BIG
+        code, cut = self.night(2)
+        self.assertEqual((code, cut["ran"]), (10, True), cut)
+        [copy] = cut["off_site"]
+        self.assertFalse(copy["verified"])
+        self.assertTrue((self.medium / copy["set"]).is_dir(), "the set itself is whole")
+        self.assertTrue((self.office.data / "backup" / "offsite" / "bank.open").exists())
+        self.front.reset()
+        code, taken_up = self.night(2)
+        self.assertEqual((code, taken_up["ran"], taken_up["off_site"][0]["verified"]), (0, False, True), taken_up)
+        self.assertEqual(taken_up["off_site"][0]["set"], copy["set"])
+        self.assertLess(self.front.sent, 4 * BIG, "what had arrived is not sent again")
+        self.assertFalse((self.office.data / "backup" / "offsite" / "bank.open").exists())
+        self.assertIn("off-site-verified", (self.office.data / "backup" / "ledger.jsonl").read_text(encoding="utf-8").splitlines()[-1])
+        self.assertEqual(self.night(2)[1]["off_site"], [])
 
     def test_without_recipients_nothing_leaves(self):
         self.configure(recipients=[])

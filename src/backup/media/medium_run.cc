@@ -193,7 +193,11 @@ class MediaRunner {
       ended.set_sequence = done_.report.manifest.sequence;
       ended.medium = done_.medium;
     }
-    if (auto entered = ledger_->enter(std::move(ended), local(), of_.key); !entered) fail_run(entered.error());
+    // A run that was called off is none: it is still due, and missed when nobody makes up for it.
+    const bool called_off = !verdict.published && verdict.failure && verdict.failure->code == ErrorCode::kCancelled;
+    if (!called_off) {
+      if (auto entered = ledger_->enter(std::move(ended), local(), of_.key); !entered) fail_run(entered.error());
+    }
     if (done_.medium.empty() || tape_ || !still_in_drive()) return;
     const auto lock = lock_runs(of_.office.directory, "run", clock_);
     // Who runs now does it in our place.
@@ -220,8 +224,8 @@ class MediaRunner {
     fact::RunEnded ended;
     ended.outcome = RunOutcome::kFailed;
     ended.night = done_.night.of;
-    // Two at once: the other one is the night's.
-    if (error.code != ErrorCode::kInUse) {
+    // Two at once: the other one is the night's. Called off: it is still due.
+    if (error.code != ErrorCode::kInUse && error.code != ErrorCode::kCancelled) {
       if (auto entered = ledger_->enter(std::move(ended), local(), of_.key); !entered) log_.error("backup.ledger", {{"error", entered.error().message}});
     }
     return std::unexpected(error);

@@ -139,6 +139,8 @@ Status publish_report(const Report& report, const fs::path& installation, alarm:
   auto mail = mail_of(report, config.language);
   if (mail && kept) note("keep", store.put_mail(report.id, *mail));
   if (mail) mail->to = to;
+  // Who was killed before he could note that he has told of this night tells it under the same name: it waits once, or is known again.
+  if (mail && report.outcome == Report::Outcome::kMissed) mail->message_id = fmt::format("{}@{}.invalid", report.id, installation_id(installation).value_or(report.host));
   if (config.smtp && wanted(config.mail_reports, report)) note("mail", mail ? alarm.mail(std::move(*mail), clock) : Status(std::unexpected(mail.error())));
   if (kept && wanted(config.print_reports, report)) note("print", alarm.print(store.file(report.id, "pdf"), subject_of(report, config.language), clock));
   note("ping", alarm.ping(report.outcome == Report::Outcome::kOk));
