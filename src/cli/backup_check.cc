@@ -42,7 +42,7 @@ void print_text(const Globals& globals, const backup::Round& round, const std::v
     const auto since = os::local_text(state.since);
     state.to.empty() ? say("  since {}", since) : say("  since {}; for {}", since, fmt::join(state.to, ", "));
   }
-  if (round.missed) say("the report of the missed night of {} has gone out", shown_moment(globals, *round.missed));
+  if (round.missed) say("the report of the missed night of {} is written", shown_moment(globals, *round.missed));
   if (round.waiting > 0) say("{} mails wait for delivery", round.waiting);
   if (!states.empty() && !mail_configured) say("No mail server is configured, so nobody is told by mail: [mail] in config/verbund.toml");
   if (states.empty() && round.outlook.configured) say("Nothing needs anybody.");
@@ -56,6 +56,13 @@ int check(const Globals& globals, const Options& options) {
   if (!desk) return report(globals, desk.error());
   const os::SystemClock clock;
   auto round = backup::make_round(desk->at_hand.office, desk->alarm, backup::Post::kTried, clock, *desk->at_hand.log);
+  // Somebody else makes one just now, and tells whom it concerns; what holds can be said all the same.
+  if (!round && round.error().code == ErrorCode::kInUse) {
+    auto ahead = backup::outlook_of(desk->at_hand.office, os::local_time(clock.wall()));
+    if (!ahead) return report(globals, ahead.error());
+    round = backup::Round{};
+    round->outlook = std::move(*ahead);
+  }
   if (!round) return report(globals, round.error());
   const auto states = desk->alarm.current();
   const bool undelivered = round->waiting > 0 || round->untold || !desk->alarm.current(alarm::kMailSource).empty();

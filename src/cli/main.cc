@@ -69,7 +69,8 @@ int main(int argc, char** argv) {
     return error.get_exit_code() == 0 ? app.exit(error) : cli::report_usage(app, globals, error);  // 0: --help, --version
   }
   // Those show it themselves.
-  const bool shows = app.got_subcommand("status") || app.get_subcommand("backup")->got_subcommand("report");
+  const auto* backup = app.get_subcommand("backup");
+  const bool shows = app.got_subcommand("status") || backup->got_subcommand("report") || backup->got_subcommand("check");
   if (!shows) cli::remind(globals);
   return chosen ? chosen() : exit_code(ErrorCode::kUsage);
 }

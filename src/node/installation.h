@@ -4,7 +4,7 @@
 ///
 ///   config/verbund.toml     the node            config/P2P.properties   how workstations are taken in
 ///   config/backup.toml      what is saved, how, where to
-///   backup/                 its journal, keys, lock, reports (0700)
+///   backup/                 its journal, keys, locks, nights, reports (0700)
 ///   alarm/                  what needs a person, mails that wait (0700)
 ///   client.toml             how this machine's commands reach the node (0600: holds a token)
 ///   administrator.txt       first login (0600)  tls/                    authority and certificate
@@ -13,7 +13,8 @@
 ///   pgpass                  the same for psql (PGPASSFILE, 0600)
 ///   adoption.json           existing server: who consented to what is created there
 ///   feed.told               up to where changes were handed on (feed/witness.h)
-///   log/verbund.log         JSON lines          node.lock               held by the running node
+///   log/verbund.log         JSON lines          log/nights.log  what the node's nights have said
+///   node.lock               held by the running node
 #include <filesystem>
 #include <optional>
 #include <string>

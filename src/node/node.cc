@@ -136,8 +136,36 @@ void Node::Impl::explain_renames(Error& error) {
   }
 }
 
+void Node::Impl::start_nights() {
+  const auto feed_states = [this] {
+    std::vector<alarm::State> states;
+    const auto status = feed->status();
+    const auto language = installation->settings().alarm.language;
+    if (!status.alarm.empty()) states.push_back({"feed/alarm", phrase("the feed: {}", retold(language, status.alarm)), {}, {}});
+    if (status.state == feed::FeedState::kStopped) states.push_back({"feed/stopped", phrase("the feed has stopped: {}", retold(language, status.reason)), {}, {}});
+    return states;
+  };
+  nights = std::make_unique<Nights>(NightsSettings{.directory = options.directory, .alarm = installation->settings().alarm, .feed = feed_states}, clock, *log);
+  nights->start();
+}
+
+/// A run ends in order: it releases the feed, so the node answers on meanwhile.
+void Node::Impl::stop_nights() {
+  if (!nights) return;
+  bool ended = false;
+  nights->begin_stop([this, &ended] {
+    loop.post([this, &ended] {
+      ended = true;
+      loop.stop();
+    });
+  });
+  while (!ended) loop.run();
+  nights.reset();
+}
+
 void Node::Impl::stop() {
   if (log) log->info("node.stopping");
+  stop_nights();
   stopping = true;
   if (server) {
     if (service) service->shut_down();
@@ -189,6 +217,7 @@ Status Node::run() {
   }
   if (outcome) {
     node.announce_start();
+    node.start_nights();
     node.loop.run();
   } else if (node.log) {
     node.explain_renames(outcome.error());

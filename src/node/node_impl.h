@@ -20,6 +20,7 @@
 #include "node/first_login.h"
 #include "node/guard_control.h"
 #include "node/installation.h"
+#include "node/nights.h"
 #include "node/node.h"
 #include "platform/net/server.h"
 #include "platform/os/clock.h"
@@ -47,6 +48,8 @@ struct Node::Impl {
   Status listen();
   std::string example_key();
   void announce_start();
+  void start_nights();
+  void stop_nights();
   void stop();
   Result<std::unique_ptr<mirror::Agent>> make_agent();
   Result<feed::FeedSettings> feed_settings() const;
@@ -85,6 +88,7 @@ struct Node::Impl {
   std::unique_ptr<api::Api> api;
   std::unique_ptr<net::Server> server;
   std::uint16_t port = 0;
+  std::unique_ptr<Nights> nights;
   bool stopping = false;
   std::jthread recovering;  // last: it ends before what it uses
 };

@@ -32,7 +32,7 @@ class Services(unittest.TestCase):
             applications += (f'[[application]]\nname = "{name}"\nstop = ["{cls.root}/{name}-stop"]\nstart = ["{cls.root}/{name}-start"]\n'
                              f'running = ["{cls.root}/{name}-running"]\nstop_seconds = 1\nstart_seconds = 1\n'
                              f'  [[application.folder]]\n  root = "{cls.root}/{name}"\n  restore = ["file"]\n')
-        (cls.office.data / "config" / "backup.toml").write_text(f'[backup]\ntarget = "{cls.root}/medium"\nverify = "L3"\n{applications}')
+        (cls.office.data / "config" / "backup.toml").write_text(f'[backup]\ntarget = "{cls.root}/medium"\nverify = "L3"\n[plan]\nscheduler = "off"\n{applications}')
 
     @classmethod
     def tearDownClass(cls):
@@ -163,12 +163,18 @@ class Units(unittest.TestCase):
 
     def test_they_call_what_exists_and_services_come_back_however_a_run_ended(self):
         backup = self.unit("verbund-backup.service")["Service"]
-        self.assertEqual(self.words(backup["ExecStart"])[-2:], ["backup", "run"])
+        self.assertEqual(self.words(backup["ExecStart"])[-2:], ["backup", "night"])
         self.assertEqual(self.words(backup["ExecStopPost"])[-2:], ["backup", "recover"])
         self.assertEqual(backup["Type"], "oneshot")
         self.assertEqual(backup["TimeoutStartSec"], "infinity", "a run takes as long as it takes")
         self.assertEqual(self.words(self.unit("verbund.service")["Service"]["ExecStart"])[-1], "node")
         self.assertEqual(self.unit("verbund-backup.timer")["Timer"]["Persistent"], "true", "a night when the machine was off is made up for")
+        check = self.unit("verbund-check.service")
+        self.assertEqual(self.words(check["Service"]["ExecStart"])[-2:], ["backup", "check"])
+        self.assertEqual(check["Service"]["SuccessExitStatus"].split(), ["10", "50"], "what needs somebody is told by mail, not by a failed unit")
+        self.assertNotIn("verbund.service", str(dict(check["Unit"])), "it speaks also when there is no node")
+        for name in ("verbund-backup", "verbund-check"):
+            self.assertEqual(self.unit(f"{name}.timer")["Timer"]["OnCalendar"], "*:0/15")
 
     def test_systemd_itself_finds_nothing_wrong(self):
         analyze = shutil.which("systemd-analyze")

@@ -114,15 +114,16 @@ keep = 1
 
     def keep_the_ledger(self):
         """What is entered in nights to come is none of the other tests' business."""
-        folder = self.office.data / "backup"
-        before = {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+        folders = (self.office.data / "backup", self.medium)
+        before = {path: path.read_bytes() if path.is_file() else None for folder in folders for path in folder.iterdir()}
 
         def put_back():
-            for path in folder.iterdir():
-                if path.is_file() and path not in before:
-                    path.unlink()
+            for path in (path for folder in folders for path in folder.iterdir()):
+                if path not in before:
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
             for path, data in before.items():
-                path.write_bytes(data)
+                if data is not None:
+                    path.write_bytes(data)
         self.addCleanup(put_back)
 
     def test_at_night_a_set_leaves_by_itself_and_a_cut_copy_is_taken_up(self):
