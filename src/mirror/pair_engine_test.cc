@@ -284,6 +284,26 @@ TEST_F(Pair, APromotionConfirmedLongAgoIsNotGoneOnWith) {
   EXPECT_EQ(disk_.stage, Stage::kServing) << "one of a moment ago is";
 }
 
+TEST_F(Pair, AMirrorOnItsWayToProductionDeclinesNothing) {
+  PairRecord record;
+  record.member = 2;
+  record.stage = Stage::kPromoting;
+  record.term = Term{1};
+  record.seen = record.offered = Term{2};
+  record.report = LossReport{};
+  boot(record, seconds{3});
+  PairStatus withdraws = production(Term{1}, Stage::kHandedOver);
+  withdraws.offered = withdraws.wish_term = Term{2};
+  withdraws.wish = Wish::kWithdraw;
+  withdraws.boots = withdraws.sequence = 1;  // it has not heard this life: no answer yet
+  hand_in(pair::Heard{withdraws});
+  EXPECT_EQ(disk_.stage, Stage::kPromoting);
+  EXPECT_FALSE(disk_.declined);
+  hear(withdraws);
+  EXPECT_EQ(disk_.stage, Stage::kServing);
+  EXPECT_FALSE(disk_.declined);
+}
+
 TEST_F(Pair, ACertainReportLapsesWhenNobodyAnswersAfterARestart) {
   PairRecord record;
   record.member = 2;
