@@ -295,7 +295,7 @@ TEST_F(Pair, AMirrorOnItsWayToProductionDeclinesNothing) {
   PairStatus withdraws = production(Term{1}, Stage::kHandedOver);
   withdraws.offered = withdraws.wish_term = Term{2};
   withdraws.wish = Wish::kWithdraw;
-  withdraws.boots = withdraws.sequence = 1;  // it has not heard this life: no answer yet
+  withdraws.boots = withdraws.sequence = peer_sequence_ = 1;  // it has not heard this life: no answer yet
   hand_in(pair::Heard{withdraws});
   EXPECT_EQ(disk_.stage, Stage::kPromoting);
   EXPECT_FALSE(disk_.declined);
