@@ -76,6 +76,27 @@ def by_hand(database, tree, target):
     return timed(["bash", "-c", script], env=database.environment)[0]
 
 
+def restore(bench, topic, database):
+    """One dump back over the database, beside what a user would type; in turn on the same server. Ours also reads the archive through
+    before it touches anything, puts the database in the place of the old one, and the node follows it."""
+    dumps, into = bench.scratch / "backup-dumps", "bench_restored"
+    drop(dumps)
+    names = pathlib.Path(bench.node.binary).parent
+    here = {**os.environ, "VERBUND_DIR": str(bench.node.directory)}
+    timed([names / "dumpSIQ", "-d", servers.POSTGRES, "-b", dumps], env=here)
+    dump = next(dumps.glob("*.backup"))
+    administrator = bench.node.database("verbund")
+    administrator.sql("CHECKPOINT")
+    took, _, _ = timed([names / "restoreSIQ", "-d", servers.POSTGRES, "-f", dump, "--yes", "--drop-old"], env=here)
+    administrator.sql(f"CREATE DATABASE {into} TEMPLATE template0")
+    try:
+        administrator.sql("CHECKPOINT")
+        hand, _, _ = timed([servers.POSTGRES / "pg_restore", "-j2", "--no-owner", "-d", into, dump], env=administrator.environment)
+    finally:
+        administrator.sql(f"DROP DATABASE {into} WITH (FORCE)")
+    topic.figure("restore of the database", "s", peer="pg_restore -j2", **({} if bench.quick else {"target": 1.1})).add(took, hand)
+
+
 def bytes_below(directory):
     return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
 
@@ -99,4 +120,5 @@ def backup(bench, topic):
     topic.figure("size of the database in the set", "MB", peer="pg_dump -Fc", target=1.0).add(stored / 1e6, (theirs / "default.dump").stat().st_size / 1e6)
     for level in ("L1", "L2", "L3", "L4"):
         topic.figure(f"verification {level}", "s").add(timed([*command, "verify", "newest", "--level", level])[0])
+    restore(bench, topic, database)
     topic.note("Source database and one folder tree, both ways, onto the same disk, synced. Verification is apart: the peers have none.")
