@@ -1,6 +1,6 @@
 #include <ctime>
 
-#include "backup/archive.h"
+#include "backup/archive_reading.h"
 #include "backup/program.h"
 #include "backup/swap.h"
 #include "base/ids.h"
@@ -16,6 +16,8 @@ using postgres::Connection;
 /// On a database that is being restored: what a killed restore has left is told from somebody's own by it.
 constexpr const char* kMark = "verbund: being restored";
 constexpr seconds kSizeEvery{1};
+/// For building an index, a job; more when the server has more.
+constexpr int kSortKilobytes = 256 * 1024;
 /// Rows as text, and what indexes add: measured between 0.8 and 1.2 times the plain SQL.
 constexpr std::uint64_t kSpaceFor = 6, kSpaceOf = 5;
 
@@ -74,8 +76,7 @@ class Restore {
     system_.emplace(std::move(*opened));
     if (auto alone = take_lock(); !alone) return alone;
     if (auto fits = check_versions(); !fits) return fits;
-    auto bytes = read_whole_archive(programs_, archive_, progress_);
-    if (!bytes) return pass(bytes);
+    if (auto read = read_before(); !read) return read;
     auto needs = archive_needs(programs_, archive_);
     if (!needs) return pass(needs);
     needs_ = std::move(*needs);
@@ -84,9 +85,18 @@ class Restore {
     old_exists_ = *exists;
     if (auto there = check_roles(); !there) return there;
     if (auto free = check_slots(); !free) return free;
-    space_ = *bytes * kSpaceFor / kSpaceOf;
     if (auto room = check_space(); !room) return room;
     return options_.check_only ? Status{} : clear_left_over();
+  }
+
+  /// Before anything is touched where something will be lost; else beside the restore, which harms nothing: what can't be read whole
+  /// is never put in the old one's place.
+  Status read_before() {
+    if (!options_.drop_first && !options_.check_only) return {};
+    auto bytes = read_whole_archive(programs_, archive_, progress_);
+    if (!bytes) return pass(bytes);
+    space_ = *bytes * kSpaceFor / kSpaceOf;
+    return {};
   }
 
   /// For as long as the connection lives.
@@ -151,7 +161,7 @@ class Restore {
     const auto free = os::free_bytes(std::string(directory->text(0, 0)));
     const auto old = parse_u64(directory->text(0, 1));
     if (!free || !old) return {};
-    const std::uint64_t room = *free + (options_.drop_first ? *old : 0);
+    const std::uint64_t room = *free + (options_.drop_first ? *old : 0) + written_;
     if (room >= space_) return {};
     constexpr std::uint64_t kMega = 1'000'000;
     return fail(ErrorCode::kDiskFull, phrase("about {} MB are needed beside the old database, {} MB are free on the server's disk", space_ / kMega, room / kMega),
@@ -199,7 +209,7 @@ class Restore {
     if (!created) return pass(created, phrase("create database {}", beside_));
     made_beside_ = true;
     if (auto marked = mark(kMark); !marked) return marked;
-    if (auto restored = run_pg_restore(); !restored) return restored;
+    if (auto restored = run_pg_restore_while_reading(); !restored) return restored;
     if (options_.expected.empty()) return {};
     auto settings = settings_;
     settings.database = beside_;
@@ -214,7 +224,34 @@ class Restore {
     return system_->execute(fmt::format("COMMENT ON DATABASE {} IS {}", Connection::quote_identifier(beside_), Connection::quote_literal(text)));
   }
 
-  Status run_pg_restore() {
+  /// The archive's own reading, when it has ended while it is restored. False: the restore is in vain.
+  bool reading_is_well(const ArchiveReading& reading) {
+    const auto* bytes = reading.outcome();
+    if (!bytes || space_ > 0) return true;
+    if (!*bytes) return false;
+    space_ = **bytes * kSpaceFor / kSpaceOf;
+    room_ = check_space();
+    return room_.has_value();
+  }
+
+  Status run_pg_restore_while_reading() {
+    if (options_.drop_first) return run_pg_restore([] { return true; });
+    ArchiveReading reading(programs_, archive_, progress_);
+    auto done = run_pg_restore([&] { return reading_is_well(reading); });
+    // A damaged archive fails the restore, too, in other words: its own reading says what it is.
+    const auto& bytes = reading.wait();
+    if (!bytes) return std::unexpected(bytes.error());
+    return room_ ? done : room_;
+  }
+
+  /// Sorting in memory, no wait for each commit: the exchange waits for all of it.
+  Result<std::string> faster_options() {
+    auto memory = system_->query("SELECT greatest(setting::bigint, $1::bigint) FROM pg_settings WHERE name = 'maintenance_work_mem'", {std::to_string(kSortKilobytes)});
+    if (!memory) return pass(memory);
+    return fmt::format("-c synchronous_commit=off -c maintenance_work_mem={}", memory->text(0, 0));
+  }
+
+  Status run_pg_restore(const std::function<bool()>& well) {
     auto settings = settings_;
     settings.database = beside_;
     auto access = access_of(settings);
@@ -222,13 +259,16 @@ class Restore {
     std::vector<std::string> arguments{"--exit-on-error", fmt::format("--jobs={}", std::max(1, options_.jobs))};
     auto command = program_command(programs_.pg_restore, std::move(arguments), &*access);
     command.argv.push_back(archive_.is_relative() ? "./" + archive_.string() : archive_.string());
+    auto faster = faster_options();
+    if (!faster) return pass(faster);
+    command.environment["PGOPTIONS"] = *faster;
     auto asked = clock().now();
     os::PipedOptions options{.cancelled = [&] {
       if (clock().now() >= asked + kSizeEvery) {
         asked = clock().now();
         tell_size();
       }
-      return progress_.cancelled();
+      return !well() || progress_.cancelled();
     }};
     auto child = os::PipedChild::start(command, std::move(options), clock());
     if (!child) return pass(child);
@@ -242,7 +282,8 @@ class Restore {
   void tell_size() {
     auto size = system_->query("SELECT pg_database_size($1)", {beside_});
     const auto bytes = size ? parse_u64(size->text(0, 0)) : Result<std::uint64_t>(pass(size));
-    if (bytes) progress_.moved(options_.database, *bytes, std::max(space_, *bytes));
+    if (bytes) written_ = *bytes;
+    if (bytes) progress_.moved(options_.database, *bytes, space_ > 0 ? std::max(space_, *bytes) : 0);
   }
 
   Result<std::string> free_old_name() {
@@ -298,7 +339,9 @@ class Restore {
   std::optional<Connection> system_;
   ScriptNeeds needs_;
   std::vector<std::string> own_slots_;
-  std::uint64_t space_ = 0;
+  std::uint64_t space_ = 0;    ///< what it will take; 0: not known yet
+  std::uint64_t written_ = 0;  ///< of that, when last asked
+  Status room_;                ///< enough for space_
   bool old_exists_ = false, made_beside_ = false, told_ = false;
   bool office_ = false;  ///< others are exchanged together with it
   RestoreResult result_;
