@@ -8,6 +8,12 @@ namespace {
 
 namespace json = boost::json;
 
+/// Of an office that saves into a directory alone: no medium is missing there.
+const std::string* directory_of(const NightsAtHand& nights) {
+  const auto& target = nights.at_hand.office.config.target;
+  return nights.book().uses_media() || target.empty() ? nullptr : &target.native();
+}
+
 json::object night_json(const NightsAtHand& nights, const backup::PlannedNight& planned) {
   const auto& due = planned.due;
   const auto* medium = due.medium ? nights.book().find(*due.medium) : nullptr;
@@ -19,10 +25,11 @@ json::object night_json(const NightsAtHand& nights, const backup::PlannedNight& 
                       {"class", backup::class_name(due.night.medium_class)},
                       {"id", due.medium.value_or("")},
                       {"medium", medium ? medium->label : ""},
-                      {"problem", due.problem.english()},
+                      {"problem", directory_of(nights) ? std::string() : due.problem.english()},
                       {"controlled_on", backup::day_text(due.night.controlled_on)},
                       {"responsible", control.responsible.name},
                       {"deputy", control.deputy.name}};
+  if (const auto* directory = directory_of(nights)) object["target"] = *directory;
   if (medium) object["place"] = medium->place == backup::Place::kInHouse ? "in-house" : "off-site";
   if (due.retained_until) object["retained_until"] = backup::day_text(*due.retained_until);
   return object;
@@ -32,14 +39,15 @@ std::vector<std::string> night_row(const Globals& globals, const NightsAtHand& n
   const auto& due = planned.due;
   const auto* medium = due.medium ? nights.book().find(*due.medium) : nullptr;
   const auto control = backup::on_duty(nights.duty, due.night.controlled_on, backup::Task::kControl);
-  std::string remark = due.problem.msgid.empty() ? "" : said(globals.language, due.problem);
-  if (remark.empty() && due.night.office_closed) remark = translated(globals.language, "closed; stays in the drive");
+  const auto* directory = directory_of(nights);
+  std::string remark = due.problem.msgid.empty() || directory ? "" : said(globals.language, due.problem);
+  if (remark.empty() && due.night.office_closed && !directory) remark = translated(globals.language, "closed; stays in the drive");
   if (remark.empty() && medium && medium->place == backup::Place::kOffSite) remark = translated(globals.language, "to be brought");
   const auto day = std::chrono::floor<std::chrono::days>(planned.at);
   return {fmt::format("{} {}", short_weekday(globals, day), backup::local_time_text(planned.at).replace(10, 1, " ").substr(0, 16)),
           fmt::format("{} {}", short_weekday(globals, due.night.of), backup::day_text(due.night.of)),
-          said(globals.language, backup::class_phrase(due.night.medium_class)),
-          medium ? medium->label : "-",
+          directory ? "-" : said(globals.language, backup::class_phrase(due.night.medium_class)),
+          medium ? medium->label : directory ? *directory : "-",
           due.retained_until ? backup::day_text(*due.retained_until) : "-",
           control.responsible.name.empty() ? "-" : fmt::format("{} ({})", control.responsible.name, short_weekday(globals, due.night.controlled_on)),
           remark};
@@ -60,7 +68,11 @@ int show(const Globals& globals, int count) {
   }
   const auto text = [&](const char* msgid) { return std::string(translate(globals.language, msgid)); };
   print_table({text("NIGHT"), text("DATA OF"), text("CLASS"), text("MEDIUM"), text("KEPT UNTIL"), text("CONTROL"), text("REMARK")}, rows);
-  if (nights->book().media().empty()) fmt::print("{}\n", translated(globals.language, "There are no media yet: verbund backup media label"));
+  if (directory_of(*nights)) {
+    fmt::print("{}\n", translated(globals.language, "What lies in a directory is a copy, not a backup. Media: verbund backup media label"));
+  } else if (nights->book().media().empty()) {
+    fmt::print("{}\n", translated(globals.language, "There are no media yet: verbund backup media label"));
+  }
   return 0;
 }
 

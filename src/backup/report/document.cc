@@ -109,8 +109,8 @@ class Writer {
     if (!report_.medium_expected.empty()) section.facts.emplace_back(text("Expected"), report_.medium_expected);
     section.facts.emplace_back(text("Written to"), report_.medium_found.empty() ? text("no medium with a label") : report_.medium_found);
     if (!report_.next_medium.empty() || !report_.next_at.empty()) {
-      section.facts.emplace_back(text("Next"), report_.next_at.empty() ? report_.next_medium
-                                                                       : fmt::format("{} ({})", or_unknown(report_.next_medium), shown::moment(report_.next_at, language_)));
+      const auto when = report_.next_at.empty() ? std::string() : shown::moment(report_.next_at, language_);
+      section.facts.emplace_back(text("Next"), report_.next_medium.empty() ? when : when.empty() ? report_.next_medium : fmt::format("{} ({})", report_.next_medium, when));
     }
     section.facts.emplace_back(text("Last copy outside the house"),
                                report_.off_site_at.empty() ? text("none")

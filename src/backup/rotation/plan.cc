@@ -113,9 +113,10 @@ Night night_of(const PlanRules& rules, LocalTime at) {
 Night night_now(const PlanRules& rules, const Book& book, LocalTime now) {
   const auto& run = book.last_run();
   const Night night = night_of(rules, now);
-  const bool done = run && run->what.night == night.of && office_day(run->at) == office_day(now) && !book.set_back_to() &&
-                    run->what.outcome == fact::RunEnded::Outcome::kComplete;
   const Day today = std::chrono::floor<days>(now);
+  // Of this morning: what somebody ran in the evening before is done once more by the night, onto the medium that is still there.
+  const bool done = run && run->what.night == night.of && std::chrono::floor<days>(run->at) == today && !book.set_back_to() &&
+                    run->what.outcome == fact::RunEnded::Outcome::kComplete;
   return done && now - today < kNoon ? night_of(rules, today + kNoon) : night;
 }
 

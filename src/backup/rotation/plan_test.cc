@@ -115,6 +115,18 @@ TEST_F(RotationPlan, ANightIsRepeatedOnItsOwnMedium) {
   EXPECT_FALSE(write("M1", "2026-11-10 09:00"));
 }
 
+// Somebody ran it by hand on a Sunday evening; the night then wanted Monday's medium, which nobody could have put in, and failed.
+TEST_F(RotationPlan, ARunInTheEveningDoesNotMoveTheNightToAnotherMedium) {
+  notes.usual_media(monday);
+  const auto sunday = notes.run_due(rules, t("2026-11-22 17:18"));
+  EXPECT_EQ(due("2026-11-23 01:30"), sunday);
+  EXPECT_EQ(due_on(rules, notes.book, t("2026-11-23 01:30")).night.of, d("2026-11-20"));
+  const auto tuesday = notes.run_due(rules, t("2026-11-24 19:00"));
+  EXPECT_NE(tuesday, sunday);
+  EXPECT_EQ(due("2026-11-25 01:30"), tuesday);
+  EXPECT_EQ(due_on(rules, notes.book, t("2026-11-25 01:30")).night.of, d("2026-11-24"));
+}
+
 TEST_F(RotationPlan, WithoutAMediumOfTheClassOneBelowTakesItsPlace) {
   notes.usual_media(monday);
   const auto found = due_on(rules, notes.book, t("2026-12-01 01:30"));
