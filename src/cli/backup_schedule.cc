@@ -41,8 +41,8 @@ std::vector<std::string> night_row(const Globals& globals, const NightsAtHand& n
   const auto control = backup::on_duty(nights.duty, due.night.controlled_on, backup::Task::kControl);
   const auto* directory = directory_of(nights);
   std::string remark = due.problem.msgid.empty() || directory ? "" : said(globals.language, due.problem);
-  if (remark.empty() && due.night.office_closed && !directory) remark = translated(globals.language, "closed; stays in the drive");
   if (remark.empty() && medium && medium->place == backup::Place::kOffSite) remark = translated(globals.language, "to be brought");
+  if (remark.empty() && due.night.office_closed && !directory) remark = translated(globals.language, "closed; stays in the drive");
   const auto day = std::chrono::floor<std::chrono::days>(planned.at);
   return {fmt::format("{} {}", short_weekday(globals, day), backup::local_time_text(planned.at).replace(10, 1, " ").substr(0, 16)),
           fmt::format("{} {}", short_weekday(globals, due.night.of), backup::day_text(due.night.of)),
