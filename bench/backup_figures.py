@@ -53,7 +53,7 @@ name = "bench"
 
 def drop(directory):
     shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir()
+    directory.mkdir(parents=True)
     os.sync()
 
 
@@ -74,6 +74,28 @@ def by_hand(database, tree, target):
               f"tar -cf - -C {tree} . | zstd -q -3 -T2 -o {target}/tree.tar.zst || exit 1\n"
               f"wait $dump || exit 1; sync -f {target}")
     return timed(["bash", "-c", script], env=database.environment)[0]
+
+
+def restic(database, tree, scratch):
+    """The same into a new repository: the dump through a pipe, the tree as it is."""
+    drop(scratch)
+    here = {**database.environment, "RESTIC_PASSWORD": "bench", "RESTIC_REPOSITORY": str(scratch / "repository"), "XDG_CACHE_HOME": str(scratch)}
+    timed(["restic", "init", "-q"], env=here)
+    script = (f"set -o pipefail; {servers.POSTGRES}/pg_dump -Fc -Z0 | restic backup -q --stdin --stdin-filename db.dump & dump=$!\n"
+              f"restic backup -q {tree} || exit 1\nwait $dump || exit 1; sync -f {scratch}")
+    return timed(["bash", "-c", script], env=here)[0]
+
+
+def pgbackrest(bench, tree, scratch):
+    """A full copy of the server's files (all databases, with indexes), and the tree by tar; without the log that would make it whole."""
+    drop(scratch)
+    data = bench.node.directory / "postgres" / "data"
+    common = ["pgbackrest", "--config=/dev/null", "--stanza=bench", f"--pg1-path={data}", f"--repo1-path={scratch}/repository", f"--log-path={scratch}",
+              f"--lock-path={scratch}", "--no-online"]
+    timed([*common, "stanza-create"])
+    words = " ".join([*common, "--force", "--type=full", "--compress-type=zst", "--compress-level=3", "--process-max=2", "backup"])
+    return timed(["bash", "-c", f"set -o pipefail; {words} & copy=$!\ntar -cf - -C {tree} . | zstd -q -3 -T2 -o {scratch}/tree.tar.zst || exit 1\n"
+                                f"wait $copy || exit 1; sync -f {scratch}"])[0]
 
 
 def restore(bench, topic, database):
@@ -129,6 +151,9 @@ def backup(bench, topic):
     took, memory, output = timed([*command, "run", "--no-verify"])
     hand = by_hand(database, tree, theirs)
     report = json.loads(output)
+    for name, measured in (("restic", lambda: restic(database, tree, theirs / "restic")), ("pgBackRest, full", lambda: pgbackrest(bench, tree, theirs / "pgbackrest"))):
+        if servers.find(name.split(",")[0].lower()):
+            topic.figure("run without verification", "s", peer=name).add(took, measured())
     target = {} if bench.quick else {"target": 1.15}
     topic.figure("run without verification", "s", peer="pg_dump and tar into zstd", **target).add(took, hand)
     topic.figure("peak memory of the run", "MB").add(memory)
