@@ -1,10 +1,12 @@
 #include "platform/os/priority.h"
 
-#include <sys/resource.h>
-#include <unistd.h>
+#include <sched.h>
 
 namespace verbund::os {
 
-void give_way() { (void)::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), 10); }
+void give_way() {
+  const sched_param none{};
+  (void)::sched_setscheduler(0, SCHED_IDLE, &none);
+}
 
 }  // namespace verbund::os
