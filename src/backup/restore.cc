@@ -152,9 +152,9 @@ class Restore {
     return {};
   }
 
-  /// Where the server's disk can be looked at from here.
+  /// Where the server's disk can be looked at from here, and when it is known how much it will be.
   Status check_space() {
-    if (!local_server(settings_)) return {};
+    if (space_ == 0 || !local_server(settings_)) return {};
     auto directory = system_->query("SELECT current_setting('data_directory', true), coalesce((SELECT pg_database_size(oid) FROM pg_database WHERE datname = $1), 0)",
                                     {options_.database});
     if (!directory) return {};  // a role without the right to know

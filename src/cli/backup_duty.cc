@@ -9,8 +9,6 @@ namespace {
 namespace json = boost::json;
 using std::chrono::days;
 
-constexpr const char* kWeekdays[] = {"sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"};
-
 struct Options {
   std::string task, weekday, day, until, responsible, deputy, by, person;
   int days = 7;
@@ -107,9 +105,10 @@ Result<backup::Fact> given(const Options& options) {
     duty.task = *task;
   }
   if (!options.weekday.empty()) {
-    const auto found = std::ranges::find(kWeekdays, options.weekday);
-    if (found == std::end(kWeekdays)) return fail(ErrorCode::kUsage, phrase("'{}' is no day of the week", options.weekday), phrase("monday to sunday"));
-    duty.weekday = std::chrono::weekday{static_cast<unsigned>(found - std::begin(kWeekdays))};
+    unsigned number = 0;
+    while (number < 7 && weekday_word(std::chrono::weekday{number}) != options.weekday) ++number;
+    if (number == 7) return fail(ErrorCode::kUsage, phrase("'{}' is no day of the week", options.weekday), phrase("monday to sunday"));
+    duty.weekday = std::chrono::weekday{number};
   }
   if (!options.day.empty()) {
     auto day = backup::parse_day(options.day);

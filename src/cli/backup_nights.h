@@ -1,10 +1,11 @@
 #pragma once
-/// What `backup duty` and `schedule` share: the ledger with the rules of config/backup.toml. Main thread.
+/// What `backup duty` and `schedule` share: the ledger with the rules of config/backup.toml; and the next night as `status`, `backup night`
+/// and `check` show it. Main thread.
+#include <boost/json/object.hpp>
+
 #include "backup/media/ledger.h"
 #include "backup/night/outlook.h"
 #include "backup/rotation/duty.h"
-#include <boost/json/object.hpp>
-
 #include "cli/backup.h"
 
 namespace verbund::cli {

@@ -11,8 +11,6 @@ namespace {
 namespace fs = std::filesystem;
 namespace json = boost::json;
 
-constexpr std::size_t kMaxReportBytes = 64 * 1024 * 1024;
-
 struct Options {
   std::string id, html, pdf;
   std::vector<std::string> to;
@@ -45,7 +43,7 @@ int list(const Globals& globals, const Options&) {
 }
 
 Status copy_form(const Globals& globals, const backup::ReportStore& store, const std::string& id, const char* form, const std::string& to) {
-  auto content = os::read_file(store.file(id, form), kMaxReportBytes);
+  auto content = os::read_file(store.file(id, form), backup::ReportStore::kMaxBytes);
   if (!content) return pass(content);
   if (auto written = os::write_file_atomically(fs::absolute(to), *content, 0600); !written) return written;
   if (!globals.json) fmt::print("{}\n", translated(globals.language, "written: {}", to));
@@ -63,7 +61,7 @@ int show(const Globals& globals, const Options& options) {
     if (auto copied = copy_form(globals, store, found->id, form, to); !copied) return report(globals, copied.error());
   }
   if (options.html.empty() && options.pdf.empty()) {
-    auto content = os::read_file(store.file(found->id, globals.json ? "json" : "txt"), kMaxReportBytes);
+    auto content = os::read_file(store.file(found->id, globals.json ? "json" : "txt"), backup::ReportStore::kMaxBytes);
     if (!content) return report(globals, content.error());
     fmt::print("{}", *content);
   }

@@ -111,7 +111,7 @@ Result<backup::RunOptions> with_medium(const backup::Office& office, backup::Run
   if (!of) return pass(of);
   auto ledger = backup::Ledger::open(office.directory, of->trusted);
   if (!ledger) return pass(ledger);
-  if (!backup::uses_media(ledger->book())) return options;
+  if (!ledger->book().uses_media()) return options;
   const auto drives = backup::look_at_drives(*of);
   auto chosen = backup::choose(office.config.plan, ledger->book(), drives, os::local_time(os::SystemClock().wall()));
   if (!chosen) return pass(chosen);
@@ -157,8 +157,8 @@ int run_backup(const Globals& globals, const Options& options) {
 
 /// What ended before there was anything to tell of: another one is at work, or an error.
 RanNow not_begun(const Globals& globals, const Error& error) {
-  if (error.code == ErrorCode::kInUse) return {.exit_code = exit_code(error.code), .busy = error, .called_off = false, .set = {}};
-  return {.exit_code = report(globals, error), .busy = std::nullopt, .called_off = false, .set = {}};
+  if (error.code == ErrorCode::kInUse) return {.exit_code = exit_code(error.code), .busy = error, .set = {}};
+  return {.exit_code = report(globals, error), .busy = std::nullopt, .set = {}};
 }
 
 void print_run(const Globals& globals, const Result<backup::MediaRun>& done) {
@@ -208,9 +208,9 @@ RanNow run_now(const Globals& globals, const OfficeAtHand& at_hand, backup::RunO
   if (failure != nullptr && failure->code == ErrorCode::kInUse) return not_begun(globals, *failure);
   print_run(globals, done);
   RanNow ran;
-  ran.called_off = failure != nullptr && failure->code == ErrorCode::kCancelled && (!done || !done->report.verdict.published);
+  const bool unfinished = failure != nullptr && failure->code == ErrorCode::kCancelled && (!done || !done->report.verdict.published);
   if (done && done->report.verdict.published && failure == nullptr) ran.set = done->report.set;
-  if (ran.called_off && called_off == CalledOff::kStillDue) {
+  if (unfinished && called_off == CalledOff::kStillDue) {
     ran.exit_code = exit_code(ErrorCode::kCancelled);
     return ran;
   }

@@ -11,7 +11,6 @@ enum class CalledOff { kReported, kStillDue };
 struct RanNow {
   int exit_code = 0;
   std::optional<Error> busy;           ///< a run, a restore or another command is at work: nothing was done, nobody was told
-  bool called_off = false;
   std::filesystem::path set;           ///< published and not found damaged; empty: none
 };
 /// What becomes of it is printed, reported and sent.

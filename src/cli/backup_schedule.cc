@@ -43,8 +43,7 @@ std::vector<std::string> night_row(const Globals& globals, const NightsAtHand& n
   std::string remark = due.problem.msgid.empty() || directory ? "" : said(globals.language, due.problem);
   if (remark.empty() && medium && medium->place == backup::Place::kOffSite) remark = translated(globals.language, "to be brought");
   if (remark.empty() && due.night.office_closed && !directory) remark = translated(globals.language, "closed; stays in the drive");
-  const auto day = std::chrono::floor<std::chrono::days>(planned.at);
-  return {fmt::format("{} {}", short_weekday(globals, day), backup::local_time_text(planned.at).replace(10, 1, " ").substr(0, 16)),
+  return {shown_moment(globals, planned.at),
           fmt::format("{} {}", short_weekday(globals, due.night.of), backup::day_text(due.night.of)),
           directory ? "-" : said(globals.language, backup::class_phrase(due.night.medium_class)),
           medium ? medium->label : directory ? *directory : "-",

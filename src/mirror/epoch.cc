@@ -7,8 +7,6 @@
 namespace verbund::mirror {
 namespace {
 
-constexpr std::uint64_t kMaxTerm = 0xffff;  // 16 bits of a fencing token
-
 std::unexpected<Error> damaged(const std::filesystem::path& file) {
   return fail(ErrorCode::kBadJournal, phrase("read {}: damaged", file.string()),
               phrase("Restore it from the last backup with a higher term; a lower one would give fencing tokens twice."));

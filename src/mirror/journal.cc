@@ -13,9 +13,6 @@
 namespace verbund::mirror {
 namespace {
 
-/// A journal over the first size is cut down to the second when it is opened: about a year of daily restarts stays.
-constexpr std::size_t kMaxEntries = 10'000;
-constexpr std::size_t kKeptEntries = 2'000;
 constexpr std::size_t kMaxDetailBytes = 500;
 
 constexpr std::array<std::pair<Step, std::string_view>, 4> kSteps{{{Step::kInitialise, "initialise"},
@@ -48,8 +45,6 @@ std::string_view take_word(std::string_view& rest) {
 }
 
 /// to_line writes none.
-bool control_character(char c) { return static_cast<unsigned char>(c) < ' '; }
-
 std::unexpected<Error> bad(std::string_view what) {
   return fail(ErrorCode::kBadJournal, phrase("agent's journal: {}", what));
 }

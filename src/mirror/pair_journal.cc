@@ -1,6 +1,7 @@
 #include "mirror/pair_journal.h"
 
 #include <algorithm>
+#include <span>
 
 #include "base/messages.h"
 #include "mirror/crc.h"
@@ -8,15 +9,9 @@
 namespace verbund::mirror {
 namespace {
 
-/// As the agent's journal: over the first size it is cut down to the second when it is opened.
-constexpr std::size_t kMaxEntries = 10'000;
-constexpr std::size_t kKeptEntries = 2'000;
 constexpr std::size_t kMaxWhyBytes = 300;
-constexpr std::uint64_t kMaxTerm = 0xffff;
 
 std::unexpected<Error> bad(std::string_view what) { return fail(ErrorCode::kBadJournal, phrase("pair's journal: {}", what)); }
-
-bool control_character(char c) { return static_cast<unsigned char>(c) < ' '; }
 
 std::string text_of(const std::optional<LossReport>& report) {
   if (!report) return "-";

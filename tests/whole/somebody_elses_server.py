@@ -12,6 +12,17 @@ BINARIES = max(pathlib.Path("/usr/lib/postgresql").glob("*/bin"), key=lambda pat
 EXACT_TEXT = ("-c datestyle=ISO,YMD -c intervalstyle=postgres -c extra_float_digits=3 -c timezone=UTC -c bytea_output=hex"
               " -c client_min_messages=error")
 
+# What verbund.toml says of its table.
+RECORD = """
+[[record]]
+type = "akte"
+label = "Akte"
+table = "public.akte"
+label_sql = "betreff"
+group_sql = "'Akten'"
+search = ["betreff"]
+"""
+
 
 class SomebodyElsesServer:
     """Ended by its own pg_ctl."""

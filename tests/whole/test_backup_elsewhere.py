@@ -9,17 +9,7 @@ import unittest
 
 from office import BINARY, Office, Program, wait_for
 from practice import Practice
-from somebody_elses_server import BINARIES, SomebodyElsesServer
-
-RECORD = """
-[[record]]
-type = "akte"
-label = "Akte"
-table = "public.akte"
-label_sql = "betreff"
-group_sql = "'Akten'"
-search = ["betreff"]
-"""
+from somebody_elses_server import BINARIES, RECORD, SomebodyElsesServer
 
 
 class SomebodyElses(unittest.TestCase):

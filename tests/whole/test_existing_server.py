@@ -6,17 +6,7 @@ import subprocess
 import unittest
 
 from office import Office, Program, BINARY, wait_for
-from somebody_elses_server import SomebodyElsesServer
-
-RECORD = """
-[[record]]
-type = "akte"
-label = "Akte"
-table = "public.akte"
-label_sql = "betreff"
-group_sql = "'Akten'"
-search = ["betreff"]
-"""
+from somebody_elses_server import RECORD, SomebodyElsesServer
 
 # As `verbund guard enable` leaves it, in short.
 GUARD = """

@@ -113,8 +113,6 @@ Result<Ledger> ledger_with(const MediaOffice& of, const std::vector<Drive>& driv
   return ledger;
 }
 
-bool uses_media(const Book& book) { return book.uses_media(); }
-
 Result<const Drive*> choose(const PlanRules& rules, const Book& book, const std::vector<Drive>& drives, LocalTime now) {
   const auto due = due_on(rules, book, now);
   std::vector<const Drive*> order;

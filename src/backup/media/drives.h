@@ -50,9 +50,6 @@ Result<Ledger> ledger_with(const MediaOffice& of, const std::vector<Drive>& driv
 /// kMediumGone, each with the right one's name in the hint.
 Result<const Drive*> choose(const PlanRules& rules, const Book& book, const std::vector<Drive>& drives, LocalTime now);
 
-/// Whether the book knows disks or tapes in use: then a run goes to one of them.
-bool uses_media(const Book& book);
-
 /// What happened to a set in `place`, into the ledger, when `place` is a medium that the ledger knows, or the configured target with a set
 /// that the ledger knows (then `medium` is empty); else nothing. Errors: those of Ledger.
 Status note_on_medium(const Office& office, const std::filesystem::path& place, const std::function<Fact(const std::string& medium)>& fact, LocalTime now);

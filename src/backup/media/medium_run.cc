@@ -79,7 +79,7 @@ class MediaRunner {
   }
 
   Status take_due(LocalTime now) {
-    if (!uses_media(ledger_->book())) {
+    if (!ledger_->book().uses_media()) {
       if (!drives_.empty() && drives_.front().ground) done_.copy = copy_note(*drives_.front().ground);
       return {};
     }

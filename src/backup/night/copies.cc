@@ -77,8 +77,8 @@ CopyOut copy_one(const Office& office, const OffSite& site, OpenCopy open, Progr
     return out;
   }
   out.error = done.error();
-  open.error = done.error().message;
   if (done.error().code == ErrorCode::kInUse) return out;
+  open.error = done.error().message;
   if (auto written = write(office, open); !written) out.error = written.error();
   return out;
 }

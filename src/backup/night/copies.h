@@ -14,7 +14,7 @@ namespace verbund::backup {
 struct OpenCopy {
   std::string site, set;                 ///< name of the place; id
   std::filesystem::path path;            ///< where the set lies
-  WallTime since{};                      ///< when it was first tried
+  WallTime since{};                      ///< since when nothing has got out to this place; a newer set takes it over
   std::string error;                     ///< of the last attempt, in English; empty: none has ended yet
 };
 /// Of the places that are configured. What can't be read is no open copy. Errors: kIo.

@@ -32,15 +32,6 @@ Status note_told(const fs::path& installation, const std::string& night) {
   return file->append(night);
 }
 
-/// Whoever of them can be told by mail; nobody: the administrators of [mail].
-std::vector<std::string> addresses(const std::vector<Person>& people) {
-  std::vector<std::string> mails;
-  for (const auto& person : people) {
-    if (!person.mail.empty()) mails.push_back(person.mail);
-  }
-  return mails;
-}
-
 class Making {
  public:
   Making(const Office& office, alarm::Alarm& alarm, const Clock& clock, Log& log)

@@ -12,7 +12,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t kMaxReportBytes = 64 * 1024 * 1024;
 constexpr std::array<const char*, 3> kForPeople = {"txt", "html", "pdf"};
 constexpr std::string_view kBeside = "verbund-report-";
 
@@ -72,7 +71,7 @@ Result<std::vector<StoredReport>> ReportStore::list() const {
   std::error_code error;
   for (fs::directory_iterator at(directory_, error), end; !error && at != end; at.increment(error)) {
     if (at->path().extension() != ".json") continue;
-    auto text = os::read_file(at->path(), kMaxReportBytes);
+    auto text = os::read_file(at->path(), kMaxBytes);
     if (!text) return pass(text);
     auto report = stored_report_of(*text);
     if (!report) continue;  // cut off by nobody: written whole or not at all; of another version then

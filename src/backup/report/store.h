@@ -25,6 +25,8 @@ class ReportStore {
  public:
   /// The oldest ones go beyond it.
   static constexpr std::size_t kKept = 1'000;
+  /// Of one form of a report, when it is read.
+  static constexpr std::size_t kMaxBytes = 64 * 1024 * 1024;
 
   explicit ReportStore(const std::filesystem::path& installation) : directory_(installation / "backup" / "reports") {}
 

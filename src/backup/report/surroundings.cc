@@ -27,10 +27,16 @@ Surroundings surroundings_of(const PlanRules& plan, const DutyRules& duty, const
   const auto pair = on_duty(duty, night.controlled_on, Task::kControl);
   out.responsible = pair.responsible.name;
   out.deputy = pair.deputy.name;
-  for (const auto& person : {pair.responsible, pair.deputy}) {
-    if (!person.mail.empty()) out.to.push_back(person.mail);
-  }
+  out.to = addresses({pair.responsible, pair.deputy});
   return out;
+}
+
+std::vector<std::string> addresses(const std::vector<Person>& people) {
+  std::vector<std::string> mails;
+  for (const auto& person : people) {
+    if (!person.mail.empty()) mails.push_back(person.mail);
+  }
+  return mails;
 }
 
 }  // namespace verbund::backup

@@ -30,12 +30,12 @@ Result<std::optional<TestMail>> last_test_mail(const fs::path& installation) {
   const auto* sent = object ? object->if_contains("sent") : nullptr;
   const auto at = sent && sent->is_string() ? from_iso8601(std::string_view(sent->as_string())) : std::nullopt;
   if (!code || !code->is_string() || !at) return fail(ErrorCode::kDamaged, phrase("test mail: {} is none", file_of(installation).native()));
-  return std::optional(TestMail{std::string(code->as_string()), *at, {}});
+  return std::optional(TestMail{std::string(code->as_string()), *at});
 }
 
 Result<TestMail> send_test_mail(const fs::path& installation, alarm::Alarm& alarm, const std::vector<std::string>& to, const Clock& clock) {
   const auto& config = alarm.config();
-  TestMail test{os::random_hex(kCodeBytes), clock.wall(), to};
+  TestMail test{os::random_hex(kCodeBytes), clock.wall()};
   mail::Mail mail;
   mail.to = to;
   mail.subject = fmt::format("{}: {}", config.office, translated(config.language, "test mail, please acknowledge"));

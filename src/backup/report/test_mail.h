@@ -10,7 +10,6 @@ namespace verbund::backup {
 struct TestMail {
   std::string code;          ///< what `verbund backup report ack` wants
   WallTime sent{};
-  std::vector<std::string> to;
 };
 /// nullopt: none was sent yet. Errors: kDamaged, kIo.
 Result<std::optional<TestMail>> last_test_mail(const std::filesystem::path& installation);

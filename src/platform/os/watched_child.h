@@ -11,7 +11,7 @@ class WatchedChild {
   /// As os::start, in a session of its own; then waits until it has ended. Returns its exit code (128 + signal when killed by one).
   /// One thread; the next one when that has returned. Errors: kNotFound, kIo; kCancelled (asked to end before it was started).
   Result<int> run(const Command& command, const std::string& log_file);
-  /// Sends `signal` to the child that runs now; when none does, the next `run` starts none. Any thread, as often as one likes.
+  /// Sends `signal` to the child that runs now, if one does; from then on no `run` starts any more. Any thread, as often as one likes.
   void end(int signal);
 
  private:

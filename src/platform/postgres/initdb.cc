@@ -1,10 +1,5 @@
 // Creating a private server's directory and its settings.
-#include <fcntl.h>
 #include <signal.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
 
 #include "base/messages.h"
 #include "platform/os/clock.h"

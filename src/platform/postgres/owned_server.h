@@ -79,7 +79,8 @@ class OwnedServer {
   [[nodiscard]] Error died(std::string_view what) const;
   Status await(int pid, Deadline deadline);
   Status prepare_directories() const;
-  /// data.new, empty, of the server's user; whatever still fills an older one is ended.
+  /// data.new, empty, of the server's user; an initdb or a server that still works in an older one is ended (a copy dies with the
+  /// thread that made it).
   Status fresh_target(const std::filesystem::path& target) const;
   /// Becomes the data directory.
   Status publish(const std::filesystem::path& target) const;
