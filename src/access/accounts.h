@@ -31,6 +31,8 @@ enum class Right {
   kManageFeed,    ///< continue paused tables, compare with the source
   kReadHistory,   ///< what records held before, who changed them; each reading is audited
   kErase,         ///< take contents out of the history
+  kManageMirror,  ///< let a machine join as mirror
+  kManageSync,    ///< rules of device sync, devices
   kManageGuard,   ///< let the database refuse writes without a work lock, or let it stop that
 };
 bool has_right(Role role, Right right);

@@ -200,4 +200,11 @@ Result<Certificates> load_or_create(const fs::path& directory, const std::vector
   return Certificates{*ca_pem, *server_pem + *ca_pem, *key_pem};
 }
 
+Result<std::string> fingerprint(std::string_view certificate_pem) {
+  const auto certificate = x509::certificate_from_pem(certificate_pem);
+  auto digest = certificate ? x509::sha256(*certificate) : std::string();
+  if (digest.empty()) return fail(ErrorCode::kBadConfig, phrase("take the authority's fingerprint: it is no certificate in PEM form"));
+  return digest;
+}
+
 }  // namespace verbund::access

@@ -2,6 +2,7 @@
 /// The installation's own authority and the node's certificate (OpenSSL, ECDSA P-256, X.509v3). Any thread; file I/O.
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -21,5 +22,8 @@ struct Certificates {
 /// Errors: kIo, kBadConfig (a key does not fit its certificate: names the file).
 Result<Certificates> load_or_create(const std::filesystem::path& directory, const std::vector<std::string>& names,
                                     const Clock& clock);
+
+/// SHA-256 of a certificate's DER form, 32 raw bytes: what people compare. Errors: kBadConfig (no certificate).
+Result<std::string> fingerprint(std::string_view certificate_pem);
 
 }  // namespace verbund::access

@@ -166,6 +166,13 @@ Result<Certificate> make_server(EVP_PKEY& key, const std::vector<std::string>& n
   return made;
 }
 
+std::string sha256(X509& certificate) {
+  unsigned char digest[EVP_MAX_MD_SIZE];
+  unsigned size = 0;
+  if (X509_digest(&certificate, EVP_sha256(), digest, &size) != 1) return {};
+  return {reinterpret_cast<const char*>(digest), size};
+}
+
 bool fits(X509& certificate, EVP_PKEY& key) {
   const bool same = X509_check_private_key(&certificate, &key) == 1;
   ERR_clear_error();

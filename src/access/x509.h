@@ -40,6 +40,7 @@ Result<Certificate> make_authority(EVP_PKEY& key, const std::string& common_name
 Result<Certificate> make_server(EVP_PKEY& key, const std::vector<std::string>& names, Validity validity, X509& authority,
                                 EVP_PKEY& authority_key);
 
+std::string sha256(X509& certificate);  ///< of its DER form, raw; empty when OpenSSL fails
 bool fits(X509& certificate, EVP_PKEY& key);
 bool is_authority(X509& certificate);
 bool signed_by(X509& certificate, X509& authority);

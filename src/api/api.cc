@@ -101,7 +101,10 @@ Api::Api(Surroundings surroundings) : surroundings_(std::move(surroundings)) {
   add_audit_routes(routes_, surroundings_);
   add_history_routes(routes_, surroundings_);
   add_guard_routes(routes_, surroundings_);
+  add_sync_routes(routes_, surroundings_);
+  add_mirror_routes(routes_, surroundings_);
   add_database_routes(routes_, surroundings_);
+  add_device_routes(routes_, surroundings_);
 }
 
 Api::~Api() = default;
@@ -163,10 +166,12 @@ access::Attempt Api::authenticate(const net::HttpRequest& request) const {
 
 void Api::answer(const std::shared_ptr<net::HttpExchange>& exchange, const Route& route,
                  std::vector<std::string> arguments) {
-  auto submitted = surroundings_.workers.submit([this, exchange, &route, arguments = std::move(arguments), head = surroundings_.head()] {
+  auto& workers = route.workers != nullptr ? *route.workers : surroundings_.workers;
+  auto submitted = workers.submit([this, exchange, &route, arguments = std::move(arguments), head = surroundings_.head()] {
     const auto& request = exchange->request();
     Call call{request, arguments, std::nullopt, request.cookie("verbund"), head, language_of(request)};
-    if (route.right) {
+    const bool own_command = route.by_control && surroundings_.mirror.is_control_secret(bearer_token(request));
+    if (route.right && !own_command) {
       auto attempt = authenticate(request);
       if (!attempt.account) return exchange->reply(error_response(language_of(request), attempt.account.error(), attempt.retry_after));
       call.account = *attempt.account;

@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+#include <boost/json/object.hpp>
+
 #include "access/accounts.h"
 #include "base/log.h"
 #include "base/messages.h"
@@ -21,6 +23,7 @@
 #include "platform/os/worker_pool.h"
 #include "platform/postgres/connection.h"
 #include "records/record_types.h"
+#include "sync/model/transport.h"
 
 namespace verbund::history {
 class Erasures;
@@ -34,6 +37,30 @@ struct GuardSwitch {
   std::function<Status(const std::string& type)> disable;
   std::function<Result<std::vector<guard::GuardedType>>()> state;
   std::function<Result<std::vector<guard::WarningCount>>()> warnings;
+};
+
+/// Production's side of a pair; from workers. Answers are JSON. Made by node.
+struct MirrorDoor {
+  std::function<Result<std::string>(const std::string& user, std::chrono::minutes valid, bool replace)> invite;
+  std::function<Result<std::string>(const std::string& code)> look;
+  std::function<Result<std::string>(const std::string& code, const std::string& name, const std::string& address)> join;
+  std::function<Result<std::string>(const std::string& secret, const std::string& body)> beat;
+  std::function<Result<std::string>()> status;
+  /// How the mirror follows: `request` is a JSON object.
+  std::function<Result<std::string>(const std::string& request)> follow;
+  /// For the mirror: which files of the log are kept (`name` empty: JSON); a piece of one.
+  std::function<Result<std::string>(const std::string& secret, const std::string& name, std::uint64_t offset)> log;
+  /// For the mirror: which folders it is to copy, what lies in one, a piece of a file (with `asked["entry"]`).
+  std::function<Result<std::string>(const std::string& secret, const boost::json::object& asked)> folders;
+  std::function<Result<std::string>(const std::string& secret, const std::string& address, const std::string& body)> exchange;
+  std::function<Result<std::string>(const std::string& user, const std::string& body)> act;
+  std::function<bool(const std::string& shown)> is_control_secret;  ///< what this machine's commands show
+};
+
+/// Calls of devices; from its own workers, which may wait for the source. Made by node.
+struct DeviceDoor {
+  std::function<Result<sync::DeviceAnswer>(const sync::DeviceCall& call, const std::string& address)> call;
+  os::WorkerPool* workers = nullptr;
 };
 
 /// What the resources stand on; borrowed, outlives the Api.
@@ -56,6 +83,8 @@ struct Surroundings {
   std::function<void(std::string)> end_sessions_of;  ///< any thread: of a user, removed or disabled
   std::string ca_pem;
   GuardSwitch guard;
+  MirrorDoor mirror;
+  DeviceDoor devices;
   /// Until the history has everything up to the feed's head, which stands still; nothing without history. Blocks.
   std::function<Status(Deadline)> history_caught_up;
   /// The source (else the versions) database is another one than before under the same name. How many erasures were repeated; blocks.
@@ -78,6 +107,8 @@ struct Route {
   std::string pattern;                    ///< "/api/records/*/*"; the last '*' takes the rest of the path
   std::optional<access::Right> right;     ///< needed right; absent: public
   Resource resource;
+  bool by_control = false;                ///< this machine's control secret stands for a login with any right; then without an account
+  os::WorkerPool* workers = nullptr;      ///< other than everybody's
 };
 
 class Api final : public net::HttpHandler {
@@ -108,6 +139,9 @@ void add_feed_routes(std::vector<Route>& routes, const Surroundings& surrounding
 void add_audit_routes(std::vector<Route>& routes, const Surroundings& surroundings);
 void add_history_routes(std::vector<Route>& routes, const Surroundings& surroundings);
 void add_guard_routes(std::vector<Route>& routes, const Surroundings& surroundings);
+void add_mirror_routes(std::vector<Route>& routes, const Surroundings& surroundings);
+void add_sync_routes(std::vector<Route>& routes, const Surroundings& surroundings);
+void add_device_routes(std::vector<Route>& routes, const Surroundings& surroundings);
 void add_database_routes(std::vector<Route>& routes, const Surroundings& surroundings);
 
 }  // namespace verbund::api

@@ -37,7 +37,7 @@ Result<Snapshot> take_once(const OfficeDatabase& database, Locking locking, std:
       return pass(locked);
     }
   }
-  auto rows = connection->query("SELECT pg_export_snapshot(), pg_current_wal_insert_lsn()");
+  auto rows = connection->query("SELECT pg_export_snapshot(), CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END");
   if (!rows) return pass(rows);
   std::string id(rows->text(0, 0)), lsn(rows->text(0, 1));
   return Snapshot{database, std::move(*connection), std::move(id), std::move(lsn)};
@@ -59,6 +59,9 @@ std::string text_of(const FeedGate::Held& held, bool still_held, const std::vect
   const auto english = [](const Phrase& part) { return said(Language::kEnglish, part); };
   std::string text = snapshots.empty() ? msgid("one snapshot each") : english(phrase("one snapshot each at LSN {}", snapshots.back().lsn));
   text += "; ";
+  if (held.mirror && held.held && still_held) return text + english(phrase("mirror paused at LSN {}", held.lsn));
+  if (held.mirror && held.held) return text + english(phrase("mirror at LSN {} or later, it was not paused long enough", held.lsn));
+  if (held.mirror) return text + english(phrase("mirror not paused: {}", held.why_not));
   if (held.held && still_held) return text + english(phrase("feed held at LSN {}", held.lsn));
   if (held.held) return text + english(phrase("feed at LSN {} or later, it was not held long enough", held.lsn));
   return text + english(phrase("feed not held: {}", held.why_not));
@@ -80,7 +83,10 @@ Result<Barrier> take_barrier(std::vector<OfficeDatabase> databases, FeedGate& ga
     barrier.snapshots.push_back(std::move(*snapshot));
   }
   const bool still_held = !held.held || gate.release();
-  if (!outcome) return pass(outcome);
+  if (!outcome) {
+    gate.copied();
+    return pass(outcome);
+  }
   barrier.text = text_of(held, still_held, barrier.snapshots);
   return barrier;
 }

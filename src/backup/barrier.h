@@ -13,19 +13,22 @@
 
 namespace verbund::backup {
 
-/// The running node's feed; implemented over REST by the command line.
+/// What keeps the databases still: the running node's feed (implemented over REST by the command line), or a mirror's replay.
 class FeedGate {
  public:
   struct Held {
     bool held = false;      ///< mid-tier and versions have everything up to `lsn` and stand still
     std::string lsn;        ///< of the source; empty: not known
     std::string why_not;    ///< of !held: no node runs, the feed waits for …
+    bool mirror = false;    ///< a mirror's replay: all databases stand still, at one position
   };
   virtual ~FeedGate() = default;
   /// Blocks until drained, at most until `deadline`; the feed stands still for `span` at most. What can't be held is no error.
   virtual Held hold(Deadline deadline, seconds span) = 0;
   /// Whether it still stood still.
   virtual bool release() = 0;
+  /// All databases have been read, or won't be.
+  virtual void copied() {}
 };
 
 enum class DatabaseKind { kVersions, kMidTier, kOther, kSource };

@@ -29,6 +29,7 @@ struct TableHash {
   std::uint64_t rows = 0;
   std::string hash;                 ///< "c" and hex: sum of row hashes, so that order does not matter (row_sum.h)
   std::vector<std::string> columns = {};  ///< in the order in which rows were read; none: a table without columns, large objects
+  bool unlogged = false;                  ///< of a table that was looked at, not of a set's: a mirror does not have its rows
 };
 
 struct DatabaseEntry {

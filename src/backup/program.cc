@@ -104,7 +104,8 @@ Result<Access> access_of(const postgres::ConnectionSettings& settings) {
     if (!value.empty()) access.conninfo += fmt::format("{}{}={}", access.conninfo.empty() ? "" : " ", key, conninfo_value(value));
   };
   add("host", settings.host);
-  add("port", std::to_string(settings.port));
+  // Several ports, one for each host, stand in the options.
+  if (access.conninfo.find("port='") == std::string::npos) add("port", std::to_string(settings.port));
   add("dbname", settings.database);
   add("user", settings.user);
   add("application_name", settings.application_name);

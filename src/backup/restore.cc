@@ -174,6 +174,10 @@ class Restore {
     if (rows->size() == 0) return {};
     const auto comment = rows->text(0, 0);
     if (comment == kMark || (office_ && comment == kWaitingMark)) return drop_database(*system_, beside_);
+    // Killed between CREATE DATABASE and the mark: there is nothing in it that could be somebody's.
+    auto empty = comment.empty() ? empty_database(settings_, beside_) : Result<bool>(false);
+    if (!empty) return pass(empty);
+    if (*empty) return drop_database(*system_, beside_);
     if (comment == kWaitingMark) {
       return fail(ErrorCode::kInUse, phrase("a restore of the office was interrupted: it has left {}", beside_), phrase("verbund backup recover"));
     }

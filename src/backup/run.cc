@@ -199,6 +199,7 @@ class OfficeRun {
     databases_ = std::jthread([this] {
       auto copied = copies_->databases(*barrier_, office_.superuser);
       barrier_->snapshots.clear();  // nothing waits for vacuum any longer
+      gate_.copied();
       if (!copied) return post(event::DatabasesFailed{copied.error()});
       manifest_.databases = std::move(copied->entries);
       post(event::DatabasesDone{std::move(copied->reasons)});
@@ -255,6 +256,7 @@ class OfficeRun {
     copies_.reset();
     writer_.reset();
     barrier_.reset();
+    gate_.copied();
     post(event::Done{});
   }
 

@@ -91,6 +91,18 @@ Result<bool> database_exists(Connection& system, const std::string& name) {
   return rows->size() > 0;
 }
 
+Result<bool> empty_database(postgres::ConnectionSettings server, const std::string& name) {
+  server.database = name;
+  auto connection = postgres::Connection::open(server);
+  if (!connection) return pass(connection);
+  // 16384: FirstNormalObjectId of access/transam.h; what CREATE DATABASE copies from template0 lies below.
+  auto rows = connection->query(
+      "SELECT NOT EXISTS (SELECT FROM pg_class WHERE oid >= 16384) AND NOT EXISTS (SELECT FROM pg_proc WHERE oid >= 16384)"
+      " AND NOT EXISTS (SELECT FROM pg_namespace WHERE oid >= 16384) AND NOT EXISTS (SELECT FROM pg_largeobject_metadata)");
+  if (!rows) return pass(rows);
+  return rows->text(0, 0) == "t";
+}
+
 Status drop_database(Connection& system, const std::string& name) {
   auto dropped = system.execute(fmt::format("DROP DATABASE IF EXISTS {} WITH (FORCE)", Connection::quote_identifier(name)));
   return dropped ? Status{} : pass(dropped, phrase("drop database {}", name));

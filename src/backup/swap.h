@@ -16,6 +16,8 @@ std::string beside_name(std::string_view database);
 Result<bool> database_exists(postgres::Connection& system, const std::string& name);
 /// Ends its sessions first.
 Status drop_database(postgres::Connection& system, const std::string& name);
+/// Whether database `name` of the server has no relation, function, schema or large object beyond those of template0.
+Result<bool> empty_database(postgres::ConnectionSettings server, const std::string& name);
 
 /// Logical replication slots of a database.
 struct DatabaseSlots {

@@ -8,6 +8,7 @@ namespace verbund::backup {
 struct HashedTable {
   std::string schema, table;
   std::vector<std::string> columns;  ///< in the catalog's order, generated ones left out
+  bool unlogged = false;
 };
 
 /// Text forms that do not depend on the server's or the role's settings, for the transaction that is open.

@@ -80,7 +80,10 @@ TEST(Messages, SpeakGermanWithUmlautsAndFallBackToTheMsgid) {
 TEST(Messages, KnowWhatTheSystemSaysByItself) {
   const Error error = make_error(ErrorCode::kIo, phrase("open {}: {}", "File exists already", std::strerror(ENOENT)));
   EXPECT_EQ(error.message, "open File exists already: No such file or directory");
-  EXPECT_TRUE(message_in(Language::kGerman, error).ends_with("File exists already: Datei oder Verzeichnis gibt es nicht"));
+  // Whatever German the frame around them has got since.
+  const auto german = message_in(Language::kGerman, error);
+  EXPECT_NE(german.find("File exists already"), std::string::npos) << german;
+  EXPECT_TRUE(german.ends_with("Datei oder Verzeichnis gibt es nicht")) << german;
 }
 
 TEST(Messages, RetellWhatWasKeptInEnglish) {

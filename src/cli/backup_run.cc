@@ -5,6 +5,8 @@
 
 #include "cli/backup_publish.h"
 #include "node/command_server.h"
+#include "node/mirror/replay_gate.h"
+#include "node/mirror/role.h"
 
 namespace verbund::cli {
 namespace {
@@ -187,6 +189,13 @@ int recover(const Globals& globals) {
   return left->empty() ? 0 : exit_code(ErrorCode::kProgramFailed);
 }
 
+/// T5: a backup on production is the second choice.
+void say_where(const Globals& globals, const backup::Office& office) {
+  const auto other = node::read_peer(office.directory);
+  if (globals.json || office.role == "mirror" || !other || !*other) return;
+  fmt::print(stderr, "{}\n", translated(globals.language, "The backup is made on the production server, which has a mirror: on {} it would not burden anybody.", (*other)->name));
+}
+
 }  // namespace
 
 RanNow run_now(const Globals& globals, const OfficeAtHand& at_hand, backup::RunOptions options, CalledOff called_off) {
@@ -201,7 +210,11 @@ RanNow run_now(const Globals& globals, const OfficeAtHand& at_hand, backup::RunO
   // Without a node the server that it owns rests, too.
   auto server = node::CommandServer::open(at_hand.installation, "verbund backup run");
   if (!server) return not_begun(globals, server.error());
-  RestFeedGate gate(globals, server->node_runs() ? "" : "no node runs");
+  RestFeedGate feed(globals, server->node_runs() ? "" : "no node runs");
+  std::optional<node::ReplayGate> replay;
+  if (at_hand.office.role == "mirror") replay.emplace(at_hand.office.directory, at_hand.office.superuser, clock, *at_hand.log);
+  backup::FeedGate& gate = replay ? static_cast<backup::FeedGate&>(*replay) : feed;
+  say_where(globals, at_hand.office);
   const auto begun = clock.wall();
   auto done = backup::run_with_media(at_hand.office, options, gate, progress, clock, *at_hand.log);
   const Error* failure = !done ? &done.error() : done->report.verdict.failure ? &*done->report.verdict.failure : nullptr;

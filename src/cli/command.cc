@@ -121,16 +121,21 @@ Result<RestTarget> rest_target(const Globals& globals) {
 
 Result<std::string> rest_call(const Globals& globals, const std::string& method, const std::string& path,
                               const std::string& body, const std::map<std::string, std::string>& query, seconds patience) {
-  auto target = rest_target(globals);
-  if (!target) return pass(target);
+  const auto target = rest_target(globals);
+  if (!target) return std::unexpected(target.error());
+  return rest_call(globals, *target, method, path, body, query, patience);
+}
+
+Result<std::string> rest_call(const Globals& globals, const RestTarget& target, const std::string& method, const std::string& path,
+                              const std::string& body, const std::map<std::string, std::string>& query, seconds patience) {
   net::HttpRequest request;
   request.method = method;
   request.path = path;
   request.query = query;
   request.body = body;
-  request.headers["authorization"] = "Bearer " + target->token;
+  request.headers["authorization"] = "Bearer " + target.token;
   request.headers["accept-language"] = globals.language == Language::kGerman ? "de" : "en";
-  auto response = net::http_request(target->endpoint, request, patience);
+  auto response = net::http_request(target.endpoint, request, patience);
   if (!response) return pass(response);
   if (response->status < 400) return std::move(response->body);
   boost::system::error_code parse_error;

@@ -43,6 +43,9 @@ Result<std::string> rest_call(const Globals& globals, const std::string& method,
                               const std::string& body = {}, const std::map<std::string, std::string>& query = {},
                               seconds patience = seconds{30});
 
+Result<std::string> rest_call(const Globals& globals, const RestTarget& target, const std::string& method, const std::string& path,
+                              const std::string& body, const std::map<std::string, std::string>& query, seconds patience);
+
 /// Prints "verbund: MESSAGE" and the hint on a line of its own; returns the exit code.
 int report(const Globals& globals, const Error& error);
 int report(const Globals& globals, const Failure& failure);
@@ -119,5 +122,8 @@ void add_guard(CLI::App& app, Globals& globals, const Runner& run);
 void add_dump(CLI::App& app, Globals& globals, const Runner& run);
 void add_restore(CLI::App& app, Globals& globals, const Runner& run);
 void add_backup(CLI::App& app, Globals& globals, const Runner& run);
+void add_mirror(CLI::App& app, Globals& globals, const Runner& run);
+void add_witness(CLI::App& app, Globals& globals, const Runner& run);
+void add_device(CLI::App& app, Globals& globals, const Runner& run);
 
 }  // namespace verbund::cli

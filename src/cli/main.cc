@@ -3,6 +3,7 @@
 #include "cli/archives.h"
 #include "cli/attention.h"
 #include "cli/command.h"
+#include "cli/sync.h"
 #include "node/version.h"
 
 namespace {
@@ -59,7 +60,7 @@ int main(int argc, char** argv) {
   const cli::Runner run = [&](std::function<int()> task) { chosen = std::move(task); };
   for (const auto add : {cli::add_up, cli::add_config, cli::add_status, cli::add_user, cli::add_audit, cli::add_history, cli::add_erase, cli::add_who,
                          cli::add_locks, cli::add_lock, cli::add_unlock, cli::add_watch, cli::add_tell, cli::add_import, cli::add_feed,
-                         cli::add_detach, cli::add_guard, cli::add_dump, cli::add_restore, cli::add_backup}) {
+                         cli::add_detach, cli::add_guard, cli::add_dump, cli::add_restore, cli::add_sync, cli::add_backup, cli::add_mirror, cli::add_witness, cli::add_device}) {
     add(app, globals, run);
   }
   cli::name_subcommands(app, globals);

@@ -87,9 +87,14 @@ std::string shown_word(const Globals& globals, std::string_view word) {
       msgid("active"), msgid("suspect"), msgid("reconnecting"), msgid("goodbye"), msgid("lost"), msgid("replaced"), msgid("removed"),
       msgid("insert"), msgid("update"), msgid("delete"), msgid("administrator"), msgid("staff"), msgid("device"),
       msgid("enabled"), msgid("disabled"),
+      // device sync
+      msgid("revoked"), msgid("subscription"), msgid("set"), msgid("group"), msgid("user"), msgid("added"), msgid("changed"), msgid("replication"), msgid("upload"),
       // status: the node's role, the database, feed and history
-      msgid("production"), msgid("mirror"), msgid("up"), msgid("down"), msgid("starting"), msgid("running"), msgid("waiting"),
+      msgid("production"), msgid("mirror"), msgid("standby"), msgid("up"), msgid("down"), msgid("starting"), msgid("running"), msgid("waiting"),
       msgid("stopped"), msgid("far_behind"), msgid("off"),
+      // stages and steps of a pair
+      msgid("serving"), msgid("handed_over"), msgid("fenced"), msgid("following"), msgid("promoting"), msgid("rejoining"), msgid("checkpoint"),
+      msgid("drain"), msgid("stop"), msgid("open"), msgid("follow"), msgid("promote"), msgid("rejoin"), msgid("switchover"),
       // why a lock was lost, why a snapshot is needed
       msgid("expired"), msgid("broken"), msgid("refused"), msgid("cursor_too_old"), msgid("history_changed"), msgid("reconciled")};
   return std::string(translate(globals.language, word));

@@ -3,11 +3,15 @@
 
 #include "cli/attention.h"
 #include "cli/backup_nights.h"
+#include "cli/mirror_patroni.h"
+#include "node/installation.h"
 
 namespace verbund::cli {
 namespace {
 
 namespace json = boost::json;
+
+constexpr std::string_view kAbsent = "–";
 
 /// "feed.lag_bytes" → the value as text, or a dash.
 std::string at(const json::value& root, std::string_view path) {
@@ -16,7 +20,7 @@ std::string at(const json::value& root, std::string_view path) {
     const auto dot = std::min(path.find('.'), path.size());
     const auto* object = value->if_object();
     value = object ? object->if_contains(path.substr(0, dot)) : nullptr;
-    if (!value) return "–";
+    if (!value) return std::string(kAbsent);
     path.remove_prefix(std::min(dot + 1, path.size()));
   }
   return value->is_string() ? std::string(value->as_string()) : json::serialize(*value);
@@ -45,6 +49,10 @@ constexpr Row kRows[] = {
     {msgid("version"), "node.version"},
     {msgid("role"), "node.role", Row::Kind::kWord},
     {msgid("term"), "node.term"},
+    {msgid("production"), "mirror.production.address"},
+    {msgid("work goes on at"), "patroni.seat.address"},
+    {msgid("Patroni's leader"), "patroni.cluster.leader"},
+    {msgid("Patroni does not answer"), "patroni.cluster.error", Row::Kind::kText},
     {msgid("starts"), "node.start_count"},
     {msgid("mode"), "cluster.mode"},
     {msgid("workstations"), "cluster.workstations"},
@@ -79,7 +87,8 @@ int print_status_json(const Globals& globals, const std::string& text) {
   boost::system::error_code error;
   auto root = json::parse(text, error);
   const auto nights = nights_ahead(globals);
-  if (!error && root.is_object() && nights && *nights) root.as_object()["backup"] = night_json(**nights);
+  // A mirror makes no backup by itself yet.
+  if (!error && root.is_object() && at(root, "node.role") != "mirror" && at(root, "node.role") != "standby" && nights && *nights) root.as_object()["backup"] = night_json(**nights);
   fmt::print("{}\n", error ? text : json::serialize(root));
   return 0;
 }
@@ -94,25 +103,41 @@ void add_nights(const Globals& globals, std::vector<std::pair<std::string, std::
   for (auto& field : night_fields(globals, **nights)) fields.push_back(std::move(field));
 }
 
-int status(const Globals& globals) {
+/// A mirror takes no sessions, nor does a node that waits on a Patroni cluster: there, and on what was one, it is read over HTTP.
+std::expected<std::string, int> status_text(const Globals& globals) {
+  std::error_code ignored;
+  const auto directory = node::Installation::find(globals.dir.empty() ? std::nullopt : std::optional(globals.dir));
+  const bool mirror = std::filesystem::exists(directory / "config" / "mirror.toml", ignored);
+  if (globals.server.empty() && (mirror || on_patroni(globals))) {
+    auto answer = rest_call(globals, "GET", "/api/status");
+    if (!answer) return std::unexpected(report(globals, answer.error()));
+    return std::move(*answer);
+  }
   auto connected = connect_quietly(globals);
-  if (!connected.client) return connected.exit_code;
+  if (!connected.client) return std::unexpected(connected.exit_code);
   auto text = connected.client->status_json();
-  if (!text) return report(globals, text.error());
+  if (!text) return std::unexpected(report(globals, text.error()));
+  return std::move(*text);
+}
+
+int status(const Globals& globals) {
+  const auto text = status_text(globals);
+  if (!text) return text.error();
   if (globals.json) return print_status_json(globals, *text);
   boost::system::error_code error;
   const auto root = json::parse(*text, error);
   if (error) return report(globals, make_error(ErrorCode::kBadMessage, phrase("read the status: {}", error.message())));
   if (!root.is_object()) return report(globals, make_error(ErrorCode::kBadMessage, phrase("read the node's answer: it is no JSON object")));
   std::vector<std::pair<std::string, std::string>> fields;
+  const bool mirror = at(root, "node.role") == "mirror" || at(root, "node.role") == "standby";
   for (const Row& row : kRows) {
     auto value = at(root, row.path);
-    if (value.empty()) continue;
+    if (value.empty() || (value == kAbsent && (mirror || std::string_view(row.path).starts_with("mirror.") || std::string_view(row.path).starts_with("patroni.")))) continue;
     if (row.path == std::string_view("database.shown")) value = shown_connection(globals, value);
     fields.emplace_back(translate(globals.language, row.label), shown(globals, row, value));
   }
   add_excluded(globals, root, fields);
-  add_nights(globals, fields);
+  if (!mirror) add_nights(globals, fields);
   print_fields(fields);
   for (const auto& line : lines_of(globals, attention(globals))) fmt::print("{}\n", line);
   return 0;

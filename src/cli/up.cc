@@ -6,6 +6,7 @@
 #include "cli/backup.h"
 #include "node/from_set.h"
 #include "node/installation.h"
+#include "node/mirror/role.h"
 #include "node/node.h"
 
 namespace verbund::cli {
@@ -29,12 +30,29 @@ std::string this_program() {
 
 void print_started(const Globals& globals, const node::Started& started) {
   if (globals.json) {
-    fmt::print("{{\"started\":true,\"page\":{},\"port\":{},\"directory\":{}}}\n", json_string(started.page), started.port,
-               json_string(started.directory.string()));
+    fmt::print("{{\"started\":true,\"role\":{},\"page\":{},\"port\":{},\"directory\":{}}}\n", json_string(started.role),
+               json_string(started.page), started.port, json_string(started.directory.string()));
     std::fflush(stdout);
     return;
   }
   const auto say = [&](const char* msgid, const auto&... args) { fmt::print("{}\n", translated(globals.language, msgid, args...)); };
+  if (!started.waits_for.empty()) {
+    say("This node waits; work goes on at {}.  Page:  {}", started.waits_for, started.page);
+    say("Ctrl-C stops everything in order.");
+    std::fflush(stdout);
+    return;
+  }
+  if (started.role != "production") {
+    if (started.role == "mirror") {
+      say("The mirror of {} runs.  Page:  {}", started.mirror_of, started.page);
+    } else {
+      say("This machine is not production now; the other one is {}.  Page:  {}", started.mirror_of, started.page);
+    }
+    fmt::print("  {} --dir {} mirror status\n", this_program(), started.directory.string());
+    say("Ctrl-C stops everything in order.");
+    std::fflush(stdout);
+    return;
+  }
   if (!started.demo_report.empty()) fmt::print("{}\n", started.demo_report);
   say("Verbund runs.  Page:   {}", started.page);
   if (!started.first_password.empty()) {
@@ -54,6 +72,7 @@ void print_started(const Globals& globals, const node::Started& started) {
 
 int run_node(const Globals& globals, const std::filesystem::path& directory, const Options& options) {
   if (auto whole = node::refuse_half_installed(directory); !whole) return report(globals, whole.error());
+  if (auto whole = node::refuse_half_joined(directory); !whole) return report(globals, whole.error());
   if (const auto failed = settle_interrupted(globals, directory)) return *failed;
   const auto consent = options.yes ? Consent::kGiven : Consent::kAsk;
   if (const auto refused = settle_adoption(globals, directory, consent)) return *refused;

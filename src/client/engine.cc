@@ -20,6 +20,9 @@ constexpr milliseconds kLongestSpan{24 * 3'600'000};
 constexpr milliseconds kLongestJitter{60'000};
 constexpr std::size_t kMaxServers = 16;
 
+/// Of "TERM.MAC"; 0: none. Whether it is true the nodes check.
+std::uint64_t term_of(std::string_view proof) { return parse_u64(proof.substr(0, proof.find('.'))).value_or(0); }
+
 /// Refusals that another try at this server won't change.
 bool final_refusal(ErrorCode code) {
   switch (code) {
@@ -113,6 +116,7 @@ void Engine::register_or_resume(TimePoint now, Actions& out) {
     resume.ticket = ticket;
     resume.cursor = cursor_;
     for (const auto& [key, token] : held_) resume.reclaim.push_back({key, token});
+    resume.term_proof = term_proof_;
     return send(resume, registration_id_, out);
   }
   if (!ticket.empty()) {
@@ -123,6 +127,7 @@ void Engine::register_or_resume(TimePoint now, Actions& out) {
   }
   Register registration = settings_.registration;
   if (has_cursor_) registration.cursor = cursor_;
+  registration.term_proof = term_proof_;
   send(registration, registration_id_, out);
 }
 
@@ -275,6 +280,7 @@ void Engine::on_welcome(const Welcome& welcome, TimePoint now, Actions& out) {
   last_answered_ = registration_sent_;
   next_beat_ = now + welcome_->heartbeat;
   learn_servers(welcome);
+  if (term_of(welcome.term_proof) > term_of(term_proof_)) term_proof_ = welcome.term_proof;
   set_state(State::kConnected, {}, out);
   send_all_calls(out);
 }

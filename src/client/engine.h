@@ -146,6 +146,7 @@ class Engine {
   TimePoint registration_sent_;
   std::optional<protocol::Welcome> welcome_;
   std::string secret_;
+  std::string term_proof_;  // of the highest term that a welcome has named
   SessionId session_;
   Cursor cursor_;
   bool has_cursor_ = false;

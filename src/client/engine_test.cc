@@ -202,6 +202,28 @@ TEST_F(EngineTest, TriesEachServerOnceBeforeItGivesUp) {
   EXPECT_EQ(states.back().reason.code, ErrorCode::kNotReachable);
 }
 
+TEST_F(EngineTest, ShowsTheProofOfTheHighestTermToEveryNode) {
+  start();
+  open();
+  EXPECT_EQ(last_as<Register>().term_proof, "");
+  auto hello = welcome();
+  hello.term_proof = "6.ab";
+  answer(hello);
+  forget();
+  close();
+  come_back();
+  open();
+  EXPECT_EQ(last_as<Resume>().term_proof, "6.ab");
+  hello.term_proof = "5.cd";  // the old production, which has not heard of it yet
+  hello.resumed = true;
+  answer(hello);
+  forget();
+  close();
+  come_back();
+  open();
+  EXPECT_EQ(last_as<Resume>().term_proof, "6.ab");
+}
+
 TEST_F(EngineTest, ReturnsToItsServerFirstThenGoesThroughTheListOfTheWelcome) {
   start();
   open();

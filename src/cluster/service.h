@@ -116,10 +116,13 @@ struct Surroundings {
   Counters& counters;
   StatusSource status;
   std::string node_name, version;
-  std::vector<std::string> servers;       ///< for the welcome
+  std::function<std::vector<std::string>()> servers;  ///< for the welcome, as they are then; on the loop
   std::vector<std::string> record_types;  ///< for the welcome
   LockGuard* guard = nullptr;             ///< none: no type can be guarded
   std::set<std::string, std::less<>> guarded = {};  ///< types that are guarded already
+  std::function<std::string()> term_proof = {};     ///< for the welcome, as it is then; on the loop
+  /// What a client shows of the welcomes it has had; may be anything. On the loop; must not block.
+  std::function<void(std::string_view)> term_shown = {};
 };
 
 class Service final : public net::PeerHandler {

@@ -21,6 +21,7 @@ Error already_registered() {
 
 void Service::Impl::on_register(Connection& connection, const protocol::RequestId& id, protocol::Register request) {
   if (connection.phase != Connection::Phase::kNew) return bad_message(connection, id, already_registered());
+  if (!request.term_proof.empty() && around.term_shown) around.term_shown(request.term_proof);
   if (request.language) connection.language = *request.language;
   if (!request.ticket.empty()) return redeem(connection, id, request.ticket);
   if (server != nullptr && settings.mode == protocol::Mode::kTerminalservice &&
@@ -148,6 +149,7 @@ void Service::Impl::registered(Connection& connection, const Session& session) {
 
 void Service::Impl::on_resume(Connection& connection, const protocol::RequestId& id, protocol::Resume request) {
   if (connection.phase != Connection::Phase::kNew) return bad_message(connection, id, already_registered());
+  if (!request.term_proof.empty() && around.term_shown) around.term_shown(request.term_proof);
   auto* session = engine.session(request.session);
   if (session == nullptr) {
     return bad_message(connection, id, make_error(ErrorCode::kUnknownSession,
@@ -203,8 +205,9 @@ void Service::Impl::welcome(Connection& connection, const protocol::RequestId& i
   text.lease = settings.lease;
   text.reconnect = settings.reconnect;
   text.jitter = settings.jitter;
-  text.servers = around.servers;
+  if (around.servers) text.servers = around.servers();
   text.types = around.record_types;
+  if (around.term_proof) text.term_proof = around.term_proof();
   if (session.stored.watch.presence) text.sessions = session_views(false, kMaxInWelcome + 1);
   if (session.stored.watch.locks) text.locks = lock_views({}, kMaxInWelcome + 1);
   text.more = text.sessions.size() > kMaxInWelcome || text.locks.size() > kMaxInWelcome;

@@ -64,6 +64,9 @@ struct FeedSettings {
   std::vector<std::string> consumers;
   /// A file, best not beside the databases' own, that remembers up to where changes were handed on (feed/witness.h); empty: none.
   std::filesystem::path witness;
+  /// Nobody but who wrote the witness has handed anything on since the stored position was written. A new timeline of the same system, with the
+  /// mid-tier on it, then forks only if the witness knows more than the mid-tier: else nothing was told that a promotion has taken back.
+  bool follows_promotions = false;
 };
 
 enum class RowOp : char { kInsert = 'I', kUpdate = 'U', kDelete = 'D', kTruncate = 'T', kAnnounced = 'A', kReshaped = 'S' };

@@ -72,6 +72,22 @@ TEST_F(JournalParts, GoWhenThereAreNewerRowsEnough) {
   EXPECT_EQ(scene.differences(), "");
 }
 
+/// A promotion begins a term, whose csns are far above those of before: they are not further away for that.
+TEST_F(JournalParts, OfAnEarlierTermStayAsLongAsThereAreNoNewerRowsEnough) {
+  scene.stop();
+  scene.free_slot();
+  scene.settings().term = Term{17};
+  scene.start();
+  write(scene, 10);
+  const auto head = scene.feed().head();
+  EXPECT_EQ(head.csn.term(), Term{17});
+  EXPECT_EQ(prune(scene, kEverything), 0);
+  EXPECT_EQ(scene.feed().replay(start, 100)->size(), 61U);
+  EXPECT_GT(prune(scene, {30, seconds{0}, 0}), 0);
+  EXPECT_GE(rows(scene), 30U) << "of both terms";
+  EXPECT_LE(rows(scene), 50U);
+}
+
 TEST_F(JournalParts, GoByAge) {
   EXPECT_EQ(prune(scene, {1'000'000, seconds{3'600}, 0}), 0);
   ASSERT_TRUE(scene.mid_tier().execute("UPDATE feed.transaction SET commit_time = now() - interval '2 hours' WHERE last_csn <= (SELECT csn - 20 FROM feed.position)"));

@@ -7,19 +7,25 @@ using postgres::Connection;
 
 constexpr std::string_view kTables[] = {"change", "transaction"};
 
-/// $1 rows, $2 seconds, $3 bytes, $4 patience. Csns count up by one within a term: the newest $1 changes are those above
-/// head - $1. A term's first csn is far above the last one of the term before, which then only keeps more than asked for.
+/// $1 rows, $2 seconds, $3 bytes, $4 patience. Csns count up by one within a term, from 1 on: how many changes are newer than a part is added up
+/// over the terms since.
 constexpr std::string_view kOldest = R"(
-  WITH oldest AS (SELECT from_csn, to_csn - 1 AS last FROM feed.journal_part ORDER BY from_csn LIMIT 1),
+  WITH RECURSIVE oldest AS (SELECT from_csn, to_csn - 1 AS last FROM feed.journal_part ORDER BY from_csn LIMIT 1),
   size AS (SELECT coalesce(sum(pg_total_relation_size(inhrelid)), 0) AS bytes FROM pg_inherits
-            WHERE inhparent IN ('feed.change'::regclass, 'feed.transaction'::regclass))
-  SELECT o.from_csn, o.last FROM oldest o, size s, feed.position p, feed.retained r
+            WHERE inhparent IN ('feed.change'::regclass, 'feed.transaction'::regclass)),
+  term (last) AS (
+    SELECT csn FROM feed.position
+    UNION ALL
+    SELECT (SELECT max(t.last_csn) FROM feed.transaction t WHERE t.last_csn < (term.last >> 40) << 40)
+      FROM term, oldest o WHERE term.last >> 40 > o.last >> 40),
+  newer AS (SELECT coalesce(sum(greatest(0, term.last - greatest(o.last, (term.last >> 40) << 40))), 0) AS changes FROM term, oldest o)
+  SELECT o.from_csn, o.last FROM oldest o, size s, newer n, feed.position p, feed.retained r
    WHERE o.last < p.csn
-     AND (o.last <= r.floor_csn OR o.last <= p.csn - $1::bigint
+     AND (o.last <= r.floor_csn OR n.changes >= $1::bigint
           OR ($2::bigint > 0 AND (SELECT commit_time FROM feed.transaction WHERE last_csn <= o.last ORDER BY last_csn DESC LIMIT 1)
                                  < now() - make_interval(secs => $2::bigint))
           OR ($3::bigint > 0 AND s.bytes > $3::bigint))
-     AND (o.last <= (SELECT coalesce(min(c.csn), p.csn) FROM feed.consumer c) OR o.last <= p.csn - $1::bigint * $4::bigint
+     AND (o.last <= (SELECT coalesce(min(c.csn), p.csn) FROM feed.consumer c) OR n.changes >= $1::bigint * $4::bigint
           OR ($3::bigint > 0 AND s.bytes > $3::bigint * $4::bigint)))";
 
 }  // namespace

@@ -84,6 +84,8 @@ TEST(Loss, EndsCursorsOnlyWhenClientsMayKnowMoreThanTheSource) {
   EXPECT_FALSE(loss_of(position, server, slot, "other")->forks);
   EXPECT_TRUE(loss_of(position, server, Slot{{1001}, false, false}, "slot")->forks);
   EXPECT_TRUE(loss_of(position, {"7", 3, {2000}}, slot, "slot")->forks);
+  EXPECT_FALSE(loss_of(position, {"7", 3, {2000}}, slot, "slot", true)->forks) << "a promotion that took nothing back";
+  EXPECT_TRUE(loss_of(position, {"8", 3, {2000}}, slot, "slot", true)->needs_person) << "another system all the same";
   EXPECT_TRUE(loss_of(position, {"7", 2, {999}}, slot, "slot")->forks);
   EXPECT_TRUE(loss_of(position, {"8", 2, {2000}}, slot, "slot")->needs_person);
   EXPECT_FALSE(loss_of(position, {"7", 3, {2000}}, slot, "slot")->needs_person);

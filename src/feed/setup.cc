@@ -68,7 +68,9 @@ class Setup {
 
  private:
   Status find_loss(const Position& position, const postgres::SystemIdentity& server, const std::optional<Slot>& slot) {
-    loss_ = loss_of(position, server, slot, settings_.slot);
+    auto together = settings_.follows_promotions ? on_same_system(server) : Result<bool>(false);
+    if (!together) return pass(together);
+    loss_ = loss_of(position, server, slot, settings_.slot, *together);
     if (orders_.new_slot && (!loss_ || (orders_.forked && !loss_->forks))) loss_ = Loss{orders_.rebuild, orders_.forked, false};
     if (auto told = find_told(position); !told) return told;
     if (!loss_) return {};
@@ -80,6 +82,13 @@ class Setup {
     if (loss_->forks) to_.forked = loss_->reason;
     to_.made_good = loss_->reason;
     return {};
+  }
+
+  /// The mid-tier's log is the source's: what of it was kept was kept of the source, too.
+  Result<bool> on_same_system(const postgres::SystemIdentity& server) {
+    auto rows = to_.mid_tier.query("SELECT system_identifier FROM pg_catalog.pg_control_system()");
+    if (!rows) return pass(rows, "ask the mid-tier's server who it is");
+    return rows->size() == 1 && rows->text(0, 0) == server.system_id;
   }
 
   /// Whether more was handed on than the mid-tier knows of.

@@ -27,9 +27,9 @@ Status drop_slot(Connection& source, const std::string& name) {
 }
 
 std::optional<Loss> loss_of(const Position& position, const postgres::SystemIdentity& server, const std::optional<Slot>& slot,
-                            const std::string& slot_name) {
+                            const std::string& slot_name, bool follows_promotions) {
   if (position.system_id != server.system_id) return Loss{msgid("the source is another PostgreSQL system than before"), true, true};
-  if (position.timeline != server.timeline) return Loss{msgid("the source is on another timeline than before"), true, false};
+  if (position.timeline != server.timeline) return Loss{msgid("the source is on another timeline than before"), !follows_promotions, false};
   if (server.flushed < position.lsn) return Loss{msgid("the source's log ends before the stored position: it was restored"), true, false};
   // A comparison that was under way when the node or the database ended.
   if (position.loss) return position.loss;

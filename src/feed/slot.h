@@ -18,8 +18,8 @@ Result<std::optional<Slot>> read_slot(postgres::Connection& source, const std::s
 /// Errors: kInUse. Blocking.
 Status drop_slot(postgres::Connection& source, const std::string& name);
 
-/// nullopt: the log goes on. Pure.
+/// nullopt: the log goes on. `follows_promotions`: a new timeline alone takes nothing back that was handed on. Pure.
 std::optional<Loss> loss_of(const Position& position, const postgres::SystemIdentity& server, const std::optional<Slot>& slot,
-                            const std::string& slot_name);
+                            const std::string& slot_name, bool follows_promotions = false);
 
 }  // namespace verbund::feed

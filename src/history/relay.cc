@@ -165,8 +165,12 @@ struct Relay::Impl {
     behind.set(static_cast<double>(behind_now()));
   }
 
-  /// With the mutex held.
-  std::uint64_t behind_now() const { return told.csn > state.position.csn ? told.csn.value - state.position.csn.value : 0; }
+  /// With the mutex held. Csns of another term are far away by number alone: then this term's are counted, at least.
+  std::uint64_t behind_now() const {
+    if (told.csn <= state.position.csn) return 0;
+    const Csn from = told.csn.term() == state.position.csn.term() ? state.position.csn : Csn::of(told.csn.term(), 0);
+    return told.csn.value - from.value;
+  }
 
   void set_position(const Cursor& cursor) {
     position = cursor;

@@ -3,7 +3,7 @@
 /// don't own it only watches. See README.md.
 ///
 /// Threads: runs on a thread of its own. `start`, `stop` and `state` from any thread; `on_change` before the first
-/// `start`; `next_epoch` by one thread.
+/// `start`; `next_epoch` by one thread. `begin_stop` never blocks.
 #include <functional>
 #include <memory>
 
@@ -39,10 +39,17 @@ class Agent {
   virtual Status start(Deadline deadline) = 0;
   /// Returns when the server has ended: fast, then immediately, then by force. Errors: kTimedOut (the agent goes on).
   virtual Status stop(Deadline deadline) = 0;
+  /// Asks for the same and returns at once; a `start` that is waiting returns kUnavailable. For who must not block: no writes from now on.
+  virtual void begin_stop() = 0;
   [[nodiscard]] virtual ServerState state() const = 0;
+  /// Something that is to be done to our server between two of its steps, on the agent's thread; returns what it returns. `work` must not
+  /// call the agent. Errors: kUnsupported (a server that is only watched).
+  virtual Status with_server(const std::function<Status(postgres::OwnedServer&)>& work) = 0;
   virtual void on_change(ChangeCallback callback) = 0;
   /// Raises the start count, on disk before it returns. Once per start of the node. See epoch.h.
   virtual Result<LockEpoch> next_epoch() = 0;
+  /// Begins `term`, when it is above the one on disk; in a pair terms are the engine's. Errors: kInternal (below), kBadJournal, kIo, kDiskFull.
+  virtual Status begin_term(Term term) = 0;
 };
 
 }  // namespace verbund::mirror

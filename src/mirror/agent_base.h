@@ -24,6 +24,7 @@ class AgentBase : public Agent {
     callbacks_.push_back(std::move(callback));
   }
   Result<LockEpoch> next_epoch() override { return mirror::next_epoch(directory_ / "agent" / "epoch"); }
+  Status begin_term(Term term) override { return mirror::begin_exactly(directory_ / "agent" / "epoch", term); }
 
  protected:
   AgentBase(std::filesystem::path directory, os::FileLock lock, Log& log, const Clock& clock)

@@ -2,6 +2,7 @@
 
 #include "base/messages.h"
 #include "mirror/crc.h"
+#include "mirror/pair.h"
 #include "platform/os/file.h"
 
 namespace verbund::mirror {
@@ -45,13 +46,22 @@ Result<LockEpoch> next_epoch(const std::filesystem::path& file) {
   return next;
 }
 
-Result<Term> begin_term(const std::filesystem::path& file, Term above, std::uint16_t starts) {
+Result<Term> begin_term(const std::filesystem::path& file, Term above, std::uint16_t starts, std::uint64_t member) {
   const auto epoch = read_epoch(file);
   const std::uint64_t highest = std::max(above.value, epoch ? epoch->term.value : 0);
-  if (highest >= kMaxTerm) return fail(ErrorCode::kUnsupported, phrase("raise the epoch: all terms are used up"));
-  const Term term{highest + 1};
+  const Term term = member == 0 ? Term{highest + 1} : next_term(member, Term{highest});
+  if (term.value > kMaxTerm) return fail(ErrorCode::kUnsupported, phrase("raise the epoch: all terms are used up"));
   if (auto written = write_epoch(file, {term, starts}); !written) return pass(written, "begin a term");
   return term;
+}
+
+Status begin_exactly(const std::filesystem::path& file, Term term) {
+  const auto epoch = read_epoch(file);
+  if (!epoch && epoch.error().code != ErrorCode::kNotFound) return std::unexpected(epoch.error());
+  const Term before = epoch ? epoch->term : Term{};
+  if (before == term) return {};
+  if (before > term) return fail(ErrorCode::kInternal, phrase("begin term {}: this machine has begun term {} before", term.value, before.value));
+  return write_epoch(file, {term, 0});
 }
 
 }  // namespace verbund::mirror

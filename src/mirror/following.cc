@@ -42,6 +42,8 @@ Status admit_mirror(Connection& superuser, Member member, const std::string& pas
   const std::string quoted = Connection::quote_identifier(name);
   const auto there = exists(superuser, kRole, name);
   if (!there) return std::unexpected(there.error());
+  // A server that is told to wait for its mirror would wait here for the one that is let in.
+  if (auto local = superuser.execute("SET synchronous_commit = local"); !local) return local;
   auto transaction = superuser.begin();
   if (!transaction) return pass(transaction);
   // Before the statement that holds a password, and apart from it: a text is logged whole when it comes in.
@@ -52,7 +54,12 @@ Status admit_mirror(Connection& superuser, Member member, const std::string& pas
   if (!*there) sql = fmt::format("CREATE ROLE {};", quoted);
   sql += fmt::format("ALTER ROLE {} LOGIN REPLICATION NOSUPERUSER NOCREATEDB NOCREATEROLE CONNECTION LIMIT 8 PASSWORD {};", quoted,
                      Connection::quote_literal(password));
-  sql += fmt::format("GRANT pg_monitor TO {}", quoted);
+  // A mirror that rejoins asks for a checkpoint: pg_control of a server that was promoted names its new timeline only after the first one,
+  // and pg_rewind reads it there.
+  sql += fmt::format("GRANT pg_monitor, pg_checkpoint TO {};", quoted);
+  // What pg_rewind asks for (its manual page, "Notes"): whoever has a copy of all files may read them.
+  sql += fmt::format("GRANT EXECUTE ON FUNCTION pg_catalog.pg_ls_dir(text, boolean, boolean), pg_catalog.pg_stat_file(text, boolean), "
+                     "pg_catalog.pg_read_binary_file(text), pg_catalog.pg_read_binary_file(text, bigint, bigint, boolean) TO {}", quoted);
   if (auto made = superuser.execute(sql); !made) return pass(made, phrase("make the role {}", name));
   if (auto committed = transaction->commit(); !committed) return pass(committed, phrase("make the role {}", name));
   const auto kept = exists(superuser, kSlot, name);
@@ -70,13 +77,20 @@ Status admit_mirror(Connection& superuser, Member member, const std::string& pas
 
 Status dismiss_mirror(Connection& superuser, Member member) {
   const std::string name = mirror_role(member);
+  const auto there = exists(superuser, kRole, name);
+  if (!there) return std::unexpected(there.error());
+  // First, so that what is ended does not come back before the slot is dropped.
+  if (*there) {
+    auto barred = superuser.execute(fmt::format("ALTER ROLE {} NOLOGIN", Connection::quote_identifier(name)));
+    if (!barred) return pass(barred, phrase("drop the role {}", name));
+  }
   auto ended = superuser.query("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = $1", {name});
   if (!ended) return pass(ended);
   auto dropped = superuser.query("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1", {name});
   if (!dropped) return pass(dropped, phrase("drop the replication slot {}", name));
-  if (auto gone = superuser.execute("DROP ROLE IF EXISTS " + Connection::quote_identifier(name)); !gone) {
-    return pass(gone, phrase("drop the role {}", name));
-  }
+  if (!*there) return {};
+  const auto quoted = Connection::quote_identifier(name);
+  if (auto gone = superuser.execute(fmt::format("DROP OWNED BY {0}; DROP ROLE {0}", quoted)); !gone) return pass(gone, phrase("drop the role {}", name));
   return {};
 }
 
@@ -96,7 +110,8 @@ Result<Beat> read_beat(Connection& production) {
 
 Result<SlotSafety> read_slot(Connection& production, Member member) {
   auto rows = production.query("SELECT active, wal_status = 'lost', "
-                               "greatest(0, coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn), 0))::bigint, greatest(0, safe_wal_size) FROM pg_replication_slots WHERE slot_name = $1", {mirror_role(member)});
+                               "greatest(0, coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn), 0))::bigint, greatest(0, safe_wal_size), "
+                               "coalesce(restart_lsn, '0/0') FROM pg_replication_slots WHERE slot_name = $1", {mirror_role(member)});
   if (!rows) return pass(rows);
   if (rows->size() == 0) return fail(ErrorCode::kNotFound, phrase("look at the replication slot {}: there is none", mirror_role(member)));
   SlotSafety slot;
@@ -105,6 +120,9 @@ Result<SlotSafety> read_slot(Connection& production, Member member) {
   const auto kept = parse_u64(rows->text(0, 2));
   if (!kept) return std::unexpected(kept.error());
   slot.kept_bytes = *kept;
+  const auto from = lsn_at(*rows, 4);
+  if (!from) return std::unexpected(from.error());
+  slot.from = *from;
   if (rows->null(0, 3)) return slot;
   const auto safe = parse_u64(rows->text(0, 3));
   if (!safe) return std::unexpected(safe.error());

@@ -32,6 +32,7 @@ struct SlotSafety {
   bool active = false;                      ///< the mirror is connected; says nothing about how far it has come
   bool lost = false;                        ///< it needs a new copy
   std::uint64_t kept_bytes = 0;             ///< log that is kept for it
+  Lsn from;                                 ///< where that begins; 0 when it is lost
   std::optional<std::uint64_t> safe_bytes;  ///< so much may be written until it is lost; absent: without limit
 };
 /// Errors: kNotFound (no such slot).

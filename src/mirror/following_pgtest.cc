@@ -152,6 +152,16 @@ TEST_F(FollowingTest, BeginsAnewAfterACopyThatWasEnded) {
   EXPECT_EQ(again.error().code, ErrorCode::kAlreadyExists);
 }
 
+TEST_F(FollowingTest, AMirrorThatFollowsCanBeDismissed) {
+  copy_and_start();
+  auto reader = mirror();
+  ASSERT_TRUE(eventually([&] { return caught_up(reader); }));
+  const auto gone = dismiss_mirror(production_, kMirror);
+  EXPECT_TRUE(gone) << gone.error().message;
+  EXPECT_FALSE(read_slot(production_, kMirror));
+  EXPECT_TRUE(eventually([&] { return !read_received(reader)->streaming; }));
+}
+
 TEST_F(FollowingTest, AMirrorWithoutDataIsNotMadeEmpty) {
   const auto made = server_.initialise();
   ASSERT_FALSE(made);

@@ -140,6 +140,11 @@ TEST_F(JournalTest, ARestoreBeginsATermAboveAllThatWere) {
   EXPECT_EQ(*begin_term(file, Term{40}), Term{41}) << "the set's term was higher";
   EXPECT_EQ(*begin_term(file, Term{3}), Term{42}) << "this machine's was";
   EXPECT_EQ(*next_epoch(file), (LockEpoch{Term{42}, 1}));
+  EXPECT_EQ(*begin_term(file, Term{3}, 0, 1), Term{45}) << "in a pair only terms of this member";
+  EXPECT_EQ(begin_exactly(file, Term{44}).error().code, ErrorCode::kInternal);
+  ASSERT_TRUE(begin_exactly(file, Term{45}));
+  ASSERT_TRUE(begin_exactly(file, Term{49}));
+  EXPECT_EQ(*next_epoch(file), (LockEpoch{Term{49}, 1}));
   EXPECT_EQ(begin_term(file, Term{0xffff}).error().code, ErrorCode::kUnsupported);
 }
 

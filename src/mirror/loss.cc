@@ -18,6 +18,7 @@ std::string_view to_string(LossKind kind) {
   switch (kind) {
     case LossKind::kNone: return "none";
     case LossKind::kBounded: return "bounded";
+    case LossKind::kWithin: return "within";
     case LossKind::kUnknown: return "unknown";
   }
   return "?";
@@ -36,15 +37,22 @@ std::string token_of(const LossReport& report) {
   return token;
 }
 
-void LossMeter::heard(const Beat& beat, TimePoint now) {
+void LossMeter::heard(const Beat& beat, TimePoint now, std::optional<TimePoint> told) {
+  if (!heard_.empty()) told = std::max(told, heard_.back().told);  // a later one is not older
   if (!heard_.empty() && beat.position <= heard_.back().beat.position) {
     heard_.back().beat.finished = std::max(heard_.back().beat.finished, beat.finished);
     heard_.back().beat.begun = std::max(heard_.back().beat.begun, beat.begun);
     heard_.back().time = now;
+    heard_.back().told = told;
     return;
   }
-  heard_.push_back({beat, now});
+  heard_.push_back({beat, now, told});
   if (heard_.size() > kMaxHeard) thin_out();
+}
+
+void LossMeter::promised(TimePoint until) {
+  // Once the mirror has not kept up, commits are acknowledged without it: an older promise still says what it said.
+  promised_until_ = std::max(promised_until_.value_or(until), until);
 }
 
 void LossMeter::thin_out() {
@@ -86,12 +94,23 @@ LossReport LossMeter::report(Term term, Lsn received, const std::optional<Beat>&
   Beat last = heard_.empty() ? Beat{received, 0, 0} : heard_.back().beat;
   if (stopped) last = *stopped;
   report.end = last.position;
+  if (promised_until_) report.waited = std::max(nanoseconds{0}, nanoseconds{now - *promised_until_});
   report.bytes = between(received, last.position);
   if (stopped) report.kind = report.bytes == 0 ? LossKind::kNone : LossKind::kBounded;
   if (!heard_.empty() || stopped) report.commits = commits_until(last, received);
   if (report.kind == LossKind::kNone || heard_.empty()) return report;
   const Heard* here = reached(received);
   report.span = now - (here ? here->time : heard_.front().time);
+  return report;
+}
+
+LossReport LossMeter::report_within(Term term, Lsn received, TimePoint stopped, TimePoint now) const {
+  LossReport report = this->report(term, received, {}, now);
+  const Heard* here = reached(received);
+  if (!here || !here->told) return report;
+  report.kind = LossKind::kWithin;
+  report.span = std::max(nanoseconds{0}, nanoseconds{stopped - *here->told});
+  if (promised_until_) report.waited = std::max(nanoseconds{0}, nanoseconds{stopped - *promised_until_});
   return report;
 }
 

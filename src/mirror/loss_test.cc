@@ -67,6 +67,22 @@ TEST(LossMeter, StaysAnUpperBoundWhenItThinsOut) {
   EXPECT_GE(*behind->commits, 50'000U);
 }
 
+TEST(LossMeter, SaysUntilWhenEverythingWasWaitedForAndNeverNoneBecauseOfIt) {
+  LossMeter meter;
+  meter.heard(beat(1000, 10, 12), at(1));
+  EXPECT_FALSE(meter.report(Term{1}, Lsn{1000}, {}, at(2)).waited);
+  meter.promised(at(4));
+  meter.promised(at(3));  // an answer that was late
+  const LossReport within = meter.report(Term{1}, Lsn{1000}, {}, at(2));
+  EXPECT_EQ(within.kind, LossKind::kUnknown);  // cut off, it would go on later
+  EXPECT_EQ(within.waited, nanoseconds{0});
+  const LossReport after = meter.report(Term{1}, Lsn{1000}, {}, at(9));
+  EXPECT_EQ(after.kind, LossKind::kUnknown);
+  EXPECT_EQ(after.waited, seconds{5});
+  EXPECT_EQ(token_of(within), token_of(after));
+  EXPECT_EQ(meter.report(Term{1}, Lsn{1000}, beat(1000, 12, 12), at(9)).kind, LossKind::kNone);
+}
+
 TEST(LossToken, IsThatOfExactlyOneReport) {
   LossReport report;
   report.term = Term{1};

@@ -37,10 +37,12 @@ class OwningAgent final : public AgentBase {
     requests_.emplace_back(event::StartRequested{});
     const std::uint64_t request = ++requests_made_;
     changed_.notify_all();
-    const auto over = [&] { return requests_taken_ >= request && (state_ == ServerState::kRunning || failure_); };
+    const auto withdrawn = [&] { return stop_begun_ > request; };
+    const auto over = [&] { return withdrawn() || (requests_taken_ >= request && (state_ == ServerState::kRunning || failure_)); };
     if (!wait_until(guard, deadline, over)) {
       return fail(ErrorCode::kTimedOut, phrase("start PostgreSQL: still {}", to_string(state_)));
     }
+    if (withdrawn()) return fail(ErrorCode::kUnavailable, phrase("start PostgreSQL: it is stopped again"));
     return failure_ ? Status(std::unexpected(*failure_)) : Status{};
   }
 
@@ -55,7 +57,41 @@ class OwningAgent final : public AgentBase {
     return fail(ErrorCode::kTimedOut, phrase("stop PostgreSQL: still {}", to_string(state_)));
   }
 
+  void begin_stop() override {
+    {
+      const std::lock_guard guard(mutex_);
+      requests_.emplace_back(event::StopRequested{});
+      stop_begun_ = ++requests_made_;
+    }
+    changed_.notify_all();
+  }
+
+  Status with_server(const std::function<Status(postgres::OwnedServer&)>& work) override {
+    std::unique_lock guard(mutex_);
+    changed_.wait(guard, [&] { return work_ == nullptr; });
+    std::optional<Status> outcome;
+    work_ = &work;
+    outcome_ = &outcome;
+    changed_.notify_all();
+    changed_.wait(guard, [&] { return outcome.has_value(); });
+    return *outcome;
+  }
+
  private:
+  /// Work that somebody waits for; the mutex is not held meanwhile.
+  void do_work() {
+    std::unique_lock guard(mutex_);
+    if (work_ == nullptr) return;
+    const auto* work = work_;
+    guard.unlock();
+    Status done = (*work)(server_);
+    guard.lock();
+    *outcome_ = std::move(done);
+    work_ = nullptr;
+    guard.unlock();
+    changed_.notify_all();
+  }
+
   void run() {
     feed(event::Booted{server_.initialised(), server_.running_pid() != 0, journal_.open_step()});
     while (take_requests()) {
@@ -76,10 +112,11 @@ class OwningAgent final : public AgentBase {
     {
       std::unique_lock guard(mutex_);
       const auto until = Deadline::in(clock_, tuning_.look_every);
-      if (outcomes_.empty()) (void)wait_until(guard, until, [&] { return ending_ || !requests_.empty(); });
+      if (outcomes_.empty()) (void)wait_until(guard, until, [&] { return ending_ || work_ != nullptr || !requests_.empty(); });
       if (ending_) return false;
       requests.swap(requests_);
     }
+    do_work();
     for (const Event& request : requests) {
       {
         const std::lock_guard guard(mutex_);
@@ -182,9 +219,12 @@ class OwningAgent final : public AgentBase {
   std::deque<Event> outcomes_;
   Error last_error_;
   int postmaster_ = 0;
-  std::deque<Event> requests_;               // guarded by mutex_, as are the next four
+  std::deque<Event> requests_;               // guarded by mutex_, as are the next seven
+  const std::function<Status(postgres::OwnedServer&)>* work_ = nullptr;  // of who waits in with_server
+  std::optional<Status>* outcome_ = nullptr;                             // where its outcome goes
   std::uint64_t requests_made_ = 0;
   std::uint64_t requests_taken_ = 0;
+  std::uint64_t stop_begun_ = 0;             // the last request that was begin_stop's
   std::optional<Error> failure_;             // of the last start that was given up
   std::optional<Deadline> stop_deadline_;
   std::thread thread_;                       // last: it uses all the others

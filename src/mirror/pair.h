@@ -45,6 +45,8 @@ struct PairRecord {
   bool peer_asks = false;        ///< mirror: production does not open without asking
   std::uint64_t boots = 0;       ///< lives of the agent, this one included
   std::optional<LossReport> report;  ///< of its promotion
+  Member candidate = 0;          ///< production: whom the witness may give it; then it writes only while it holds the lease. 0: nobody
+  bool given = false;            ///< its promotion, under way or done, was by the witness and no person's word
   friend bool operator==(const PairRecord&, const PairRecord&) = default;
 };
 
@@ -77,6 +79,7 @@ struct PairStatus {
   Beat ready_for;          ///< a mirror that has all up to here, where production has stopped, and offers `offered`
   Wish wish = Wish::kNone;
   Term wish_term;
+  nanoseconds lease{0};    ///< production goes on for so long after it was last answered; 0: without end
 };
 
 enum class Task {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cassert>
 
+#include "base/messages.h"
+
 namespace verbund::mirror {
 
 namespace {
@@ -38,8 +40,10 @@ std::vector<pair::Action> PairEngine::handle(const pair::Event& event, TimePoint
   actions_.clear();
   now_ = now;
   std::visit([&](const auto& which) { on(which, now); }, event);
+  keep_lease(now);
   while (!doing_ && now >= not_before_ && decide(now)) {
   }
+  call(now);
   if (say_ || now - sent_at_ >= tuning_.beat_every) send(now);
   return std::move(actions_);
 }
@@ -59,10 +63,13 @@ bool PairEngine::decide(TimePoint now) {
 void PairEngine::on(const pair::Booted& booted, TimePoint now) {
   record_ = booted.record;
   server_ = booted.server;
+  begun_ = booted.begun;
   booted_at_ = entered_at_ = now;
   entered_ = record_.stage;
   // Seen and lived are on disk before a word is said: an answer to an older life is told from one to this.
   ++record_.boots;
+  if (booted.open && record_.stage == Stage::kServing && record_.seen <= record_.term) open_ = cleared_ = true;
+  if (open_ && record_.candidate != 0) held_from_ = booted.leased - lease();
   lapsed_ = record_.stage == Stage::kPromoting && (booted.age < nanoseconds{0} || booted.age > tuning_.lapse_after);
   write("boot");
 }
@@ -75,6 +82,8 @@ void PairEngine::on(const pair::Observed& observed, TimePoint) {
 void PairEngine::on(const pair::Heard& heard, TimePoint now) {
   const PairStatus& status = heard.status;
   if (status.member == record_.member || status.member == 0) return;
+  if (heard.asked) say_ = true;
+  if (peer_ && peer_->member != status.member) peer_.reset(), heard_at_.reset(), answered_from_.reset();  // another machine has taken its place
   const auto order = [](const PairStatus& each) { return std::pair(each.boots, each.sequence); };
   if (peer_ && order(status) <= order(*peer_)) return;
   peer_ = status;
@@ -83,9 +92,14 @@ void PairEngine::on(const pair::Heard& heard, TimePoint now) {
   if (status.stage == Stage::kServing && status.beat.position.value != 0) {
     if (meter_term_ != status.term) meter_ = {};
     meter_term_ = status.term;
-    meter_.heard(status.beat, now);
+    const auto known = std::ranges::find(sent_, status.heard_sequence, &std::pair<std::uint64_t, TimePoint>::first);
+    const bool ours = status.heard_boots == record_.boots && known != sent_.end();
+    meter_.heard(status.beat, now, ours ? std::optional(known->second) : std::nullopt);
   }
-  if (record_.stage != Stage::kServing || !answered(status, now)) return;
+  if (record_.stage != Stage::kServing) return;
+  const auto said = std::ranges::find(sent_, status.heard_sequence, &std::pair<std::uint64_t, TimePoint>::first);
+  if (status.heard_boots == record_.boots && said != sent_.end()) answered_from_ = std::max(answered_from_.value_or(said->second), said->second);
+  if (!answered(status, now)) return;
   if (status.seen <= record_.term && status.term <= record_.term && status.stage != Stage::kPromoting) cleared_ = true;
   // From here on it may be promoted without production being asked: production asks again at its next start.
   const bool follows = status.stage == Stage::kFollowing && status.following && status.term == record_.term;
@@ -103,6 +117,22 @@ bool PairEngine::answered(const PairStatus& status, TimePoint now) const {
 
 void PairEngine::on(const pair::TermSeen& seen, TimePoint) { see(seen.term); }
 
+/// Production's promise to ask before it opens was made to its mirror, and that is another machine now.
+void PairEngine::on(const pair::Disowned&, TimePoint) {
+  peer_.reset(), heard_at_.reset();
+  if (record_.stage != Stage::kFollowing || !record_.peer_asks) return;
+  record_.peer_asks = false;
+  write("production has another mirror");
+}
+
+/// The new one has not followed yet: what it does not have it can't have gone on with.
+void PairEngine::on(const pair::Replaced&, TimePoint) {
+  peer_.reset(), heard_at_.reset(), answered_from_.reset();
+  if (record_.stage != Stage::kServing || !open_ || record_.alone) return;
+  record_.alone = true;
+  write("another mirror is let in");
+}
+
 bool PairEngine::see(Term term) {
   if (term <= record_.seen) return false;
   record_.seen = term;
@@ -113,7 +143,7 @@ bool PairEngine::see(Term term) {
     switch_ = Switch::kNone;
     wish_ = Wish::kNone;
     write("fenced: a higher term has begun");
-    actions_.emplace_back(pair::Tell{"fenced", "a higher term has begun"});
+    actions_.emplace_back(pair::Tell{"fenced", msgid("a higher term has begun")});
   } else {
     write("a higher term has been heard of");
   }
@@ -128,12 +158,13 @@ void PairEngine::on(const pair::Done& done, TimePoint now) {
   switch (done.task) {
     case Task::kOpen:
       // Fenced meanwhile: the rules of that stage stop it again; it has not been opened for writes.
-      open_ = record_.stage == Stage::kServing;
-      if (open_) cleared_ = true;
+      open_ = record_.stage == Stage::kServing && !lapsed(now);
+      if (record_.stage == Stage::kServing) cleared_ = true;
       break;
     case Task::kPromote: promoted(); break;
     case Task::kRejoin:
       record_.stage = Stage::kFollowing;
+      record_.candidate = 0;
       if (peer_) record_.term = std::max(record_.term, peer_->term);
       record_.end = {};
       write("rejoined");
@@ -149,7 +180,7 @@ void PairEngine::on(const pair::Done& done, TimePoint now) {
       break;
     case Task::kFollow: break;
   }
-  if (switch_ != Switch::kNone && now >= switch_until_) give_up_switch("it took too long");
+  if (switch_ != Switch::kNone && now >= switch_until_) give_up_switch(msgid("it took too long"));
 }
 
 void PairEngine::on(const pair::Failed& failed, TimePoint now) {
@@ -181,7 +212,7 @@ std::optional<Beat> PairEngine::stopped() const {
 
 /// Above everything that anybody has begun, offered or declined.
 Term PairEngine::next() const {
-  Term above = std::max({record_.term, record_.seen, record_.offered, record_.declined});
+  Term above = std::max({record_.term, record_.seen, record_.offered, record_.declined, begun_});
   if (peer_) above = std::max({above, peer_->term, peer_->seen, peer_->offered, peer_->declined});
   return next_term(record_.member, above);
 }
@@ -246,6 +277,7 @@ PairStatus PairEngine::status() const {
   status.ready_for = ready_for_;
   status.wish = wish_;
   status.wish_term = wish_term_;
+  if (record_.stage == Stage::kServing && record_.candidate != 0) status.lease = lease();
   return status;
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "mirror/pair.h"
+#include "mirror/witness.h"
 
 namespace verbund::mirror {
 
@@ -24,6 +25,10 @@ struct PairTuning {
   nanoseconds retry_after = seconds{1};      ///< a task that failed
   nanoseconds lapse_after = seconds{900};    ///< a promotion that was confirmed longer ago is not gone on with by itself
   std::uint64_t max_switch_bytes = 64U << 20U;  ///< a mirror further behind does not take over
+  nanoseconds lease{0};                      ///< production closes when neither mirror nor witness has answered for so long; 0: no witness
+  bool automatic = false;                    ///< the mirror takes over by itself when the witness gives it production
+  nanoseconds max_loss{0};                   ///< and no more than so long a time of production's would be lost
+  nanoseconds cool_down = seconds{3600};     ///< and production was not given away so lately
 };
 
 namespace pair {
@@ -33,17 +38,25 @@ struct Booted {
   PairRecord record;
   nanoseconds age{0};
   ServerFacts server;
+  bool open = false;  ///< a single machine that gets its first mirror, or an agent that goes on after a full disk: it has been writing all along
+  Term begun = {};    ///< the highest that was ever begun on this machine, also by a restore while the agent was not there
+  TimePoint leased = {};  ///< with `open`: leased_until() of the life before
 };
 struct Observed {
   ServerFacts server;
 };
 struct Heard {
   PairStatus status;
+  bool asked = false;  ///< the peer waits for an answer: exactly one Send follows
 };
 /// A client or device has shown a term, proven to have been begun.
 struct TermSeen {
   Term term;
 };
+/// The peer does not know us any more: another mirror has taken our place.
+struct Disowned {};
+/// Production: another machine takes the mirror's place; what was heard of the old one counts no more.
+struct Replaced {};
 struct Done {
   Task task;
   ServerFacts server;
@@ -68,9 +81,22 @@ struct OpenRequested {
   Claim claim = Claim::kNothing;
 };
 struct RejoinRequested {};
+/// The settings name no witness any more, neither here nor on the mirror, which answers or is off by the person's word.
+struct ForgetWitnessRequested {
+  Claim claim = Claim::kNothing;
+};
+/// Production's promise that commits wait for this mirror until then (LossMeter::promised).
+struct Promised {
+  Term term;
+  TimePoint until;
+};
+/// What the witness has answered to a Call.
+struct WitnessAnswered {
+  WitnessAnswer answer;
+};
 
-using Event = std::variant<Booted, Observed, Heard, TermSeen, Done, Failed, Tick, SwitchoverRequested, FenceRequested,
-                           PromoteRequested, OpenRequested, RejoinRequested>;
+using Event = std::variant<Booted, Observed, Heard, TermSeen, Disowned, Replaced, Done, Failed, Tick, SwitchoverRequested, FenceRequested,
+                           PromoteRequested, OpenRequested, RejoinRequested, ForgetWitnessRequested, Promised, WitnessAnswered>;
 
 /// On disk before the next action. When that fails the engine's life ends (a new one begins with Booted), except that a
 /// stop that follows is carried out all the same: a full disk must not keep a fenced server writing.
@@ -97,7 +123,15 @@ struct Tell {
   std::string what;
   std::string reason;
 };
-using Action = std::variant<Record, Send, Do, Close, Reply, Tell>;
+/// To the witness.
+struct Call {
+  WitnessCall call;
+};
+/// Whatever becomes of this process, from `until` on nobody is acknowledged anything here. Nothing: without end. In force before what follows.
+struct Guard {
+  std::optional<TimePoint> until;
+};
+using Action = std::variant<Record, Send, Do, Close, Reply, Tell, Call, Guard>;
 
 }  // namespace pair
 
@@ -116,12 +150,20 @@ class PairEngine {
   [[nodiscard]] std::optional<Behind> behind(TimePoint now) const { return meter_.behind(server_.beat.position, now); }
   /// What would be lost if the mirror were promoted now.
   [[nodiscard]] LossReport report(TimePoint now) const;
+  /// Production's lease: until then it may write, whoever answers. Nothing: it needs none.
+  [[nodiscard]] std::optional<TimePoint> leased_until() const;
+  [[nodiscard]] bool witness_alive(TimePoint now) const { return witness_at_ && now - *witness_at_ < tuning_.alive_within; }
+  [[nodiscard]] const std::optional<WitnessAnswer>& witness() const { return witness_; }
+  /// Why the mirror would not take over by itself now, a msgid; empty: it would if the witness gave it production.
+  [[nodiscard]] std::string not_automatic(TimePoint now) const;
 
  private:
   void on(const pair::Booted& booted, TimePoint now);
   void on(const pair::Observed& observed, TimePoint now);
   void on(const pair::Heard& heard, TimePoint now);
   void on(const pair::TermSeen& seen, TimePoint now);
+  void on(const pair::Disowned&, TimePoint now);
+  void on(const pair::Replaced&, TimePoint now);
   void on(const pair::Done& done, TimePoint now);
   void on(const pair::Failed& failed, TimePoint now);
   void on(const pair::Tick&, TimePoint) {}
@@ -130,6 +172,9 @@ class PairEngine {
   void on(const pair::PromoteRequested& request, TimePoint now);
   void on(const pair::OpenRequested& request, TimePoint now);
   void on(const pair::RejoinRequested&, TimePoint now);
+  void on(const pair::ForgetWitnessRequested& request, TimePoint now);
+  void on(const pair::Promised& promised, TimePoint now);
+  void on(const pair::WitnessAnswered& answered, TimePoint now);
 
   // Rules. True: the record has changed, look again.
   bool decide(TimePoint now);
@@ -141,6 +186,19 @@ class PairEngine {
   bool offer();
   bool promote(TimePoint now);
   bool rejoin();
+
+  // The witness (pair_witness.cc).
+  void keep_lease(TimePoint now);
+  void guard();
+  void call(TimePoint now);
+  void want(TimePoint now);
+  void take_over_alone(TimePoint now);
+  [[nodiscard]] bool lapsed(TimePoint now) const;
+  [[nodiscard]] nanoseconds lease() const;
+  [[nodiscard]] nanoseconds silence_needed() const;
+  [[nodiscard]] Member named() const;
+  [[nodiscard]] LossReport report_stopped(TimePoint now, TimePoint stopped) const;
+  [[nodiscard]] bool bearable(const LossReport& report) const;
 
   [[nodiscard]] bool may_open(TimePoint now) const;
   [[nodiscard]] bool answered(const PairStatus& status, TimePoint now) const;
@@ -175,6 +233,7 @@ class PairEngine {
   TimePoint now_{};                       // of the event in hand
   Stage entered_ = Stage::kServing;
   TimePoint entered_at_{};                // this stage, in this life
+  Term begun_;                            // on this machine, by whomever
   bool open_ = false;
   bool cleared_ = false;                  // the start's question has been answered, or there was none
   bool lapsed_ = false;                   // the promotion on disk was confirmed too long ago
@@ -187,6 +246,25 @@ class PairEngine {
   std::uint64_t sequence_ = 0;
   TimePoint sent_at_{};
   std::deque<std::pair<std::uint64_t, TimePoint>> sent_;  // to know how old an answer is
+  struct Called {
+    std::uint64_t sequence;
+    TimePoint at;
+    CallKind kind;
+    Member candidate;
+  };
+  std::deque<Called> calls_;
+  std::uint64_t call_sequence_ = 0;
+  std::uint64_t named_in_ = 0;            // the last call that named somebody
+  std::optional<TimePoint> called_at_;
+  std::optional<TimePoint> witness_at_;   // it has answered
+  std::optional<WitnessAnswer> witness_;
+  std::optional<TimePoint> held_from_;    // the last renewal that was acknowledged was sent
+  std::optional<TimePoint> answered_from_;  // the last message that the mirror has had was sent
+  bool guard_known_ = false;              // in this life
+  std::optional<TimePoint> guarded_;
+  std::uint64_t asks_ = 0;                // wishes of this life
+  bool asking_ = false;
+  TimePoint ask_not_before_{};
   bool say_ = false;                      // something has changed that the peer should know at once
   std::vector<pair::Action> actions_;
 };

@@ -1,6 +1,4 @@
-#include "mirror/pair_engine.h"
-
-#include <gtest/gtest.h>
+#include "mirror/pair_fixture.h"
 
 namespace verbund::mirror {
 namespace {
@@ -19,90 +17,6 @@ TEST(PairTerms, AreOfOneMemberEach) {
     }
   }
 }
-
-/// One engine; what it does is answered at once unless `hold` is set.
-class Pair : public ::testing::Test {
- protected:
-  void boot(Stage stage, Term term, bool alone = false) {
-    PairRecord record;
-    record.member = stage == Stage::kServing ? 1 : 2;
-    record.stage = stage;
-    record.term = record.seen = term;
-    record.alone = alone;
-    boot(record);
-  }
-  void boot(PairRecord record, nanoseconds age = seconds{1}) {
-    engine_.emplace(PairTuning{});
-    server_.standby = record.stage == Stage::kFollowing || record.stage == Stage::kPromoting;
-    server_.beat = {Lsn{1000}, 10, 10};
-    hand_in(pair::Booted{record, age, server_});
-  }
-
-  void hand_in(const pair::Event& event) {
-    std::optional<pair::Do> task;
-    for (const pair::Action& action : engine_->handle(event, now_)) {
-      if (const auto* record = std::get_if<pair::Record>(&action)) disk_ = record->record;
-      if (const auto* send = std::get_if<pair::Send>(&action)) said_ = send->status;
-      if (const auto* reply = std::get_if<pair::Reply>(&action)) reply_ = *reply;
-      if (const auto* work = std::get_if<pair::Do>(&action)) task = *work;
-    }
-    if (task) work(*task);
-  }
-
-  void work(const pair::Do& what) {
-    tasks_.push_back(what.task);
-    if (what.task == refuse_) return hand_in(pair::Failed{what.task, "as the test wants it", server_});
-    if (what.task == Task::kStop) server_.running = false, server_.beat.position.value += 100;
-    if (what.task == Task::kOpen) server_.running = true;
-    if (what.task == Task::kFollow) server_.running = server_.standby = true;
-    if (what.task == Task::kPromote) server_.standby = false, server_.running = true;
-    hand_in(pair::Done{what.task, server_});
-  }
-
-  /// The peer speaks, having heard the last that was said.
-  void hear(PairStatus status) {
-    status.boots = peer_boots_;
-    status.sequence = ++peer_sequence_;
-    status.heard_boots = said_.boots;
-    status.heard_sequence = said_.sequence;
-    hand_in(pair::Heard{status});
-  }
-  PairStatus mirror(Term term) const {
-    PairStatus status;
-    status.member = 2;
-    status.stage = Stage::kFollowing;
-    status.term = status.seen = term;
-    status.following = true;
-    status.beat = server_.beat;
-    return status;
-  }
-  PairStatus production(Term term, Stage stage = Stage::kServing) const {
-    PairStatus status;
-    status.member = 1;
-    status.stage = stage;
-    status.term = status.seen = term;
-    status.asks = true;
-    status.beat = server_.beat;
-    return status;
-  }
-  void pass(nanoseconds span) {
-    for (nanoseconds gone{0}; gone < span; gone += milliseconds{500}) {
-      now_ += milliseconds{500};
-      hand_in(pair::Tick{});
-    }
-  }
-  bool did(Task task) const { return std::ranges::find(tasks_, task) != tasks_.end(); }
-
-  TimePoint now_{seconds{100}};
-  std::optional<PairEngine> engine_;
-  ServerFacts server_;
-  PairRecord disk_;
-  PairStatus said_;
-  pair::Reply reply_;
-  std::vector<Task> tasks_;
-  std::optional<Task> refuse_;
-  std::uint64_t peer_boots_ = 1, peer_sequence_ = 0;
-};
 
 TEST_F(Pair, ProductionOpensWhenTheMirrorKnowsOfNoHigherTerm) {
   boot(Stage::kServing, Term{1});
@@ -343,6 +257,46 @@ TEST_F(Pair, ANewProductionAsksAtItsStartOnceTheMirrorFollows) {
   hear(mirror(Term{1}));
   EXPECT_FALSE(disk_.alone);
   EXPECT_TRUE(said_.asks);
+}
+
+TEST_F(Pair, ASingleMachineThatGetsAMirrorHasBeenWritingAllAlong) {
+  engine_.emplace(PairTuning{});
+  server_.running = true;
+  server_.beat = {Lsn{1000}, 10, 10};
+  PairRecord record;
+  record.member = 1;
+  record.term = record.seen = Term{3};
+  record.alone = true;
+  hand_in(pair::Booted{record, seconds{0}, server_, true});
+  EXPECT_TRUE(engine_->open());
+  EXPECT_TRUE(tasks_.empty()) << "nothing is stopped or opened anew";
+  record.seen = Term{6};
+  engine_.emplace(PairTuning{});
+  hand_in(pair::Booted{record, seconds{0}, server_, true});
+  EXPECT_FALSE(engine_->open()) << "a higher term is known";
+}
+
+TEST_F(Pair, WhoAsksIsAnsweredAtOnceEvenWhenTheMessageIsOld) {
+  boot(Stage::kServing, Term{1}, true);
+  auto status = mirror(Term{1});
+  hear(status);
+  const auto before = said_.sequence;
+  hand_in(pair::Heard{status, true});  // boots and sequence of nothing: older than what was heard
+  EXPECT_EQ(said_.sequence, before + 1);
+}
+
+TEST_F(Pair, AnotherMachineInTheMirrorsPlaceIsHeardThoughItsCountersAreLower) {
+  boot(Stage::kServing, Term{1}, true);
+  pass(seconds{20});
+  peer_boots_ = 40;
+  hear(mirror(Term{1}));
+  peer_boots_ = 1;
+  peer_sequence_ = 0;
+  auto other = mirror(Term{1});
+  other.member = 3;
+  hear(other);
+  pass(seconds{1});
+  EXPECT_EQ(said_.heard_boots, 1U);
 }
 
 }  // namespace

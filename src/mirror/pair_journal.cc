@@ -19,6 +19,12 @@ std::string text_of(const std::optional<LossReport>& report) {
                      report->commits ? std::to_string(*report->commits) : "-", report->span.count());
 }
 
+/// Without a witness as it was before there was one.
+std::string text_of_alone(const PairRecord& record) {
+  if (record.candidate == 0 && !record.given) return record.alone ? "1" : "0";
+  return fmt::format("{},{},{}", record.alone ? 1 : 0, record.candidate, record.given ? 1 : 0);
+}
+
 /// Words and numbers one after the other; remembers that one was wrong.
 class Reader {
  public:
@@ -55,7 +61,7 @@ class Reader {
 };
 
 constexpr std::array kStages{Stage::kServing, Stage::kHandedOver, Stage::kFenced, Stage::kFollowing, Stage::kPromoting, Stage::kRejoining};
-constexpr std::array kKinds{LossKind::kNone, LossKind::kBounded, LossKind::kUnknown};
+constexpr std::array kKinds{LossKind::kNone, LossKind::kBounded, LossKind::kWithin, LossKind::kUnknown};
 
 bool read_report(std::string_view text, std::optional<LossReport>& into) {
   if (text == "-") return true;
@@ -113,7 +119,7 @@ std::string to_line(const PairEntry& entry) {
   const PairRecord& r = entry.record;
   std::string text = fmt::format("{} {} {} {} {} {} {} {} {},{},{} {} {} {} {} {}", entry.sequence, entry.time, r.member, to_string(r.stage),
                                  r.term.value, r.seen.value, r.offered.value, r.declined.value, r.end.position.value, r.end.finished, r.end.begun,
-                                 r.alone ? 1 : 0, r.peer_asks ? 1 : 0, r.boots, text_of(r.report), std::string_view(entry.why).substr(0, kMaxWhyBytes));
+                                 text_of_alone(r), r.peer_asks ? 1 : 0, r.boots, text_of(r.report), std::string_view(entry.why).substr(0, kMaxWhyBytes));
   std::ranges::replace_if(text, control_character, ' ');
   return with_crc(text);
 }
@@ -135,12 +141,14 @@ Result<PairEntry> parse_pair_line(std::string_view line) {
   r.declined = reader.term();
   Reader end(reader.word(), ',');
   r.end = {end.lsn(), end.number(), end.number()};
-  r.alone = reader.number(1) == 1;
+  Reader alone(reader.word(), ',');
+  r.alone = alone.number(1) == 1;
+  if (!alone.rest().empty()) r.candidate = alone.number(3), r.given = alone.number(1) == 1;
   r.peer_asks = reader.number(1) == 1;
   r.boots = reader.number();
   const bool report_good = read_report(reader.word(), r.report);
   entry.why = reader.rest();
-  if (!reader.good() || !end.good() || !end.rest().empty() || !report_good) return bad("a word that is not known");
+  if (!reader.good() || !end.good() || !end.rest().empty() || !report_good || !alone.good() || !alone.rest().empty()) return bad("a word that is not known");
   if (entry.sequence == 0 || r.member == 0 || r.term.value == 0) return bad("a number that must not be 0");
   return entry;
 }

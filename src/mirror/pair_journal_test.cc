@@ -58,6 +58,15 @@ TEST_F(PairJournalTest, TheLastRecordIsReadAgainAsItWas) {
   EXPECT_EQ(journal.last()->sequence, 2U);
 }
 
+TEST_F(PairJournalTest, WhatAWitnessKnowsIsReadAgain) {
+  PairRecord bound = some_record();
+  bound.candidate = 3;
+  bound.given = true;
+  bound.report->kind = LossKind::kWithin;
+  ASSERT_TRUE(open().append(bound, "given"));
+  EXPECT_EQ(open().last()->record, bound);
+}
+
 TEST_F(PairJournalTest, ATornLastLineLeavesTheRecordBefore) {
   auto journal = open();
   ASSERT_TRUE(journal.append(some_record(), "whole"));

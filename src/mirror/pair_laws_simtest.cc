@@ -9,10 +9,12 @@ void PairWorld::check_promotions() {
   for (const Promotion& promotion : promotions_) {
     const auto term = terms_.find(promotion.report.term.value);
     if (term == terms_.end() || promotion.believed_lies || lied_) continue;
-    std::uint64_t missing = 0;
+    std::vector<std::uint64_t> all_missing;
     for (const Entry& entry : term->second.entries) {
-      if (entry.commit != 0 && !promotion.kept.contains(entry.commit)) ++missing;
+      if (entry.commit != 0 && !promotion.kept.contains(entry.commit)) all_missing.push_back(entry.commit);
     }
+    const std::size_t missing = all_missing.size();
+    check_within(promotion, all_missing);
     const LossReport& report = promotion.report;
     const std::uint64_t end = (term->second.entries.size() + 1) * 8;
     counts_.lost += missing;
@@ -22,8 +24,9 @@ void PairWorld::check_promotions() {
     }
     if (report.kind == LossKind::kBounded && end > report.end.value && missing != 0) fail("it went on after its announced end");
     // The mirror may have received of a later term that it has not heard of: then it has all of this one.
+    const bool at_least = report.kind == LossKind::kUnknown || report.kind == LossKind::kWithin;
     const bool as_announced = report.bytes != 0 && promotion.forked_at == report.received.value;
-    if (report.kind == LossKind::kUnknown && as_announced && report.received.value + report.bytes > end) {
+    if (at_least && as_announced && report.received.value + report.bytes > end) {
       fail("less is lost than at least");
     }
   }
@@ -46,7 +49,7 @@ void PairWorld::check_end(const Server& production) {
   const std::uint64_t lost = next_commit_ - (kept.contains(0) ? kept.size() : kept.size() + 1);
   std::uint64_t announced = 0;
   for (const Promotion& promotion : promotions_) {
-    if (promotion.report.kind == LossKind::kUnknown) return;
+    if (promotion.report.kind == LossKind::kUnknown || promotion.report.kind == LossKind::kWithin) return;
     announced += promotion.report.kind == LossKind::kBounded ? promotion.report.commits.value_or(lost) : 0;
   }
   if (!opened_by_hand_ && !lied_ && lost > announced) fail(fmt::format("{} are lost, {} were announced", lost, announced));
@@ -59,7 +62,7 @@ void PairWorld::help() {
     const bool other_open = machines_[1 - i].engine->open();
     if (machine.record.stage == Stage::kFenced && other_open) hand_in(i, pair::RejoinRequested{});
     if (machine.record.stage == Stage::kFollowing && !other_open && machines_[1 - i].record.stage == Stage::kFenced) {
-      hand_in(i, pair::PromoteRequested{token_of(machine.engine->report(now_)), pair::Claim::kNothing});
+      hand_in(i, pair::PromoteRequested{token_of(machine.engine->report(local(i))), pair::Claim::kNothing});
     }
     if (machine.record.stage == Stage::kFenced && machines_[1 - i].record.stage == Stage::kFenced && machine.record.term > machines_[1 - i].record.term) {
       hand_in(i, pair::OpenRequested{pair::Claim::kNothing});
@@ -70,11 +73,14 @@ void PairWorld::help() {
 void PairWorld::settle() {
   calm_ = true;
   cut_ = {};
+  witness_cut_ = {};
+  witness_.down_until = witness_.frozen_until = {};
   const bool by_themselves = !forced_ && promotions_.empty();
   for (Machine& machine : machines_) machine.off = false, machine.frozen_until = {}, machine.down_until = {};
   for (int i = 0; i < 600 && broken_.empty(); ++i) {
     now_ += milliseconds{200};
     disturb();
+    if (has_witness_) disturb_witness();
     if (!by_themselves && i % 50 == 49) help();
     write();
     stream();

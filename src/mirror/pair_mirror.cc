@@ -1,6 +1,7 @@
 // The rules of a machine that is a mirror or becomes production.
 #include <algorithm>
 
+#include "base/messages.h"
 #include "mirror/pair_engine.h"
 
 namespace verbund::mirror {
@@ -31,7 +32,11 @@ bool PairEngine::follow() {
     write("its log is no part of production's");
     return true;
   }
-  if (!server_.running || !server_.standby) {
+  if (server_.running && !server_.standby) {
+    begin(Task::kStop);  // it would take writes
+    return false;
+  }
+  if (!server_.running) {
     begin(Task::kFollow);
     return false;
   }
@@ -55,6 +60,7 @@ bool PairEngine::offer() {
                            record_.offered > std::max(record_.declined, record_.seen);
   if (!handed_over || !has_all) return false;
   record_.report = report({});
+  record_.given = false;
   record_.stage = Stage::kPromoting;
   record_.seen = record_.offered;
   cleared_ = true;
@@ -63,7 +69,7 @@ bool PairEngine::offer() {
 }
 
 void PairEngine::on(const pair::FenceRequested&, TimePoint) {
-  if (record_.stage != Stage::kFollowing) return refuse("this machine is no mirror");
+  if (record_.stage != Stage::kFollowing) return refuse(msgid("this machine is no mirror"));
   if (record_.seen == record_.term) {
     record_.seen = next();
     write("production is fenced by a person");
@@ -73,15 +79,16 @@ void PairEngine::on(const pair::FenceRequested&, TimePoint) {
 }
 
 void PairEngine::on(const pair::PromoteRequested& request, TimePoint now) {
-  if (record_.stage != Stage::kFollowing) return refuse("this machine is no mirror");
-  if (doing_) return refuse("another step is under way");
-  if (!server_.running || !server_.standby) return refuse("its PostgreSQL does not run");
-  if (request.token != token_of(report(now))) return refuse("the report has changed since it was read");
+  if (record_.stage != Stage::kFollowing) return refuse(msgid("this machine is no mirror"));
+  if (doing_) return refuse(msgid("another step is under way"));
+  if (!server_.running || !server_.standby) return refuse(msgid("its PostgreSQL does not run"));
+  if (request.token != token_of(report(now))) return refuse(msgid("the report has changed since it was read"));
   const bool off = request.claim == pair::Claim::kPeerIsOff;
   const bool serves = !peer_ || peer_->stage == Stage::kServing;
-  if (serves && peer_alive(now)) return refuse("production is alive: fence it first, or switch over");
-  if (serves && !off && !record_.peer_asks) return refuse("production opens without asking: it must be switched off");
+  if (serves && peer_alive(now)) return refuse(msgid("production is alive: fence it first, or switch over"));
+  if (serves && !off && !record_.peer_asks) return refuse(msgid("production opens without asking: it must be switched off"));
   record_.report = report(now);
+  record_.given = false;
   record_.stage = Stage::kPromoting;
   record_.offered = record_.seen = next();
   cleared_ = true;
@@ -93,8 +100,8 @@ void PairEngine::on(const pair::PromoteRequested& request, TimePoint now) {
 bool PairEngine::promote(TimePoint now) {
   // Production may have gone on in a term below the one that is offered here, and may have been fenced by that since.
   const bool went_on = peer_ && peer_->term > record_.term;
-  if (record_.seen > record_.offered || went_on) return step_back("another term has begun");
-  if (lapsed_) return step_back("it was confirmed too long ago");
+  if (record_.seen > record_.offered || went_on) return step_back(msgid("another term has begun"));
+  if (lapsed_) return step_back(msgid("it was confirmed too long ago"));
   if (!cleared_) {
     if (server_.running && !server_.standby) {
       begin(Task::kStop);
@@ -103,8 +110,9 @@ bool PairEngine::promote(TimePoint now) {
     const bool answer = peer_ && answered(*peer_, now);
     if (!answer && now - booted_at_ < tuning_.ask_for) return false;
     // What was confirmed holds only while production stands where it stood; "at least" holds in any case.
-    const bool holds = answer || !record_.report || record_.report->kind == LossKind::kUnknown;
-    if (!holds) return step_back("the other machine does not answer");
+    // What the witness has given nobody else has gone on with.
+    const bool holds = answer || record_.given || !record_.report || record_.report->kind == LossKind::kUnknown;
+    if (!holds) return step_back(msgid("the other machine does not answer"));
     cleared_ = true;
   }
   begin(Task::kPromote, record_.offered);
@@ -122,9 +130,11 @@ bool PairEngine::step_back(std::string why) {
     record_.stage = Stage::kServing;
     record_.term = record_.offered;
     record_.alone = false;
+    record_.candidate = 0;
     cleared_ = false;
   }
   record_.offered = {};
+  record_.given = false;
   write("not promoted: " + why);
   actions_.emplace_back(pair::Tell{"promote", std::move(why)});
   return true;
@@ -138,6 +148,7 @@ void PairEngine::promoted() {
   record_.offered = {};
   record_.end = {};
   record_.alone = true;
+  record_.candidate = 0;
   cleared_ = true;
   ready_for_ = {};
   write(passed_over ? "promoted, but another term has begun" : "promoted");
@@ -152,6 +163,7 @@ void PairEngine::not_promoted(const std::string& reason) {
   record_.declined = std::max(record_.declined, record_.offered);
   record_.offered = {};
   record_.report.reset();
+  record_.given = false;
   write("not promoted");
 }
 

@@ -1,6 +1,7 @@
 // The rules of a machine that is or was production.
 #include <algorithm>
 
+#include "base/messages.h"
 #include "mirror/pair_engine.h"
 
 namespace verbund::mirror {
@@ -23,25 +24,31 @@ bool PairEngine::serve(TimePoint now) {
   }
   if (switch_ != Switch::kNone) return switch_over(now);
   if (open_) return false;
-  if (may_open(now)) {
+  if (may_open(now) && begun_ > record_.term) {
+    // Not before the peer has answered: a stale production that was restored would fence the one that has gone on.
+    record_.term = record_.seen = begun_;
+    write("a restore has begun a term");
+    return true;
+  }
+  if (may_open(now) && !lapsed(now)) {
     begin(Task::kOpen, record_.term);
   } else if (server_.running) {
-    begin(Task::kStop);  // left running by an earlier life: it takes no writes until the peer has answered
+    begin(Task::kStop);  // left running by an earlier life, or its lease is over: it takes no writes until somebody has answered
   }
   return false;
 }
 
 void PairEngine::on(const pair::SwitchoverRequested&, TimePoint now) {
-  if (record_.stage != Stage::kServing || !open_) return refuse("this machine is not production");
-  if (switch_ != Switch::kNone) return refuse("a switchover is under way");
-  if (doing_) return refuse("another step is under way");
-  if (!peer_alive(now)) return refuse("the mirror does not answer");
+  if (record_.stage != Stage::kServing || !open_) return refuse(msgid("this machine is not production"));
+  if (switch_ != Switch::kNone) return refuse(msgid("a switchover is under way"));
+  if (doing_) return refuse(msgid("another step is under way"));
+  if (!peer_alive(now)) return refuse(msgid("the mirror does not answer"));
   if (peer_->stage != Stage::kFollowing || !peer_->following || peer_->term != record_.term) {
-    return refuse("the mirror does not follow");
+    return refuse(msgid("the mirror does not follow"));
   }
   const Lsn reached = peer_->beat.position;
   if (reached < server_.beat.position && server_.beat.position.value - reached.value > tuning_.max_switch_bytes) {
-    return refuse("the mirror is too far behind");
+    return refuse(msgid("the mirror is too far behind"));
   }
   switch_ = Switch::kCheckpoint;
   switch_until_ = now + tuning_.switch_within;
@@ -51,7 +58,7 @@ void PairEngine::on(const pair::SwitchoverRequested&, TimePoint now) {
 /// Nothing of it is on disk until the mirror has everything: whatever fails before, production opens again in its term.
 bool PairEngine::switch_over(TimePoint now) {
   if (now >= switch_until_ || !peer_alive(now)) {
-    give_up_switch(peer_alive(now) ? "it took too long" : "the mirror does not answer");
+    give_up_switch(peer_alive(now) ? msgid("it took too long") : msgid("the mirror does not answer"));
     return true;
   }
   switch (switch_) {
@@ -65,7 +72,7 @@ bool PairEngine::switch_over(TimePoint now) {
     case Switch::kAwait: break;
   }
   if (server_.running || server_.beat.position.value == 0) {
-    give_up_switch("PostgreSQL did not stop cleanly");
+    give_up_switch(msgid("PostgreSQL did not stop cleanly"));
     return true;
   }
   if (wish_ != Wish::kHandOver) wish_ = Wish::kHandOver, say_ = true;
@@ -84,7 +91,7 @@ bool PairEngine::switch_over(TimePoint now) {
 }
 
 void PairEngine::give_up_switch(std::string reason) {
-  if (switch_ != Switch::kCheckpoint) close();  // opening lets connections in again, and starts what was stopped
+  if (switch_ != Switch::kCheckpoint) open_ = false;  // opened anew: that lets connections in again, and starts what was stopped
   switch_ = Switch::kNone;
   wish_ = Wish::kNone;
   say_ = true;
@@ -98,6 +105,7 @@ bool PairEngine::hand_over(TimePoint now) {
   }
   if (peer_ && peer_->stage == Stage::kServing && peer_->term >= record_.offered) {
     record_.stage = Stage::kFollowing;
+    record_.candidate = 0;
     record_.term = peer_->term;
     record_.peer_asks = peer_->asks;
     record_.offered = {};
@@ -109,7 +117,7 @@ bool PairEngine::hand_over(TimePoint now) {
   }
   if (released()) {
     open_anew("the mirror has declined: takes it back");
-    actions_.emplace_back(pair::Tell{"switchover", "the mirror has declined"});
+    actions_.emplace_back(pair::Tell{"switchover", msgid("the mirror has declined")});
     return true;
   }
   const bool declined = peer_ && peer_->declined >= record_.offered;
@@ -143,29 +151,29 @@ bool PairEngine::stay_fenced() {
 }
 
 void PairEngine::on(const pair::OpenRequested& request, TimePoint now) {
-  if (record_.stage == Stage::kServing && open_) return refuse("it is open already");
+  if (record_.stage == Stage::kServing && open_) return refuse(msgid("it is open already"));
   const bool was_production =
       record_.stage == Stage::kServing || record_.stage == Stage::kHandedOver || record_.stage == Stage::kFenced;
-  if (!was_production || server_.standby) return refuse("this machine is not production");
+  if (!was_production || server_.standby) return refuse(msgid("this machine is not production"));
   if (request.claim == pair::Claim::kPeerIsOff) {
-    if (peer_alive(now)) return refuse("the other machine is not switched off: it answers");
-    if (doing_) return refuse("another step is under way");
+    if (peer_alive(now)) return refuse(msgid("the other machine is not switched off: it answers"));
+    if (doing_) return refuse(msgid("another step is under way"));
     record_.alone = true;
     open_anew("opened by a person: the other machine is off");
     actions_.emplace_back(pair::Reply{});
     return;
   }
-  if (record_.stage != Stage::kFenced) return refuse("only the other machine's answer lets it open");
-  if (!peer_alive(now) || peer_->stage != Stage::kFollowing) return refuse("the other machine is no mirror that answers");
+  if (record_.stage != Stage::kFenced) return refuse(msgid("only the other machine's answer lets it open"));
+  if (!peer_alive(now) || peer_->stage != Stage::kFollowing) return refuse(msgid("the other machine is no mirror that answers"));
   ask_release(record_.seen);
   actions_.emplace_back(pair::Reply{});
 }
 
 void PairEngine::on(const pair::RejoinRequested&, TimePoint now) {
-  if (record_.stage != Stage::kFenced) return refuse("only a fenced machine rejoins");
-  if (doing_ || server_.running) return refuse("another step is under way");
+  if (record_.stage != Stage::kFenced) return refuse(msgid("only a fenced machine rejoins"));
+  if (doing_ || server_.running) return refuse(msgid("another step is under way"));
   if (!peer_alive(now) || peer_->stage != Stage::kServing || peer_->term < record_.term) {
-    return refuse("the other machine is not production");
+    return refuse(msgid("the other machine is not production"));
   }
   record_.stage = Stage::kRejoining;
   record_.peer_asks = false;

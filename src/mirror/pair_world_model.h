@@ -1,5 +1,5 @@
 #pragma once
-/// Two machines, a network, clients and a person, for pair_engine_simtest: what PostgreSQL does is modelled by a list of
+/// Two machines, in some worlds a witness, a network, clients and a person, for pair_engine_simtest: what PostgreSQL does is modelled by a list of
 /// log entries. Everything that happens is drawn from one seed.
 #include <deque>
 #include <map>
@@ -18,7 +18,7 @@ class PairWorld {
  public:
   struct Counts {
     std::uint64_t commits = 0, lost = 0, kills = 0, switchovers = 0, switchovers_failed = 0, promotions_none = 0,
-                  promotions_bounded = 0, promotions_unknown = 0, rejoins = 0, fences = 0;
+                  promotions_bounded = 0, promotions_unknown = 0, promotions_within = 0, rejoins = 0, fences = 0, lapses = 0, witness_kills = 0, asks = 0;
   };
 
   PairWorld(std::uint64_t seed, Counts& counts);
@@ -47,11 +47,14 @@ class PairWorld {
   };
   struct Machine {
     PairRecord record;
+    Term begun;                // by a restore
     Server server;
     std::optional<PairEngine> engine;
     std::optional<Work> work;
     TimePoint down_until{};    // agent
     TimePoint frozen_until{};
+    std::optional<TimePoint> guard;  // outlives the agent; by the machine's clock
+    PairTuning tuning;
     bool off = false;          // the machine
     bool server_frozen = false;
     bool answered = false;     // in this life of the agent, or it was promoted or let open in it
@@ -60,6 +63,20 @@ class PairWorld {
     std::size_t to;
     PairStatus status;
     TimePoint due;
+  };
+  struct CallFlight {
+    WitnessCall call;
+    TimePoint due;
+  };
+  struct AnswerFlight {
+    std::size_t to;
+    WitnessAnswer answer;
+    TimePoint due;
+  };
+  struct WitnessNode {
+    WitnessRecord disk;
+    std::optional<Witness> engine;
+    TimePoint down_until{}, frozen_until{};
   };
   /// All that was written in a term, with what it stood on.
   struct TermLog {
@@ -84,13 +101,25 @@ class PairWorld {
   [[nodiscard]] bool awake(const Machine& machine) const { return machine.engine && !machine.off && now_ >= machine.frozen_until; }
   [[nodiscard]] bool writable(const Machine& machine) const {
     return !machine.off && machine.server.running && !machine.server.standby && machine.server.accepting &&
-           !(machine.server_frozen && now_ < machine.frozen_until);
+           !(machine.server_frozen && now_ < machine.frozen_until) && !(machine.guard && local(index_of(machine)) >= *machine.guard);
+  }
+  [[nodiscard]] std::size_t index_of(const Machine& machine) const { return static_cast<std::size_t>(&machine - machines_.data()); }
+  /// By the clock of that machine (2: the witness): no two run alike.
+  [[nodiscard]] TimePoint local(std::size_t index) const {
+    const auto gone = now_.time_since_epoch();
+    return TimePoint(gone + gone / 1000 * parts_per_thousand_[index]) + ahead_[index];
   }
   [[nodiscard]] bool prefix(const Server& shorter, const Server& longer) const;
   [[nodiscard]] ServerFacts facts(std::size_t index) const;
 
   void disturb();
   void disturb_network();
+  // pair_world_witness_simtest.cc
+  void set_up_witness();
+  void disturb_witness();
+  void advance_witness();
+  void check_given(std::size_t index, Term term);
+  void check_within(const Promotion& promotion, const std::vector<std::uint64_t>& missing);
   void person();
   void write();
   void stream();
@@ -104,6 +133,8 @@ class PairWorld {
   void carry_out(std::size_t index, const pair::Close&);
   void carry_out(std::size_t index, const pair::Reply& reply);
   void carry_out(std::size_t index, const pair::Tell& tell);
+  void carry_out(std::size_t index, const pair::Call& call);
+  void carry_out(std::size_t index, const pair::Guard& guard) { machines_[index].guard = guard.until; }
   void finish(std::size_t index);
   bool work(std::size_t index, const Work& work);  // false: failed
   bool stop(std::size_t index);
@@ -126,6 +157,15 @@ class PairWorld {
   std::array<Machine, 2> machines_;
   std::array<bool, 2> cut_{};              // from this machine to the other
   std::vector<Flight> flights_;
+  bool has_witness_ = false;
+  WitnessNode witness_;
+  std::array<std::array<bool, 2>, 2> witness_cut_{};  // of this machine: to the witness, from it
+  std::vector<CallFlight> calls_;
+  std::vector<AnswerFlight> answers_;
+  std::array<std::int64_t, 3> parts_per_thousand_{};
+  std::array<nanoseconds, 3> ahead_{};
+  Term given_term_;                        // the highest that began without a person
+  std::map<std::uint64_t, TimePoint> committed_at_;
   std::map<std::uint64_t, TermLog> terms_;
   std::vector<Promotion> promotions_;
   std::array<Term, 3> client_terms_{};

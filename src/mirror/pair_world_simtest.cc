@@ -8,13 +8,15 @@ namespace verbund::mirror {
 std::string to_string(const PairWorld::Counts& counts) {
   return fmt::format(
       "{} commits, {} lost as announced, {} kills, {} switchovers, {} of them failed, promotions {} none {} bounded {} "
-      "unknown, {} fences, {} rejoins",
+      "unknown, {} without a person, {} fences, {} rejoins, {} leases lapsed, {} calls to the witness for production, it was killed {} times",
       counts.commits, counts.lost, counts.kills, counts.switchovers + counts.switchovers_failed, counts.switchovers_failed,
-      counts.promotions_none, counts.promotions_bounded, counts.promotions_unknown, counts.fences, counts.rejoins);
+      counts.promotions_none, counts.promotions_bounded, counts.promotions_unknown, counts.promotions_within, counts.fences, counts.rejoins, counts.lapses,
+      counts.asks, counts.witness_kills);
 }
 
 PairWorld::PairWorld(std::uint64_t seed, Counts& counts) : random_(seed), counts_(counts) {
   smooth_ = std::array<std::uint64_t, 3>{1, 5, 25}[random_() % 3];
+  set_up_witness();
   for (std::size_t i = 0; i < 2; ++i) {
     PairRecord& record = machines_[i].record;
     record.member = i + 1;
@@ -64,6 +66,7 @@ void PairWorld::step() {
   now_ += trouble(40) ? random_span(2'000, 20'000) : random_span(20, 400);
   disturb();
   disturb_network();
+  if (has_witness_) disturb_witness();
   person();
   write();
   stream();
@@ -119,7 +122,7 @@ void PairWorld::person() {
   accepted_ = false;
   switch (random_() % 8) {
     case 0: {
-      const std::string token = token_of(machine.engine->report(now_));
+      const std::string token = token_of(machine.engine->report(local(i)));
       if (chance(4)) stream();  // what was read may be old when it is confirmed
       forced_ = true;
       hand_in(i, pair::PromoteRequested{token, claim});
@@ -167,7 +170,10 @@ void PairWorld::append(std::size_t index, std::uint64_t commit) {
   const auto [term, fresh] = terms_.try_emplace(server.term.value, TermLog{index, server.wal});
   if (term->second.writer != index) return fail(fmt::format("two writers in term {}", server.term.value));
   if (!fresh) term->second.entries.push_back(server.wal.back());
-  if (commit != 0) ++counts_.commits;
+  if (commit == 0) return;
+  ++counts_.commits;
+  committed_at_[commit] = now_;
+  if (server.term < given_term_) fail(fmt::format("acknowledged in term {} after the mirror has taken over by itself in {}", server.term.value, given_term_.value));
 }
 
 void PairWorld::stream() {
@@ -196,6 +202,7 @@ void PairWorld::advance() {
     machine.answered = machine.answered || flight.status.heard_boots == machine.record.boots;
     hand_in(flight.to, pair::Heard{flight.status});
   }
+  if (has_witness_) advance_witness();
   for (std::size_t i = 0; i < 2; ++i) {
     if (!awake(machines_[i])) continue;
     if (machines_[i].work && machines_[i].work->due <= now_) finish(i);
@@ -207,11 +214,15 @@ void PairWorld::advance() {
 
 void PairWorld::boot(std::size_t index) {
   Machine& machine = machines_[index];
-  machine.engine.emplace(PairTuning{});
+  machine.engine.emplace(machine.tuning);
   machine.answered = false;
   tell(fmt::format("agent {} begins: {} in {}", index + 1, to_string(machine.record.stage), machine.record.term.value));
   const nanoseconds age = chance(20) ? nanoseconds{-1} : seconds{chance(10) ? 10'000 : 5};
-  hand_in(index, pair::Booted{machine.record, age, facts(index)});
+  // Now and then production was restored from a set meanwhile.
+  if (machine.record.stage == Stage::kServing && !machine.server.running && chance(5)) {
+    machine.begun = next_term(index + 1, Term{std::max(machine.begun, machine.record.term).value + 300});
+  }
+  hand_in(index, pair::Booted{machine.record, age, facts(index), false, machine.begun});
 }
 
 void PairWorld::kill(std::size_t index) {
@@ -230,7 +241,7 @@ void PairWorld::kill(std::size_t index) {
 void PairWorld::hand_in(std::size_t index, const pair::Event& event) {
   Machine& machine = machines_[index];
   if (!machine.engine || !broken_.empty()) return;
-  for (const pair::Action& action : machine.engine->handle(event, now_)) {
+  for (const pair::Action& action : machine.engine->handle(event, local(index))) {
     if (trouble(1500)) return kill(index);
     std::visit([&](const auto& which) { carry_out(index, which); }, action);
   }
@@ -267,6 +278,8 @@ void PairWorld::carry_out(std::size_t, const pair::Reply& reply) { accepted_ = r
 
 void PairWorld::carry_out(std::size_t index, const pair::Tell& tell_of) {
   tell(fmt::format("{}: {} {}", index + 1, tell_of.what, tell_of.reason));
+  if (tell_of.what == "lease") ++counts_.lapses;
+  if (tell_of.what == "automatic") forced_ = true;  // when it then does not come to its end a person decides
   if (tell_of.what == "switchover") ++(tell_of.reason.empty() ? counts_.switchovers : counts_.switchovers_failed);
 }
 
@@ -328,15 +341,18 @@ bool PairWorld::promote(std::size_t index, Term term) {
   promotion.forked_at = position(server);
   for (const Entry& entry : server.wal) promotion.kept.insert(entry.commit);
   const std::size_t missing = write_off(server);
+  if (record.given) check_given(index, term);
   std::uint64_t announced = 0;
   if (promotion.report.kind == LossKind::kBounded) announced = promotion.report.commits.value_or(missing);
-  if (promotion.report.kind != LossKind::kUnknown && !lied_ && missing > announced) {
+  const bool counted = promotion.report.kind == LossKind::kNone || promotion.report.kind == LossKind::kBounded;
+  if (counted && !lied_ && missing > announced) {
     fail(fmt::format("{} are missing at a promotion that announced {}", missing, to_string(promotion.report.kind)));
   }
   promotions_.push_back(std::move(promotion));
   switch (promotions_.back().report.kind) {
     case LossKind::kNone: ++counts_.promotions_none; break;
     case LossKind::kBounded: ++counts_.promotions_bounded; break;
+    case LossKind::kWithin: ++counts_.promotions_within; break;
     case LossKind::kUnknown: ++counts_.promotions_unknown; break;
   }
   tell(fmt::format("{} is promoted to {}: {}", index + 1, term.value, to_string(promotions_.back().report.kind)));

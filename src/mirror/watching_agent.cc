@@ -49,6 +49,18 @@ class WatchingAgent final : public AgentBase {
     return fail(ErrorCode::kTimedOut, phrase("stop watching PostgreSQL: it does not answer"));
   }
 
+  void begin_stop() override {
+    {
+      const std::lock_guard guard(mutex_);
+      watching_ = false;
+    }
+    changed_.notify_all();
+  }
+
+  Status with_server(const std::function<Status(postgres::OwnedServer&)>&) override {
+    return fail(ErrorCode::kUnsupported, phrase("change PostgreSQL: it is somebody else's server"));
+  }
+
  private:
   void run() {
     std::optional<postgres::Connection> connection;

@@ -54,7 +54,7 @@ Result<AdoptionPlan> plan_adoption(const postgres::ConnectionSettings& settings,
 }
 
 Result<AdoptionPlan> plan_adoption(Installation& installation) {
-  auto settings = installation.connection();
+  auto settings = installation.configured_connection();
   if (!settings) return pass(settings);
   auto consented = adopted(installation);
   if (!consented) return pass(consented);
@@ -62,7 +62,7 @@ Result<AdoptionPlan> plan_adoption(Installation& installation) {
 }
 
 Result<bool> adopted(const Installation& installation) {
-  auto settings = installation.connection();
+  auto settings = installation.configured_connection();
   if (!settings) return pass(settings);
   auto text = os::read_file(record_of(installation), kMaxRecordBytes);
   if (!text && text.error().code == ErrorCode::kNotFound) return false;

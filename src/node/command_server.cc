@@ -2,10 +2,15 @@
 
 #include <unistd.h>
 
+#include <thread>
+
 #include "base/messages.h"
+#include "mirror/synchronous.h"
+#include "node/mirror/role.h"
 #include "node/provision.h"
 #include "platform/os/clock.h"
 #include "platform/os/log_sink.h"
+#include "platform/postgres/live_settings.h"
 
 namespace verbund::node {
 namespace {
@@ -15,6 +20,36 @@ constexpr seconds kStart{120}, kStop{60};
 const Clock& clock() {
   static const os::SystemClock system;
   return system;
+}
+
+/// No node looks whether the mirror is there: commits of a command would wait for ever for one that is not. What the node has promised the
+/// mirror, a few seconds, is waited out.
+Status let_commits_go(const std::filesystem::path& server) {
+  const auto found = mirror::found_engaged(server);
+  if (!found) return std::unexpected(found.error());
+  if (!found->engaged) return {};
+  std::this_thread::sleep_for(found->promises_of);
+  return postgres::write_live_settings(server, {});
+}
+
+/// A production that asks its mirror before it opens is not known to be one still: a command may work on its data, applications may not.
+Status keep_others_out(const Installation& installation, postgres::OwnedServerSettings& settings) {
+  const auto record = pair_record(installation.directory());
+  if (!record) return std::unexpected(record.error());
+  if (!*record || (*record)->stage != mirror::Stage::kServing || (*record)->alone) return {};
+  settings.listen_addresses.clear();
+  settings.mirrors.reset();
+  settings.mirror_addresses.clear();
+  return {};
+}
+
+/// Data of an older term take no writes, not even those of a command; what is read from them would pass for today's.
+Status refuse_fenced(const Installation& installation) {
+  const auto record = pair_record(installation.directory());
+  if (!record) return std::unexpected(record.error());
+  if (!*record || (*record)->stage == mirror::Stage::kServing || (*record)->stage == mirror::Stage::kFollowing) return {};
+  return fail(ErrorCode::kPairRefused, phrase("start PostgreSQL of {}: this machine is not production", installation.directory().string()),
+              phrase("Start its node and see `verbund mirror status`."));
 }
 
 }  // namespace
@@ -30,8 +65,11 @@ Result<CommandServer> CommandServer::open(const Installation& installation, std:
   }
   server.lock_ = std::move(*lock);
   if (!installation.owns_server()) return server;
+  if (auto may = refuse_fenced(installation); !may) return pass(may);
   auto settings = owned_server_settings(installation);
   if (!settings) return pass(settings);
+  if (auto out = keep_others_out(installation, *settings); !out) return pass(out);
+  if (auto gone = let_commits_go(settings->directory); !gone) return pass(gone);
   std::error_code ignored;
   const bool fresh = !std::filesystem::exists(settings->directory / "data" / "PG_VERSION", ignored);
   auto agent = mirror::Agent::own(installation.directory(), std::move(*settings), os::null_log(), clock());

@@ -14,7 +14,7 @@ namespace verbund::node {
 class CommandServer {
  public:
   /// `command` is shown to whoever finds the installation taken ("verbund restore"). Errors: kInUse (another command has the
-  /// installation), those of Agent::start.
+  /// installation), kPairRefused (a machine of a pair that is fenced or has handed over), those of Agent::start.
   static Result<CommandServer> open(const Installation& installation, std::string_view command);
   CommandServer(CommandServer&&) noexcept = default;
   ~CommandServer();

@@ -232,8 +232,7 @@ class Drill {
       say(phrase("check of {}", application.name));
       os::Command command;
       command.argv = application.check;
-      command.environment = {{"VERBUND_DRILL_DIR", options_.scratch.string()},
-                             {"VERBUND_DRILL_FOLDERS", (look() / "folders").string()},
+      command.environment = {{"VERBUND_DRILL_FOLDERS", (look() / "folders").string()},
                              {"PGHOST", (options_.scratch / "postgres" / "run").string()},
                              {"PGUSER", Installation::kApplicationRole},
                              {"PGPASSFILE", (options_.scratch / "pgpass").string()}};

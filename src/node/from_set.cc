@@ -53,10 +53,13 @@ Status clear(const fs::path& directory) {
   for (const auto& [folder, kept] : {std::pair{directory / "backup", std::pair{"from-set", ""}}, {directory, {"backup", "lost+found"}}}) {
     for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
       const auto name = entry->path().filename();
-      if (name != kept.first && name != kept.second) fs::remove_all(entry->path(), error);
+      if (name == kept.first || name == kept.second) continue;
+      std::error_code failed;
+      if (fs::remove_all(entry->path(), failed); failed) return fail(ErrorCode::kIo, phrase("clear {}: {}", directory.string(), failed.message()));
     }
+    if (error && error != std::errc::no_such_file_or_directory) return fail(ErrorCode::kIo, phrase("clear {}: {}", directory.string(), error.message()));
   }
-  return error ? Status(fail(ErrorCode::kIo, phrase("clear {}: {}", directory.string(), error.message()))) : Status();
+  return {};
 }
 
 /// Without its password.

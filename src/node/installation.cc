@@ -7,6 +7,7 @@
 #include "backup/config.h"
 #include "base/messages.h"
 #include "importer/importer.h"
+#include "mirror/patroni.h"
 #include "platform/os/file.h"
 #include "platform/os/random.h"
 #include "platform/os/read_setting.h"
@@ -34,6 +35,27 @@ port = {port}
 {connection}name = "praxis"             # source database on the owned server
 port = {postgres_port}                 # of the owned server (names its socket, too)
 listen = ""                    # addresses of the owned server; "" = Unix socket only
+
+[mirror]
+# listen = "0.0.0.0"             # addresses of the owned server for a mirror (TLS, its role alone, port of [database]); "" = no mirror can join
+# folders = ["/srv/dokumente"]     # which the mirror copies
+# synchronous = false            # commits wait until they are on the mirror's disk; when it is away they go on without it, and that is told
+# fall_back_seconds = 3          # 2 … 60: for so long they wait at most
+# interval = "10min"             # the log is sent so often in place of streaming
+# archive_gb = 10                # of log kept, packed, for a mirror that is away longer than its slot lasts; 0 = none
+# self_fence = "30s"             # with a witness (`verbund mirror witness join`): production closes when neither mirror nor witness has answered for so long
+# automatic = false              # then the mirror takes over by itself, if no more than max_loss of production's time may be lost ("0": only what can be
+# max_loss = "0"                 # proven) and production was not given away within cool_down. The same on both machines
+# cool_down = "1h"
+
+[cluster]
+# provider = "patroni"           # the existing server is the leader of a Patroni cluster; [database] connection names all its hosts
+# patroni = ["http://10.0.0.1:8008", "http://10.0.0.2:8008"]   # Patroni's REST interfaces
+# patroni_user = "admin"         # for `verbund mirror switchover`; its password is the first line of
+# patroni_password_file = "secrets/patroni"
+# patroni_ca = "tls/patroni.crt" # who has signed Patroni's certificates, for https
+# lease = 20                     # 5 … 300 seconds: after so long another node takes over from one that is gone
+# address = "10.0.0.5:2222"      # of this node, as the others tell it to workstations; default: its name and port
 
 [feed]
 journal_rows_kept = 5000000    # 10 000 … 1 000 000 000: how far back clients can resume
@@ -194,6 +216,15 @@ Status Installation::read_settings() {
   VERBUND_READ(s.database, config_.text("database.name", s.database));
   VERBUND_READ(s.postgres_port, config_.integer("database.port", s.postgres_port, 1, 65535));
   VERBUND_READ(s.postgres_listen, config_.text("database.listen", ""));
+  VERBUND_READ(s.mirror_listen, config_.text("mirror.listen", ""));
+  VERBUND_READ(s.mirror_folders, config_.list("mirror.folders", {}));
+  VERBUND_READ(s.follow, read_follow_config(config_));
+  VERBUND_READ(s.witness, read_witness_config(config_));
+  if (auto own = read_own_settings(); !own) return own;
+  for (const auto& folder : s.mirror_folders) {
+    if (!fs::path(folder).is_absolute()) return fail(ErrorCode::kBadConfig, phrase("read [mirror] folders: {} is no absolute path", folder));
+  }
+  if (auto read = read_cluster_settings(); !read) return read;
   VERBUND_READ(s.journal_rows_kept, config_.integer("feed.journal_rows_kept", 5'000'000, 10'000, 1'000'000'000));
   VERBUND_READ(s.journal_days, config_.integer("feed.journal_days", 0, 0, 36'500));
   VERBUND_READ(s.journal_mb, config_.integer("feed.journal_mb", 0, 0, 1'000'000'000));
@@ -213,6 +244,61 @@ Status Installation::read_settings() {
   s.cluster = std::move(*cluster_settings);
   return properties->refuse_unknown();
 }
+
+Status Installation::read_cluster_settings() {
+  auto& p = settings_.patroni;
+  std::string provider;
+  VERBUND_READ(provider, config_.choice("cluster.provider", "none", {"none", "patroni"}));
+  p.used = provider == "patroni";
+  VERBUND_READ(p.addresses, config_.list("cluster.patroni", {}));
+  VERBUND_READ(p.user, config_.text("cluster.patroni_user", ""));
+  VERBUND_READ(p.password_file, config_.text("cluster.patroni_password_file", ""));
+  VERBUND_READ(p.authority_file, config_.text("cluster.patroni_ca", ""));
+  VERBUND_READ(p.address, config_.text("cluster.address", ""));
+  std::uint64_t lease = 0;
+  VERBUND_READ(lease, config_.integer("cluster.lease", p.lease.count(), 5, 300));
+  p.lease = seconds{lease};
+  for (auto* file : {&p.password_file, &p.authority_file}) {
+    if (!file->empty()) *file = (directory_ / *file).string();
+  }
+  if (!p.used) return {};
+  const auto off = [&](const char* key, Phrase why, Phrase hint) {
+    return fail(ErrorCode::kBadConfig, phrase("{}:{}: {}: {}", config_.name(), config_.line(key), key, std::move(why)), std::move(hint));
+  };
+  if (owns_server()) {
+    return off("cluster.provider", phrase("a Patroni cluster is an existing server"), phrase("Name its hosts in [database] connection: host=A,B port=5432 …"));
+  }
+  if (p.addresses.empty() || p.addresses.size() > mirror::kMaxPatroniMembers) {
+    return off("cluster.patroni", phrase("one to {} addresses are needed", mirror::kMaxPatroniMembers), phrase("For example [\"http://10.0.0.1:8008\", \"http://10.0.0.2:8008\"]"));
+  }
+  for (const auto& address : p.addresses) {
+    auto parsed = mirror::parse_patroni_address(address);
+    if (!parsed) return pass(parsed, config_.name());
+    if (parsed->tls && p.authority_file.empty()) return off("cluster.patroni", phrase("{} needs patroni_ca", address), phrase("Name the file with the PEM of who has signed Patroni's certificates."));
+  }
+  return {};
+}
+
+/// What differs from production's verbund.toml on a machine that has joined.
+Status Installation::read_own_settings() {
+  const auto path = directory_ / "config" / "mirror.toml";
+  std::error_code ignored;
+  if (!fs::exists(path, ignored)) return {};
+  auto own = os::ConfigFile::read_toml(path);
+  if (!own) return pass(own);
+  auto& s = settings_;
+  VERBUND_READ(s.name, own->text("node.name", s.name));
+  VERBUND_READ(s.servers, own->list("node.servers", s.servers));
+  VERBUND_READ(s.listen_host, own->text("listen.host", s.listen_host));
+  VERBUND_READ(s.listen_port, own->integer("listen.port", s.listen_port, 0, 65535));
+  VERBUND_READ(s.certificate_names, own->list("listen.names", s.certificate_names));
+  VERBUND_READ(s.postgres_port, own->integer("database.port", s.postgres_port, 1, 65535));
+  VERBUND_READ(s.postgres_listen, own->text("database.listen", s.postgres_listen));
+  VERBUND_READ(s.mirror_listen, own->text("mirror.listen", s.mirror_listen));
+  VERBUND_READ(s.mirror_folders, own->list("mirror.folders", s.mirror_folders));
+  return own->refuse_unknown();
+}
+
 Result<std::string> Installation::secret(const std::string& role) const {
   auto text = os::read_file(directory_ / "secrets" / role, 4096);
   if (!text) return pass(text);
@@ -220,12 +306,31 @@ Result<std::string> Installation::secret(const std::string& role) const {
   return text;
 }
 
+Result<postgres::ConnectionSettings> Installation::configured_connection(std::string database) const {
+  auto settings = postgres::parse_connection_string(settings_.connection);
+  if (settings && !database.empty()) settings->database = std::move(database);
+  if (settings && settings_.patroni.used && settings->options.find("target_session_attrs") == std::string::npos) {
+    settings->options += std::string(settings->options.empty() ? "" : " ") + "target_session_attrs='read-write'";
+  }
+  return settings;
+}
+
+void Installation::bind(const postgres::ConnectionSettings& server, Term term) { bound_.emplace(server, term); }
+
 Result<postgres::ConnectionSettings> Installation::connection(std::string database) const {
-  if (!owns_server()) {
-    auto settings = postgres::parse_connection_string(settings_.connection);
-    if (settings && !database.empty()) settings->database = std::move(database);
+  if (bound_) {
+    auto configured = configured_connection(std::move(database));
+    if (!configured) return configured;
+    auto settings = bound_->first;
+    settings.database = std::move(configured->database);
+    settings.application_name = fmt::format("verbund/{}", bound_->second.value);
+    // A server that is gone without a word is noticed within the lease.
+    const auto lease = settings_.patroni.lease.count();
+    settings.options += fmt::format(" tcp_user_timeout='{}' keepalives_idle='{}' keepalives_interval='{}' keepalives_count='3' options='-c verbund.term={}'", lease * 1000,
+                                    std::max<long>(lease / 5, 1), std::max<long>(lease / 5, 1), bound_->second.value);
     return settings;
   }
+  if (!owns_server()) return configured_connection(std::move(database));
   auto password = secret(kNodeRole);
   if (!password) return pass(password);
   postgres::ConnectionSettings settings;

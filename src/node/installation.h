@@ -4,6 +4,8 @@
 ///
 ///   config/verbund.toml     the node            config/P2P.properties   how workstations are taken in
 ///   config/backup.toml      what is saved, how, where to
+///   config/mirror.toml      on a machine that joined as mirror: what is this machine's own
+///   mirror/                 invitation, the other machine of the pair (0700); on a joining machine what production has answered
 ///   backup/                 its journal, keys, locks, nights, reports (0700)
 ///   alarm/                  what needs a person, mails that wait (0700)
 ///   client.toml             how this machine's commands reach the node (0600: holds a token)
@@ -23,10 +25,22 @@
 #include "alarm/config.h"
 #include "base/result.h"
 #include "cluster/settings.h"
+#include "node/mirror/follow_settings.h"
+#include "node/mirror/witness_place.h"
 #include "platform/os/config_file.h"
 #include "platform/postgres/connection.h"
 
 namespace verbund::node {
+
+/// [cluster] provider = "patroni": the existing server is the leader of a cluster that Patroni looks after.
+struct PatroniSettings {
+  bool used = false;
+  std::vector<std::string> addresses;     ///< of Patroni's REST interfaces: "http://HOST:PORT"
+  std::string user, password_file;        ///< for its switchover; empty: without
+  std::string authority_file;             ///< PEM of who has signed its certificates, for https
+  seconds lease{20};                      ///< of the node that holds the lock authority and the capture
+  std::string address;                    ///< HOST:PORT of this node, as the others tell it to workstations; empty: name and port
+};
 
 struct Settings {
   std::string name;                       ///< of this node, shown to clients; default: host name
@@ -39,6 +53,10 @@ struct Settings {
   std::string connection;                 ///< of an existing server; empty: the owned one
   std::uint16_t postgres_port = 5432;
   std::string postgres_listen;            ///< empty: Unix socket only
+  std::string mirror_listen;              ///< addresses of the owned server for mirrors; empty: none can join
+  std::vector<std::string> mirror_folders;  ///< of production, absolute: the mirror has copies of them
+  FollowConfig follow;                    ///< how the mirror follows; `verbund mirror follow` may have changed it
+  WitnessConfig witness;                  ///< what the pair does with a witness when it has one
   std::uint64_t journal_rows_kept = 5'000'000;
   std::uint64_t journal_days = 0, journal_mb = 0;  ///< 0: no such limit
   std::uint64_t lag_warn_mb = 1'024;
@@ -47,6 +65,7 @@ struct Settings {
   std::string feed_publication = "verbund";  ///< in the source database
   std::optional<std::vector<std::string>> history_types;  ///< absent: all record types; empty: no history
   cluster::Settings cluster;
+  PatroniSettings patroni;                ///< [cluster]
   alarm::Config alarm;                    ///< [mail] and [alarm]
 };
 
@@ -80,6 +99,11 @@ class Installation {
   /// Connection as the node's role (existing server: the configured role). `database` empty: the source database.
   [[nodiscard]] Result<postgres::ConnectionSettings> connection(std::string database = {}) const;
 
+  /// As configured, whatever `bind` has said: what a consent is given for, and where the cluster is looked for.
+  [[nodiscard]] Result<postgres::ConnectionSettings> configured_connection(std::string database = {}) const;
+  /// From now on every connection goes to this server, and says this term (docs/adr: a seat in PostgreSQL).
+  void bind(const postgres::ConnectionSettings& server, Term term);
+
   /// The same as the application's role, who owns the source database (existing server: the configured role).
   [[nodiscard]] Result<postgres::ConnectionSettings> application_connection() const;
 
@@ -93,10 +117,13 @@ class Installation {
   Installation(std::filesystem::path directory, os::ConfigFile config)
       : directory_(std::move(directory)), config_(std::move(config)) {}
   Status read_settings();
+  Status read_own_settings();
+  Status read_cluster_settings();
 
   std::filesystem::path directory_;
   os::ConfigFile config_;
   Settings settings_;
+  std::optional<std::pair<postgres::ConnectionSettings, Term>> bound_;
 };
 
 /// "HOST:PORT", "[::1]:PORT" or "HOST" (port 2222). Errors: kUsage.

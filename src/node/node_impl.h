@@ -20,28 +20,42 @@
 #include "node/first_login.h"
 #include "node/guard_control.h"
 #include "node/installation.h"
+#include "node/mirror/follow_folders.h"
+#include "node/mirror/follow_production.h"
+#include "node/mirror/production_side.h"
 #include "node/nights.h"
+#include "node/patroni/node_seat.h"
 #include "node/node.h"
 #include "platform/net/server.h"
 #include "platform/os/clock.h"
 #include "platform/os/file.h"
 #include "platform/os/log_sink.h"
 #include "platform/os/worker_pool.h"
+#include "sync/server/device_service.h"
+#include "sync/server/stored_directory.h"
 
 namespace verbund::node {
 
+/// Production's part of a node; one for each time that this machine is production.
 /// Members stand in the order in which they are made; the destructor goes the way back.
 struct Node::Impl {
-  explicit Impl(NodeOptions given) : options(std::move(given)) {}
+  Impl(const NodeOptions& given, net::EventLoop& the_loop, PairSeat& the_seat, std::uint64_t the_turn, std::uint16_t& the_port)
+      : options(given), loop(the_loop), seat(the_seat), turn(the_turn), log(&the_seat.log()), agent(&the_seat.agent()), port(the_port) {}
 
+  /// Until the loop is stopped or this machine is production no longer.
+  Status run();
   Status prepare();
   void recover_office();
   Status start_database();
   Status open_databases();
+  Status note_takeover();
   Status prepare_records();
   void explain_renames(Error& error);
   Status start_services();
   Status start_history();
+  Status open_sync();
+  void start_sync();
+  std::vector<std::string> servers_told() const;
   Result<bool> record_exists(const RecordKey& key);
   Result<GuardControl::Types> start_guard();
   Result<std::size_t> database_restored(bool is_source);
@@ -50,20 +64,22 @@ struct Node::Impl {
   void announce_start();
   void start_nights();
   void stop_nights();
+  void stop_serving();
   void stop();
-  Result<std::unique_ptr<mirror::Agent>> make_agent();
+  Status start_following();
   Result<feed::FeedSettings> feed_settings() const;
   std::string status_json() const;
 
-  NodeOptions options;
+  const NodeOptions& options;
+  net::EventLoop& loop;
+  PairSeat& seat;
+  const std::uint64_t turn;  // of the seat; this part lasts as long
+  Log* const log;
+  mirror::Agent* const agent;
   os::SystemClock clock;
-  std::optional<os::FileLock> lock;
   std::optional<Installation> installation;
-  std::unique_ptr<Log> log;
   PrometheusCounters counters;
-  net::EventLoop loop;
   std::optional<access::Certificates> certificates;
-  std::unique_ptr<mirror::Agent> agent;
   LockEpoch epoch;
   std::unique_ptr<postgres::Pool> mid_tier, source, versions;
   std::unique_ptr<os::WorkerPool> workers;
@@ -76,6 +92,7 @@ struct Node::Impl {
   std::unique_ptr<AccountAuthenticator> authenticator;
   std::unique_ptr<PostgresSessionStore> sessions;
   std::unique_ptr<FeedChangeLog> changes;
+  FeedPassed feed_passed{clock};
   std::unique_ptr<GuardControl> guard;
   std::unique_ptr<SourceLockGuard> lock_guard;
   net::Timer guard_counting;
@@ -85,9 +102,17 @@ struct Node::Impl {
   std::unique_ptr<history::Relay> history;
   std::unique_ptr<history::Erasures> erasures;
   std::unique_ptr<cluster::Service> service;
+  std::unique_ptr<postgres::Pool> sync_mid_tier, sync_source;
+  std::unique_ptr<sync::server::StoredDirectory> sync_directory;
+  std::unique_ptr<sync::server::DeviceService> devices;
+  std::unique_ptr<os::WorkerPool> device_workers;
+  std::unique_ptr<FollowProduction> follow;
+  std::unique_ptr<FolderSource> folders;
+  std::unique_ptr<ProductionSide> pair;
+  std::unique_ptr<PairWatch> watch;
   std::unique_ptr<api::Api> api;
   std::unique_ptr<net::Server> server;
-  std::uint16_t port = 0;
+  std::uint16_t& port;  // kept from one part to the next: others know it
   std::unique_ptr<Nights> nights;
   bool stopping = false;
   std::jthread recovering;  // last: it ends before what it uses

@@ -1,14 +1,21 @@
 // The port: REST and clients, the first login, what is told to the person who started the node.
+#include "base/messages.h"
+#include "node/mirror/report.h"
 #include "node/node_impl.h"
 
 namespace verbund::node {
 
 Status Node::Impl::listen() {
+  pair = std::make_unique<ProductionSide>(*installation, *certificates, *accounts, seat, epoch.term, [this] { return port; }, clock, *log);
+  if (follow) pair->attach(*follow);
+  watch = std::make_unique<PairWatch>(PairWatchSettings{.production = true, .pair = [this] { return pair->watched(); }}, *installation, clock, *log, counters);
+  pair->attach(*watch);
+  if (auto begun = pair->begin(); !begun) return begun;
   api = std::make_unique<api::Api>(api::Surroundings{
       .loop = loop, .workers = *workers, .accounts = *accounts, .mid_tier = *mid_tier, .source = *source,
       .versions = *versions, .erasures = *erasures, .types = *types, .feed = *feed,
       .clock = clock, .log = *log, .status_json = [this] { return status_json(); },
-      .metrics_text = [this] { return counters.text(); },
+      .metrics_text = [this] { return options.seat ? counters.text() + options.seat->metrics() : counters.text(); },
       .healthy = [this] { return agent->state() == mirror::ServerState::kRunning && !stopping; },
       .head = [this] { return changes->head(); },
       .end_sessions_of = [this](std::string user) { loop.post([this, user = std::move(user)] { service->remove_sessions_of(user); }); },
@@ -17,6 +24,28 @@ Status Node::Impl::listen() {
                 .disable = [this](const std::string& type) { return guard->disable(type); },
                 .state = [this] { return guard->state(); },
                 .warnings = [this] { return guard->warnings(); }},
+      .mirror = {.invite = [this](const std::string& user, std::chrono::minutes valid, bool replace) { return pair->invite(user, valid, replace); },
+                 .look = [this](const std::string& code) { return pair->look(code); },
+                 .join = [this](const std::string& code, const std::string& name, const std::string& address) { return pair->join(code, name, address); },
+                 .beat = [this](const std::string& secret, const std::string& body) { return pair->beat(secret, body); },
+                 .status = [this] { return options.seat ? Result<std::string>(options.seat->cluster_json()) : pair->status(); },
+                 .follow = [this](const std::string& request) -> Result<std::string> {
+                   if (!follow) return fail(ErrorCode::kUnsupported, phrase("change how the mirror follows: this node's PostgreSQL is somebody else's server"));
+                   auto object = object_of(request);
+                   return object ? follow->change(*object) : Result<std::string>(std::unexpected(object.error()));
+                 },
+                 .log = [this](const std::string& secret, const std::string& name, std::uint64_t offset) -> Result<std::string> {
+                   if (auto known = pair->check(secret); !known) return pass(known);
+                   return name.empty() ? follow->log_list() : follow->log_piece(name, offset);
+                 },
+                 .folders = [this](const std::string& secret, const boost::json::object& asked) -> Result<std::string> {
+                   if (auto known = pair->check(secret); !known) return pass(known);
+                   return folders->answer(asked);
+                 },
+                 .exchange = [this](const std::string& secret, const std::string& from, const std::string& body) { return seat.exchange(secret, from, body); },
+                 .act = [this](const std::string& user, const std::string& body) { return seat.act(user, body); },
+                 .is_control_secret = [this](const std::string& shown) { return seat.is_control_secret(shown); }},
+      .devices = {.call = [this](const sync::DeviceCall& call, const std::string& address) { return devices->handle(call, address); }, .workers = device_workers.get()},
       .history_caught_up = [this](Deadline deadline) { return history ? history->wait_for(feed->head().csn, deadline) : Status{}; },
       .database_restored = [this](bool is_source) { return database_restored(is_source); }});
   server = std::make_unique<net::Server>(loop, net::Limits{}, *service, *api, *log, counters);
@@ -28,6 +57,7 @@ Status Node::Impl::listen() {
     if (!parsed) return pass(parsed);
     address = *parsed;
   }
+  if (port != 0) address.second = port;
   // Attached first: a client may speak as soon as the port is open.
   service->attach(*server, address.first, address.second);
   auto listening = server->listen(address.first, address.second);

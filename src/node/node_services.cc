@@ -10,6 +10,8 @@ namespace verbund::node {
 namespace {
 
 constexpr seconds kGuardCounting{60};
+// A sync holds a worker while the source answers, and up to two connections to the mid-tier; replies that are written behind it hold two more each.
+constexpr std::size_t kDeviceWorkers = 6, kDevicesWaiting = 2'000, kSyncMidTier = 20, kSyncSource = 8;
 
 }  // namespace
 
@@ -31,7 +33,11 @@ Result<feed::FeedSettings> Node::Impl::feed_settings() const {
   settings.journal_kept_bytes = installation->settings().journal_mb * 1'000'000;
   settings.lag_warn_bytes = installation->settings().lag_warn_mb * 1'000'000;
   settings.capture = installation->settings().feed_capture;
+  auto synced = sync_directory->rules();
+  if (!synced) return pass(synced);
+  for (const auto& rule : (*synced)->rules.subscriptions) settings.capture.push_back(rule.schema + "." + rule.table);
   settings.witness = options.directory / "feed.told";
+  settings.follows_promotions = options.seat && options.seat->follows_promotions;
   return settings;
 }
 
@@ -41,10 +47,12 @@ Status Node::Impl::start_services() {
   audit = std::make_unique<PostgresAuditTrail>(*mid_tier, *workers, clock, *log);
   authenticator = std::make_unique<AccountAuthenticator>(*accounts, *workers, loop);
   sessions = std::make_unique<PostgresSessionStore>(*mid_tier, *workers, loop, clock, *log);
+  if (auto opened = open_sync(); !opened) return opened;
   // The feed first: the service's broadcast log begins at its head.
   auto settings = feed_settings();
   if (!settings) return pass(settings);
   changes = std::make_unique<FeedChangeLog>(loop, *workers);
+  changes->attach(feed_passed);
   feed = std::make_unique<feed::Feed>(std::move(*settings), changes->events(), clock, *log, counters);
   if (auto started = feed->start(); !started) return pass(started);
   changes->begin_at(*feed);
@@ -56,11 +64,39 @@ Status Node::Impl::start_services() {
       installation->settings().cluster, epoch, std::move(stored->sessions), stored->next,
       cluster::Surroundings{loop, clock, *authenticator, *sessions, *changes, *audit, *log, counters,
                             [this] { return status_json(); }, installation->settings().name, kVersion,
-                            installation->settings().servers, std::move(type_names), lock_guard.get(),
-                            std::move(*guarded)});
+                            [this] { return servers_told(); }, std::move(type_names), lock_guard.get(),
+                            std::move(*guarded), [this] { return seat.term_proof(); },
+                            [this](std::string_view proof) { seat.term_shown(proof); }});
   guard->attach(*service);
   changes->attach(*service);
+  start_sync();
   return start_history();
+}
+
+/// Before the feed: it captures the tables that devices have.
+Status Node::Impl::open_sync() {
+  auto mid = installation->connection(Installation::kMidTier);
+  if (!mid) return pass(mid);
+  auto practice = installation->connection();
+  if (!practice) return pass(practice);
+  sync_mid_tier = std::make_unique<postgres::Pool>(std::move(*mid), kSyncMidTier, clock);
+  sync_source = std::make_unique<postgres::Pool>(std::move(*practice), kSyncSource, clock);
+  sync_directory = std::make_unique<sync::server::StoredDirectory>(*sync_mid_tier, clock, *log);
+  return {};
+}
+
+void Node::Impl::start_sync() {
+  devices = std::make_unique<sync::server::DeviceService>(
+      sync::server::ServiceSettings{}, sync::server::SettleSurroundings{.mid_tier = *sync_mid_tier, .source = *sync_source, .feed = feed_passed, .locks = nullptr, .clock = clock, .log = *log}, *sync_directory);
+  device_workers = std::make_unique<os::WorkerPool>(kDeviceWorkers, kDevicesWaiting);
+}
+
+/// What clients may try when this machine is gone: as configured, and the other machine of the pair.
+std::vector<std::string> Node::Impl::servers_told() const {
+  auto told = installation->settings().servers;
+  const auto other = seat.peer();
+  if (other && other->port != 0 && std::ranges::find(told, address_of(*other)) == told.end()) told.push_back(address_of(*other));
+  return told;
 }
 
 Result<bool> Node::Impl::record_exists(const RecordKey& key) {
@@ -123,7 +159,7 @@ Result<std::size_t> Node::Impl::database_restored(bool is_source) {
 }
 
 std::string Node::Impl::status_json() const {
-  return node_status_json({.settings = installation->settings(),
+  auto text = node_status_json({.settings = installation->settings(),
                            .epoch = epoch,
                            .sessions = service->session_count(),
                            .workstations = service->workstation_count(),
@@ -132,6 +168,8 @@ std::string Node::Impl::status_json() const {
                            .history = history ? std::optional(history->status()) : std::nullopt,
                            .database_up = agent->state() == mirror::ServerState::kRunning,
                            .database = database_shown});
+  if (options.seat) text.replace(text.size() - 1, 1, ",\"patroni\":" + options.seat->cluster_json() + "}");
+  return text;
 }
 
 }  // namespace verbund::node

@@ -6,6 +6,7 @@
 #include "backup/services.h"
 #include "base/messages.h"
 #include "node/command_server.h"
+#include "node/mirror/role.h"
 #include "node/restored.h"
 #include "node/version.h"
 
@@ -34,6 +35,9 @@ Result<backup::Office> office_of(const Installation& installation) {
   office.directory = installation.directory();
   office.host = this_host();
   office.program_version = kVersion;
+  const auto role = pair_role(installation.directory());
+  if (!role) return std::unexpected(role.error());
+  if (*role == PairRole::kMirror) office.role = "mirror";
   auto superuser = superuser_of(installation, office.config);
   if (!superuser) return pass(superuser);
   office.superuser = *superuser;

@@ -2,13 +2,18 @@
 
 #include "base/messages.h"
 #include "access/accounts.h"
+#include "access/certificates.h"
 #include "feed/feed.h"
 #include "feed/keyless.h"
 #include "history/migrations.h"
 #include "history/rights.h"
 #include "node/adapters/session_store.h"
+#include "mirror/following.h"
 #include "node/adoption.h"
+#include "node/mirror/role.h"
+#include "platform/os/clock.h"
 #include "platform/postgres/migrations.h"
+#include "sync/server/migrations.h"
 
 namespace verbund::node {
 namespace {
@@ -55,9 +60,20 @@ Result<postgres::ConnectionSettings> superuser_connection(const Installation& in
   return superuser;
 }
 
+Status let_mirrors_in(const Installation& installation, postgres::OwnedServerSettings& settings) {
+  if (installation.settings().mirror_listen.empty()) return {};
+  const os::SystemClock clock;
+  auto certificates = access::load_or_create(installation.directory() / "tls", installation.settings().certificate_names, clock);
+  if (!certificates) return pass(certificates);
+  settings.mirrors = postgres::MirrorAccess{std::move(certificates->chain_pem), std::move(certificates->key_pem), {}};
+  for (const mirror::Member member : {1U, 2U, 3U}) settings.mirrors->roles.push_back(mirror::mirror_role(member));
+  settings.mirror_addresses = installation.settings().mirror_listen;
+  return {};
+}
+
 }  // namespace
 
-Result<postgres::OwnedServerSettings> owned_server_settings(const Installation& installation) {
+Result<postgres::OwnedServerSettings> production_server_settings(const Installation& installation) {
   auto password = installation.secret(Installation::kSuperuser);
   if (!password) return pass(password);
   postgres::OwnedServerSettings settings;
@@ -66,7 +82,36 @@ Result<postgres::OwnedServerSettings> owned_server_settings(const Installation& 
   settings.listen_addresses = installation.settings().postgres_listen;
   settings.superuser = Installation::kSuperuser;
   settings.superuser_password = std::move(*password);
+  if (auto set = let_mirrors_in(installation, settings); !set) return pass(set);
   return settings;
+}
+
+Result<postgres::OwnedServerSettings> mirror_server_settings(const Installation& installation, mirror::Member member, const Peer& peer) {
+  auto settings = production_server_settings(installation);
+  if (!settings) return settings;
+  auto secret = installation.secret(kPairSecret);
+  if (!secret) return pass(secret);
+  postgres::Followed followed;
+  followed.slot = mirror::mirror_role(member);
+  followed.server.host = peer.host;
+  followed.server.port = peer.database_port;
+  followed.server.database = "postgres";
+  followed.server.user = followed.slot;
+  followed.server.password = std::move(*secret);
+  // Our authority signs nothing but this installation's nodes; the other may be known here by an address that no certificate names.
+  followed.server.options = fmt::format("sslmode='verify-ca' sslrootcert='{}' channel_binding='require' connect_timeout='5'",
+                                        (installation.directory() / "tls" / "ca.crt").string());
+  settings->follows = std::move(followed);
+  return settings;
+}
+
+Result<postgres::OwnedServerSettings> owned_server_settings(const Installation& installation) {
+  const auto record = pair_record(installation.directory());
+  if (!record) return std::unexpected(record.error());
+  const auto peer = read_peer(installation.directory());
+  if (!peer) return std::unexpected(peer.error());
+  const bool follows = *record && *peer && mirror_stage((*record)->stage);
+  return follows ? mirror_server_settings(installation, (*record)->member, **peer) : production_server_settings(installation);
 }
 
 Status provision_owned(const Installation& installation, Log& log) {
@@ -131,7 +176,7 @@ Status migrate_databases(const Installation& installation, Log& log) {
     if (!migrated) return pass(migrated, phrase("migrate database {}", settings->database));
     return connection;
   };
-  const postgres::MigrationSet mid_tier[] = {access::migrations(), feed::migrations(), session_migrations()};
+  const postgres::MigrationSet mid_tier[] = {access::migrations(), feed::migrations(), session_migrations(), sync::server::migrations()};
   if (auto done = run(installation.connection(Installation::kMidTier), mid_tier); !done) return pass(done);
   const postgres::MigrationSet versions[] = {history::migrations()};
   // On the owned server nobody who can log in but the superuser owns the versions. On an existing one we have no other role.

@@ -3,6 +3,7 @@
 #include "backup/set_journal.h"
 #include "base/messages.h"
 #include "mirror/epoch.h"
+#include "node/mirror/role.h"
 #include "platform/postgres/connection.h"
 
 namespace verbund::node {
@@ -69,7 +70,11 @@ Result<Term> begin_after_restore(const Installation& installation, const postgre
   }
   const auto beginning = beginning_at(now);
   if (beginning.at_least.value > 0) highest = std::max(highest, Term{beginning.at_least.value - 1});
-  return mirror::begin_term(installation.directory() / "agent" / "epoch", highest, beginning.starts);
+  // In a pair each machine has terms of its own.
+  const auto pair = pair_record(installation.directory());
+  if (!pair) return std::unexpected(pair.error());
+  if (*pair) highest = std::max({highest, (*pair)->term, (*pair)->seen});
+  return mirror::begin_term(installation.directory() / "agent" / "epoch", highest, beginning.starts, *pair ? (*pair)->member : 0);
 }
 
 Status begin_after_exchange(const Installation& installation, const postgres::ConnectionSettings& superuser, const backup::OfficeSwap& swap, WallTime now) {

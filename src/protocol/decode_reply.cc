@@ -34,6 +34,7 @@ Welcome read_welcome(const Fields& fields) {
   welcome.jitter = span("jitter_ms", welcome.jitter);
   welcome.servers = fields.texts("servers", kAnyList, kAnyText);
   welcome.types = fields.texts("types", kAnyList, kAnyText);
+  welcome.term_proof = fields.text("term_proof", kAnyText);
   welcome.sessions = read_sessions(fields, "sessions");
   welcome.locks = read_locks(fields, "locks");
   welcome.more = fields.flag("more", false);

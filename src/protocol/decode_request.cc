@@ -33,6 +33,7 @@ RequestBody read_register(const Fields& fields) {
   }
   fields.object("watch", [&](const Fields& inner) { request.watch = read_watch(inner); });
   request.cursor = read_cursor_field(fields, "cursor");
+  request.term_proof = fields.text("term_proof", kSecret);
   return request;
 }
 
@@ -51,6 +52,7 @@ RequestBody read_resume(const Fields& fields) {
     auto key = inner.key("key");
     request.reclaim.push_back({std::move(key), {inner.decimal("token", Presence::kRequired)}});
   });
+  request.term_proof = fields.text("term_proof", kSecret);
   return request;
 }
 

@@ -41,6 +41,7 @@ void append_welcome(std::string& out, const Welcome& welcome) {
   json.span("jitter_ms", welcome.jitter);
   json.texts("servers", welcome.servers);
   json.texts("types", welcome.types);
+  json.text_if_any("term_proof", welcome.term_proof);
   json.list("sessions", welcome.sessions, append_view<SessionView>);
   json.list("locks", welcome.locks, append_view<LockView>);
   if (welcome.more) json.flag("more", true);

@@ -37,6 +37,7 @@ struct RequestWriter {
       append_json(json.field("watch"), request.watch);
     }
     cursor(request.cursor);
+    json.text_if_any("term_proof", request.term_proof);
   }
   void operator()(const Resume& request) const {
     json.text("op", "resume");
@@ -52,6 +53,7 @@ struct RequestWriter {
     if (!request.reclaim.empty()) {
       json.list("reclaim", request.reclaim, append_reclaim);
     }
+    json.text_if_any("term_proof", request.term_proof);
   }
   void operator()(const Beat&) const { json.text("op", "beat"); }
   void operator()(const Goodbye&) const { json.text("op", "goodbye"); }

@@ -77,6 +77,7 @@ struct Register {
   std::optional<Language> language;
   Watch watch;
   std::optional<Cursor> cursor;
+  std::string term_proof = {};  ///< the one of the highest term that a welcome has had
   friend bool operator==(const Register&, const Register&) = default;
 };
 struct Reclaim {
@@ -90,6 +91,7 @@ struct Resume {
   std::optional<Cursor> cursor;
   std::optional<Watch> watch;  ///< absent: as before
   std::vector<Reclaim> reclaim;
+  std::string term_proof = {};  ///< as for register
   friend bool operator==(const Resume&, const Resume&) = default;
 };
 struct Beat {
@@ -191,6 +193,7 @@ struct Welcome {
   Cursor cursor;
   milliseconds heartbeat{5000}, suspect{10'000}, lease{30'000}, reconnect{35'000}, jitter{500};
   std::vector<std::string> servers, types;
+  std::string term_proof;      ///< that the node's term was begun, to be shown to every node; empty: it has no mirror
   std::vector<SessionView> sessions;
   std::vector<LockView> locks;
   bool more = false;           ///< sessions or locks are not all here: `who` and `locks` list more

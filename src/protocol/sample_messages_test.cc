@@ -38,6 +38,7 @@ Welcome welcome(bool resumed) {
   welcome.lease = milliseconds{1500};
   welcome.servers = {"praxis-server:2222", "[2001:db8::1]:2222"};
   welcome.types = {"patient", "letter"};
+  welcome.term_proof = "5.0123";
   welcome.sessions = {session()};
   welcome.locks = {lock()};
   if (resumed) {
@@ -57,7 +58,8 @@ std::vector<RequestBody> session_requests() {
                        .kind = SessionKind::kTool,
                        .language = Language::kGerman,
                        .watch = some_watch(),
-                       .cursor = kCursor};
+                       .cursor = kCursor,
+                       .term_proof = "5.0123"};
   Register by_token;
   by_token.token = kSecretHex;
   by_token.workstation = "Konsole";
@@ -67,7 +69,7 @@ std::vector<RequestBody> session_requests() {
   by_ticket.ticket = "t-1";
   Register shortest;
   shortest.workstation = "W";
-  Resume resume{{17}, kSecretHex, "t-2", kCursor, some_watch(), {{kPatient, {281479271677953}}, {kLetter, {1}}}};
+  Resume resume{{17}, kSecretHex, "t-2", kCursor, some_watch(), {{kPatient, {281479271677953}}, {kLetter, {1}}}, "5.0123"};
   Resume shortest_resume{{18446744073709551615ULL}, kSecretHex, {}, {}, {}, {}};
   Resume ticket_resume{{}, {}, "t-3", {}, Watch{}, {}};
   return {by_password, by_token, by_ticket, shortest, resume, shortest_resume, ticket_resume, Beat{}, Goodbye{}};

@@ -23,8 +23,16 @@ PATIENCE = 40.0
 FAST_TIMES = {"heartbeat.ms": 500, "suspect.ms": 1000, "lease.ms": 2000, "reconnect.ms": 3000, "reconnect.jitter.ms": 50}
 
 
-def wait_for(condition, what, patience=PATIENCE):
-    """Polls until `condition()` is true and returns what it gave."""
+def in_the_evening():
+    """A time zone for all that is started from now on in which it is evening: before noon a second run belongs to the coming night already, and
+    tests of "tonight" that were started after midnight failed for that."""
+    offset = (20 - time.gmtime().tm_hour + 12) % 24 - 12
+    os.environ["TZ"] = f"<EVENING>{-offset:+d}"
+    time.tzset()
+
+
+def wait_for(condition, what, patience=PATIENCE, every=0.02):
+    """Polls until `condition()` is true and returns what it gave. `every`: seconds; longer for what costs something to ask."""
     end = time.monotonic() + patience
     while True:
         value = condition()
@@ -32,7 +40,7 @@ def wait_for(condition, what, patience=PATIENCE):
             return value
         if time.monotonic() > end:
             raise AssertionError(f"waited {patience:.0f} s in vain for: {what}")
-        time.sleep(0.02)
+        time.sleep(every)
 
 
 class Traffic:
@@ -207,6 +215,8 @@ class Office:
         self.data = self.directory / "data"
         self.demo = demo
         self.listen = listen
+        self.prefix = []  # in front of every command of this machine: `ip netns exec …` for one with a network of its own
+        self.address = "127.0.0.1"  # where other machines reach it
         self.properties = dict(FAST_TIMES, **(properties or {}))
         self.node = None
         self.port = None
@@ -228,8 +238,8 @@ class Office:
         if not (self.data / "config" / "verbund.toml").exists():
             self.init()
         # The first port is kept for restarts: clients must find the node again.
-        listen = f"127.0.0.1:{self.port}" if self.port else self.listen
-        argv = [BINARY, "--dir", str(self.data), "--json", "up", "--yes", "--listen", listen]
+        listen = f"{self.listen.rpartition(':')[0]}:{self.port}" if self.port else self.listen
+        argv = [*self.prefix, BINARY, "--dir", str(self.data), "--json", "up", "--yes", "--listen", listen]
         if self.demo:
             argv.append("--demo")
         self.node = Program(argv)
@@ -299,12 +309,12 @@ class Office:
         return station
 
     def command(self, *words, **environment):
-        program = Program([BINARY, "--dir", str(self.data), *words], environment)
+        program = Program([*self.prefix, BINARY, "--dir", str(self.data), *words], environment)
         self.commands.append(program)
         return program
 
     def run(self, *words, stdin=None, **environment):
-        done = subprocess.run([BINARY, "--dir", str(self.data), *words], input=stdin, capture_output=True, text=True, timeout=120,
+        done = subprocess.run([*self.prefix, BINARY, "--dir", str(self.data), *words], input=stdin, capture_output=True, text=True, timeout=120,
                               env={**os.environ, "LC_ALL": "C.UTF-8", **environment})
         return Outcome(done)
 

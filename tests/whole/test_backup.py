@@ -8,6 +8,7 @@ import subprocess
 import unittest
 
 from office import BINARY, wait_for
+from other_time import with_clock_at
 from practice import NOON, Practice
 from somebody_elses_server import SomebodyElsesServer
 
@@ -178,7 +179,7 @@ class WholeOffice(unittest.TestCase):
     def test_a_clock_that_is_off_changes_neither_the_order_nor_what_is_kept(self):
         first = self.practice.run().json()
         for shift in ("-1d", "+1d", "+2y", "-2y"):
-            done = subprocess.run(["faketime", "-f", shift, BINARY, "--dir", str(self.practice.office.data), "--json", "backup", "run", "--verify", "L3"],
+            done = subprocess.run(with_clock_at(shift, BINARY, "--dir", self.practice.office.data, "--json", "backup", "run", "--verify", "L3"),
                                   capture_output=True, text=True, timeout=120, env={**os.environ, "NO_FAKE_STAT": "1", "LC_ALL": "C.UTF-8"})
             self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         sets = self.practice.sets()

@@ -8,6 +8,7 @@ import tempfile
 import unittest
 
 from office import BINARY, Office, Program, wait_for
+from other_time import with_clock_at
 from practice import Practice
 from somebody_elses_server import BINARIES, RECORD, SomebodyElsesServer
 
@@ -143,9 +144,10 @@ class Options(unittest.TestCase):
             fresh = Office(demo=None)
             self.addCleanup(fresh.close)
             # The node that starts behind it is refused its port; the installation is what matters.
-            done = subprocess.run(["faketime", "-m", clock, BINARY, "--dir", str(fresh.data), "up", "--yes", "--listen", "256.0.0.1:1", "--from-set", str(path)],
+            done = subprocess.run(with_clock_at(f"@{clock}", BINARY, "--dir", fresh.data, "up", "--yes", "--listen", "256.0.0.1:1", "--from-set", path),
                                   capture_output=True, text=True, timeout=120, env={**os.environ, "NO_FAKE_STAT": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1", "LC_ALL": "C.UTF-8"})
             self.assertFalse((fresh.data / "backup" / "from-set").exists(), done.stdout + done.stderr)
+            self.assertTrue((fresh.data / "agent" / "epoch").exists(), done.stdout + done.stderr)
             epochs.append(self.term(fresh))
         self.assertEqual(len(set(epochs)), 3, epochs)
         (first, first_start), (second, second_start), (next_day, _) = epochs

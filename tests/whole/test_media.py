@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import unittest
 
-from office import BINARY, Office, wait_for
+from office import BINARY, Office, in_the_evening, wait_for
 from test_backup import Practice
 
 CLONE_NEWNS = 0x20000
@@ -124,6 +124,7 @@ class OnMedia(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         mounts_of_our_own()
+        in_the_evening()
 
     def setUp(self):
         self.practice = MediaOffice()

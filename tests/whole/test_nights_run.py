@@ -9,6 +9,7 @@ import unittest
 import unittest.mock
 
 from office import BINARY, Office, wait_for
+from other_time import with_clock_at
 from practice import Practice
 from test_report import MailServer, free_port
 
@@ -223,8 +224,7 @@ class Check(unittest.TestCase):
         (self.office.data / "config" / "backup.toml").write_text(f'[backup]\ntarget = "{target}"\n{text}', encoding="utf-8")
 
     def at(self, when, *words):
-        """`when`: faketime's, absolute or relative."""
-        done = subprocess.run(["faketime", "-f", when, BINARY, "--dir", str(self.office.data), "--json", "backup", *words], capture_output=True, text=True,
+        done = subprocess.run(with_clock_at(when, BINARY, "--dir", self.office.data, "--json", "backup", *words), capture_output=True, text=True,
                               timeout=120, env={**os.environ, "LC_ALL": "C.UTF-8"})
         self.assertIn(done.returncode, (0, 10, 50), done.stderr)
         return done.returncode, json.loads(done.stdout)
@@ -291,7 +291,7 @@ class Check(unittest.TestCase):
         self.assertEqual(told(), ["anna@praxis.example", "joerg@praxis.example"])
         self.at(f"@{day} 14:01:00", "check")
         self.assertEqual(told(), ["anna@praxis.example", "chief@praxis.example", "joerg@praxis.example"])
-        ticked = subprocess.run(["faketime", "-f", f"@{day} 14:30:00", BINARY, "--dir", str(self.office.data), "backup", "duty", "tick", "--by", "Jörg"])
+        ticked = subprocess.run(with_clock_at(f"@{day} 14:30:00", BINARY, "--dir", self.office.data, "backup", "duty", "tick", "--by", "Jörg"))
         self.assertEqual(ticked.returncode, 0)
         _, found = self.at(f"@{day} 15:00:00", "check")
         self.assertNotIn("not-ticked", [trouble["kind"] for trouble in found["troubles"]])

@@ -12,6 +12,7 @@ import unittest
 
 import cups_server
 from office import BINARY, wait_for
+from other_time import with_clock_at
 from test_backup import Practice
 
 SERVER = pathlib.Path(__file__).resolve().parent.parent.parent / "testing" / "smtp_server.py"
@@ -67,7 +68,7 @@ class Reports(unittest.TestCase):
         return self.practice.office.run(*words, **environment)
 
     def later(self, shift, *words):
-        return subprocess.run(["faketime", "-f", shift, BINARY, "--dir", str(self.practice.office.data), *words], capture_output=True, text=True, timeout=120,
+        return subprocess.run(with_clock_at(shift, BINARY, "--dir", self.practice.office.data, *words), capture_output=True, text=True, timeout=120,
                               env={**os.environ, "LC_ALL": "C.UTF-8"})
 
     def server(self, port=0):

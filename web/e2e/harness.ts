@@ -64,7 +64,7 @@ export class Desk {
     const context = await browser.newContext({
       locale: 'de-DE', timezoneId: 'Europe/Berlin', viewport: { width: 1360, height: 820 }, ignoreHTTPSErrors: true, ...options,
     });
-    context.setDefaultTimeout(6_000);
+    context.setDefaultTimeout(20_000);
     const page = await context.newPage();
     const problems: string[] = [];
     page.on('pageerror', (error) => problems.push(String(error)));

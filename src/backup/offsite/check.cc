@@ -23,7 +23,7 @@ Status note_result(const OffSiteTask& task, const OffSiteCheck& check, const std
   event.what = check.findings.empty() ? What::kVerified : What::kDamaged;
   if (check.findings.empty()) return note(task, std::move(event));
   for (const auto& finding : check.findings) {
-    event.file = finding.file;
+    if (!sums.empty()) event.file = finding.file;  // without a sound head any file may be wrong: the whole of it
     if (auto noted = note(task, event); !noted) return noted;
   }
   return {};

@@ -50,8 +50,8 @@ class Fetching {
   }
 
   Status fetch(const Sum& sum) {
-    const auto nobody = [](std::uint64_t) { return true; };
-    auto there = check_file(partial_, sum.name, sum.hash, SetReader::Cache::kUse, nobody);
+    const auto go_on = [this](std::uint64_t) { return !task_.progress.cancelled(); };
+    auto there = check_file(partial_, sum.name, sum.hash, SetReader::Cache::kUse, go_on);
     if (!there) return pass(there);
     if (!*there) return {};
     const auto path = partial_ / sum.name;

@@ -53,6 +53,15 @@ TEST_F(OffSiteJournalTest, ReadsWhatItWroteAndPassesOverWhatItDoesNotKnow) {
   EXPECT_EQ(line_of(events->front()), line_of(whole));
 }
 
+// A signature that was damaged there stayed so: of the copy only its sums counted as gone, and the rest was never sent again.
+TEST_F(OffSiteJournalTest, WithoutASoundHeadNothingOfTheCopyCounts) {
+  std::vector<OffSiteEvent> events{begun("a", "a", "sums"), sent("a", "one"), sent("a", "SHA256SUMS.minisig"), event(What::kCopied, "a")};
+  events.push_back(event(What::kDamaged, "a"));
+  const auto copy = copies_of(events).at("a");
+  EXPECT_TRUE(copy.sent.empty());
+  EXPECT_TRUE(copy.damaged);
+}
+
 TEST_F(OffSiteJournalTest, WhatWasSentOfOtherContentsDoesNotCount) {
   std::vector<OffSiteEvent> events{begun("a", "a", "sums"), sent("a", "one"), begun("a", "a", "sums"), sent("a", "two")};
   EXPECT_EQ(copies_of(events).at("a").sent.size(), 2U) << "taken up again";

@@ -33,8 +33,8 @@ struct OffSiteCheck {
 
 struct CopyReport {
   std::string set, place;
-  bool sealed_here = false;                  ///< the set itself was not sealed
-  std::uint64_t files = 0, bytes = 0;        ///< of the copy
+  bool sealed_here = false;                  ///< the set itself was not sealed; false when all of it was there before
+  std::uint64_t files = 0, bytes = 0;        ///< of the copy; 0: all of it was there before this call
   std::uint64_t sent_files = 0, sent_bytes = 0;  ///< by this call; the rest was there
   OffSiteCheck check;
   milliseconds took{0};

@@ -47,6 +47,7 @@ feed::FeedEvents FeedChangeLog::events() {
     });
   };
   events.on_passed = [this](Lsn lsn) {
+    if (waiting_) waiting_->note(lsn);
     loop_.post([this, lsn] {
       passed_ = lsn;
       if (relay_) relay_->passed(lsn);
@@ -76,9 +77,18 @@ feed::FeedEvents FeedChangeLog::events() {
   return events;
 }
 
+void FeedChangeLog::on_mirror_alarm(std::string alarm) {
+  mirror_alarm_ = std::move(alarm);
+  tell_state();
+}
+
 void FeedChangeLog::tell_state() {
   if (!service_) return;
-  service_->on_feed_state({state_, reason_, alarm_, retold(Language::kGerman, reason_), retold(Language::kGerman, alarm_)});
+  const auto alarm_in = [this](Language language) {
+    const auto own = retold(language, alarm_), mirror = retold(language, mirror_alarm_);
+    return own.empty() || mirror.empty() ? own + mirror : own + "; " + mirror;
+  };
+  service_->on_feed_state({state_, reason_, alarm_in(Language::kEnglish), retold(Language::kGerman, reason_), alarm_in(Language::kGerman)});
 }
 
 void FeedChangeLog::begin_at(feed::Feed& feed) {

@@ -5,6 +5,7 @@
 #include "feed/feed.h"
 #include "history/relay.h"
 #include "node/adapters/change_authors.h"
+#include "node/adapters/feed_progress.h"
 #include "platform/os/worker_pool.h"
 
 namespace verbund::node {
@@ -18,6 +19,8 @@ class FeedChangeLog final : public cluster::ChangeLog {
   /// After the feed has started and before the loop runs: what lies before its head now is the journal's business,
   /// and is not handed on once more.
   void begin_at(feed::Feed& feed);
+  /// Before the feed starts: who waits for positions is told by the capture thread itself.
+  void attach(FeedPassed& passed) { waiting_ = &passed; }
   void attach(cluster::Service& service) {
     service_ = &service;
     tell_state();
@@ -27,6 +30,8 @@ class FeedChangeLog final : public cluster::ChangeLog {
     authors_ = &authors;
     relay_ = &relay;
   }
+  /// What clients are told beside the feed's own alarm; empty: over. On the loop.
+  void on_mirror_alarm(std::string alarm);
   /// On the loop, before service and relay go.
   void detach() {
     service_ = nullptr;
@@ -53,9 +58,10 @@ class FeedChangeLog final : public cluster::ChangeLog {
   cluster::Service* service_ = nullptr;
   ChangeAuthors* authors_ = nullptr;
   history::Relay* relay_ = nullptr;
+  FeedPassed* waiting_ = nullptr;
   Cursor head_;  // loop thread
   Lsn passed_;   // loop thread
-  std::string state_ = "behind", reason_, alarm_;  // what clients were told; loop thread
+  std::string state_ = "behind", reason_, alarm_, mirror_alarm_;  // what clients were told; loop thread
 };
 
 }  // namespace verbund::node

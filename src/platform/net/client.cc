@@ -73,13 +73,13 @@ void MessageClient::Impl::connected() {
   }
   want(EPOLLIN);
   if (!endpoint.tls) return secured();
-  auto context = TlsContext::client(endpoint.ca_pem);
+  auto context = trusted_by(endpoint);
   if (!context) {
     context.error().code = ErrorCode::kUntrusted;
     context.error().advise(phrase("hand in the authority's PEM"));
     return fail_with(std::move(context.error()));
   }
-  if (!transport->connect_tls(*context, endpoint.host)) return fail_with(not_reachable(endpoint, phrase("no memory for TLS")));
+  if (!transport->connect_tls(*context, endpoint.certificate_name.empty() ? endpoint.host : endpoint.certificate_name)) return fail_with(not_reachable(endpoint, phrase("no memory for TLS")));
   phase = Phase::kHandshake;
   shake_hands();
 }

@@ -3,6 +3,7 @@
 /// Threads: MessageClient on its event loop's thread; http_request blocks its caller (worker threads and the CLI).
 #include <functional>
 #include <memory>
+#include <stop_token>
 #include <string>
 
 #include "base/result.h"
@@ -18,9 +19,14 @@ struct Endpoint {
   std::string host;
   std::uint16_t port = 2222;
   bool tls = true;
-  std::string ca_pem;  ///< trusted authority; required with tls
+  std::string ca_pem;  ///< trusted authority; required with tls, unless the next is given
   Wire wire = Wire::kLine;
+  /// Instead of ca_pem, of an authority that is known by its fingerprint alone: trusted is the certificate in the server's own chain whose
+  /// SHA-256 begins with these bytes (16 to 32).
+  std::string ca_fingerprint = {};
+  std::string certificate_name = {};  ///< must stand in the certificate; empty: `host`
 };
+inline constexpr std::size_t kMinFingerprintBytes = 16;
 
 class MessageClient {
  public:
@@ -45,8 +51,8 @@ class MessageClient {
   std::shared_ptr<Impl> impl_;  // shared with the I/O operations under way
 };
 
-/// One request on a connection of its own. Errors: kNotReachable, kUntrusted, kTimedOut. A host that is a name is looked
-/// up by the system's resolver, whose own time limit then comes on top of `timeout`.
-Result<HttpResponse> http_request(const Endpoint& endpoint, const HttpRequest& request, seconds timeout);
+/// One request on a connection of its own. Errors: kNotReachable, kUntrusted, kTimedOut, kCancelled (by `stop`, within 50 ms). A host that
+/// is a name is looked up by the system's resolver, whose own time limit then comes on top of `timeout`.
+Result<HttpResponse> http_request(const Endpoint& endpoint, const HttpRequest& request, seconds timeout, const std::stop_token& stop = {});
 
 }  // namespace verbund::net

@@ -1,5 +1,7 @@
 #include "platform/net/client.h"
 
+#include <future>
+
 #include "platform/net/net_certificates.h"
 #include "platform/net/net_fixture.h"
 
@@ -116,6 +118,44 @@ TEST_F(ClientTest, RefusesOtherAuthoritiesAndExpiredCertificates) {
   EXPECT_NE(expired.last_error.get().message.find("expired"), std::string::npos) << expired.last_error.get().message;
 }
 
+TEST_F(ClientTest, TrustsTheAuthorityThatItsFingerprintNamesAndNoOther) {
+  tls = authority.identity("DNS:localhost");
+  tls->certificate_chain_pem += authority.ca_pem();
+  start();
+  auto pinned = endpoint(Wire::kLine);
+  pinned.ca_pem.clear();
+  pinned.certificate_name = "localhost";
+  for (const std::size_t bytes : {kMinFingerprintBytes, std::size_t{32}}) {
+    pinned.ca_fingerprint = authority.fingerprint().substr(0, bytes);
+    TestClient client(pinned);
+    EXPECT_TRUE(client.wait_for("open"));
+    const auto response = http_request(pinned, {"GET", "/", {}, {}, {}, {}}, seconds(5));
+    EXPECT_TRUE(response) << response.error().message;
+  }
+  // The name counts as ever.
+  auto elsewhere = pinned;
+  elsewhere.certificate_name = "other.example";
+  EXPECT_EQ(http_request(elsewhere, {"GET", "/", {}, {}, {}, {}}, seconds(5)).error().code, ErrorCode::kUntrusted);
+  auto other = pinned;
+  other.ca_fingerprint[0] = static_cast<char>(other.ca_fingerprint[0] ^ 1);
+  EXPECT_EQ(http_request(other, {"GET", "/", {}, {}, {}, {}}, seconds(5)).error().code, ErrorCode::kUntrusted);
+  auto too_short = pinned;
+  too_short.ca_fingerprint.resize(kMinFingerprintBytes - 1);
+  EXPECT_EQ(http_request(too_short, {"GET", "/", {}, {}, {}, {}}, seconds(5)).error().code, ErrorCode::kUntrusted);
+}
+
+TEST_F(ClientTest, AFingerprintDoesNotMakeAForeignChainGood) {
+  // Somebody in between shows the right authority beside a certificate that it never signed.
+  tls = TestAuthority().identity("DNS:localhost");
+  tls->certificate_chain_pem += authority.ca_pem();
+  start();
+  auto pinned = endpoint(Wire::kLine);
+  pinned.ca_pem.clear();
+  pinned.certificate_name = "localhost";
+  pinned.ca_fingerprint = authority.fingerprint();
+  EXPECT_EQ(http_request(pinned, {"GET", "/", {}, {}, {}, {}}, seconds(5)).error().code, ErrorCode::kUntrusted);
+}
+
 TEST_F(ClientTest, SaysThatNobodyListens) {
   start();
   const Endpoint nobody{"127.0.0.1", port, false, {}, Wire::kLine};
@@ -145,6 +185,27 @@ TEST_F(ClientTest, GivesUpOnAServerThatSaysNothing) {
   ASSERT_FALSE(response);
   EXPECT_EQ(response.error().code, ErrorCode::kTimedOut);
   ::close(silent);
+}
+
+// A promotion waited two minutes for a request to the production that stood still.
+TEST_F(ClientTest, ARequestThatNobodyWaitsForAnyMoreEnds) {
+  const int silent = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  ASSERT_EQ(::bind(silent, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  ASSERT_EQ(::listen(silent, 1), 0);
+  socklen_t size = sizeof address;
+  ASSERT_EQ(::getsockname(silent, reinterpret_cast<sockaddr*>(&address), &size), 0);
+  std::stop_source stop;
+  auto answer = std::async(std::launch::async, [&] {
+    return http_request(Endpoint{"127.0.0.1", ntohs(address.sin_port), false, {}, Wire::kLine}, {"GET", "/", {}, {}, {}, {}}, seconds(300), stop.get_token());
+  });
+  stop.request_stop();
+  const auto ended = answer.get();
+  ::close(silent);
+  ASSERT_FALSE(ended);
+  EXPECT_EQ(ended.error().code, ErrorCode::kCancelled);
 }
 
 TEST_F(ClientTest, MakesHttpRequestsPlainAndEncrypted) {

@@ -82,4 +82,8 @@ Error handshake_error(const Endpoint& endpoint, const Transport& transport) {
   return not_reachable(endpoint, cause.empty() ? phrase("the server ended the TLS handshake") : phrase("TLS: {}", cause));
 }
 
+Result<TlsContext> trusted_by(const Endpoint& endpoint) {
+  return endpoint.ca_fingerprint.empty() ? TlsContext::client(endpoint.ca_pem) : TlsContext::client_of(endpoint.ca_fingerprint);
+}
+
 }  // namespace verbund::net

@@ -26,6 +26,7 @@ int begin_connect(const DialAddress& address);
 int connect_error(int fd);
 /// The error that a failed handshake amounts to: kUntrusted when the certificate was the reason.
 Error handshake_error(const Endpoint& endpoint, const Transport& transport);
+Result<TlsContext> trusted_by(const Endpoint& endpoint);
 Error not_reachable(const Endpoint& endpoint, Error cause);
 Error not_reachable(const Endpoint& endpoint, Phrase cause);
 

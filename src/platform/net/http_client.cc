@@ -6,6 +6,7 @@
 #include <poll.h>
 
 #include "base/messages.h"
+#include "platform/net/bounded_request.h"
 #include "platform/net/dial.h"
 #include "platform/net/http_codec.h"
 
@@ -14,13 +15,16 @@ namespace {
 
 using Steady = std::chrono::steady_clock;
 
+/// A request that may be stopped looks so often whether it is.
+constexpr milliseconds kStopEvery{50};
+constexpr std::size_t kMaxHeaderBytes = 64UL * 1024;
 /// Large enough for dumps of the REST interface; a bound all the same.
-constexpr HttpBounds kResponseBounds{64UL * 1024, 256UL * 1024 * 1024};
+constexpr std::size_t kMaxBodyBytes = 256UL * 1024 * 1024;
 
 class Request {
  public:
-  Request(const Endpoint& endpoint, seconds timeout)
-      : endpoint_(endpoint), timeout_(timeout), ends_(Steady::now() + timeout) {}
+  Request(const Endpoint& endpoint, seconds timeout, std::size_t max_body_bytes, const std::stop_token& stop = {})
+      : endpoint_(endpoint), stop_(stop), bounds_{kMaxHeaderBytes, max_body_bytes}, timeout_(timeout), ends_(Steady::now() + timeout) {}
 
   Result<HttpResponse> run(const HttpRequest& request) {
     if (auto connected = connect(); !connected) return pass(connected);
@@ -51,13 +55,13 @@ class Request {
 
   Status secure() {
     if (!endpoint_.tls) return {};
-    auto context = TlsContext::client(endpoint_.ca_pem);
+    auto context = trusted_by(endpoint_);
     if (!context) {
       context.error().code = ErrorCode::kUntrusted;
       context.error().advise(phrase("hand in the authority's PEM"));
       return pass(context);
     }
-    if (!transport_->connect_tls(*context, endpoint_.host)) {
+    if (!transport_->connect_tls(*context, endpoint_.certificate_name.empty() ? endpoint_.host : endpoint_.certificate_name)) {
       return std::unexpected(not_reachable(endpoint_, phrase("no memory for TLS")));
     }
     while (true) {
@@ -86,7 +90,7 @@ class Request {
   }
 
   Result<HttpResponse> receive(bool head) {
-    HttpResponseParser parser(kResponseBounds, head);
+    HttpResponseParser parser(bounds_, head);
     std::string input;
     std::vector<char> buffer(64UL * 1024);
     while (true) {
@@ -111,16 +115,20 @@ class Request {
   Status wait(short events) {
     pollfd wish{transport_->fd(), events, 0};
     while (true) {
+      if (stop_.stop_requested()) return fail(ErrorCode::kCancelled, phrase("request to {}: it is not waited for any more", name_of(endpoint_)));
       const auto left = std::chrono::ceil<milliseconds>(ends_ - Steady::now()).count();
-      const int rc = left <= 0 ? 0 : ::poll(&wish, 1, static_cast<int>(left));
+      const auto slice = stop_.stop_possible() ? std::min<std::int64_t>(left, kStopEvery.count()) : left;
+      const int rc = left <= 0 ? 0 : ::poll(&wish, 1, static_cast<int>(slice));
       if (rc > 0) return {};
-      if (rc < 0 && errno == EINTR) continue;
+      if ((rc < 0 && errno == EINTR) || (rc == 0 && slice < left)) continue;
       return fail(ErrorCode::kTimedOut,
                   phrase("request to {}: no answer within {} s", name_of(endpoint_), timeout_.count()));
     }
   }
 
   const Endpoint& endpoint_;
+  const std::stop_token stop_;
+  const HttpBounds bounds_;
   const seconds timeout_;
   const Steady::time_point ends_;
   std::optional<Transport> transport_;
@@ -128,8 +136,12 @@ class Request {
 
 }  // namespace
 
-Result<HttpResponse> http_request(const Endpoint& endpoint, const HttpRequest& request, seconds timeout) {
-  return Request(endpoint, timeout).run(request);
+Result<HttpResponse> http_request(const Endpoint& endpoint, const HttpRequest& request, seconds timeout, const std::stop_token& stop) {
+  return Request(endpoint, timeout, kMaxBodyBytes, stop).run(request);
+}
+
+Result<HttpResponse> bounded_request(const Endpoint& endpoint, const HttpRequest& request, seconds timeout, std::size_t max_body_bytes) {
+  return Request(endpoint, timeout, max_body_bytes).run(request);
 }
 
 }  // namespace verbund::net

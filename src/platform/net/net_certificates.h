@@ -23,6 +23,13 @@ class TestAuthority {
     return {pem([&](BIO* out) { PEM_write_bio_X509(out, leaf.get()); }),
             pem([&](BIO* out) { PEM_write_bio_PrivateKey(out, key.get(), nullptr, nullptr, 0, nullptr, nullptr); })};
   }
+  /// SHA-256 of the authority's certificate, raw.
+  [[nodiscard]] std::string fingerprint() const {
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned size = 0;
+    X509_digest(certificate_.get(), EVP_sha256(), digest, &size);
+    return {reinterpret_cast<const char*>(digest), size};
+  }
   [[nodiscard]] std::string ca_pem() const {
     return pem([&](BIO* out) { PEM_write_bio_X509(out, certificate_.get()); });
   }

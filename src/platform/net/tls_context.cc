@@ -1,9 +1,12 @@
+#include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <openssl/sha.h>
 #include <openssl/ssl.h>
 
 #include "base/messages.h"
 
+#include "platform/net/client.h"
 #include "platform/net/transport.h"
 
 namespace verbund::net {
@@ -24,6 +27,37 @@ std::string last_reason() {
   ERR_clear_error();
   const char* reason = code == 0 ? nullptr : ERR_reason_error_string(code);
   return reason == nullptr ? "unknown reason" : reason;
+}
+
+struct FreeStack {
+  void operator()(STACK_OF(X509)* stack) const { sk_X509_free(stack); }
+};
+
+/// Where a context keeps its fingerprint: a connection holds OpenSSL's context alone, which goes last.
+int fingerprint_index() {
+  static const int index = SSL_CTX_get_ex_new_index(0, nullptr, nullptr, nullptr, [](void*, void* kept, CRYPTO_EX_DATA*, int, long, void*) {
+    delete static_cast<std::string*>(kept);
+  });
+  return index;
+}
+
+/// The authority that the fingerprint names becomes the only one that is trusted; the rest (signature, time, name) is checked as ever.
+int verify_by_fingerprint(X509_STORE_CTX* store, void* argument) {
+  const auto& wanted = *static_cast<const std::string*>(argument);
+  STACK_OF(X509)* const sent = X509_STORE_CTX_get0_untrusted(store);
+  for (int i = 0; i < sk_X509_num(sent); ++i) {
+    X509* const certificate = sk_X509_value(sent, i);
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned size = 0;
+    if (X509_digest(certificate, EVP_sha256(), digest, &size) != 1 || size < wanted.size()) continue;
+    if (CRYPTO_memcmp(digest, wanted.data(), wanted.size()) != 0) continue;
+    const std::unique_ptr<STACK_OF(X509), FreeStack> trusted(sk_X509_new_null());
+    if (!trusted || sk_X509_push(trusted.get(), certificate) == 0) break;
+    X509_STORE_CTX_set0_trusted_stack(store, trusted.get());
+    return X509_verify_cert(store);
+  }
+  X509_STORE_CTX_set_error(store, X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN);
+  return 0;
 }
 
 }  // namespace
@@ -68,6 +102,18 @@ Result<TlsContext> TlsContext::client(const std::string& ca_pem) {
   }
   if (count == 0) return fail(ErrorCode::kBadConfig, phrase("read the trusted authority: {}", last_reason()));
   ERR_clear_error();
+  SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, nullptr);
+  return context;
+}
+
+Result<TlsContext> TlsContext::client_of(const std::string& fingerprint) {
+  if (fingerprint.size() < kMinFingerprintBytes || fingerprint.size() > SHA256_DIGEST_LENGTH) {
+    return fail(ErrorCode::kBadConfig, phrase("read the authority's fingerprint: it has {} bytes", fingerprint.size()));
+  }
+  TlsContext context(SSL_CTX_new(TLS_client_method()));
+  auto kept = std::make_unique<std::string>(fingerprint);
+  if (SSL_CTX_set_ex_data(context.get(), fingerprint_index(), kept.get()) != 1) return fail(ErrorCode::kBadConfig, phrase("read the trusted authority: {}", last_reason()));
+  SSL_CTX_set_cert_verify_callback(context.get(), verify_by_fingerprint, kept.release());
   SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, nullptr);
   return context;
 }

@@ -21,6 +21,8 @@ class TlsContext {
   static Result<TlsContext> server(const std::string& certificate_chain_pem, const std::string& private_key_pem);
   /// Client: trusts the certificates in `ca_pem` alone. Errors: kBadConfig.
   static Result<TlsContext> client(const std::string& ca_pem);
+  /// Client: trusts the certificate of the server's chain whose SHA-256 begins with these bytes. Errors: kBadConfig (fewer than 16, more than 32).
+  static Result<TlsContext> client_of(const std::string& fingerprint);
   [[nodiscard]] SSL_CTX* get() const { return context_.get(); }
 
  private:

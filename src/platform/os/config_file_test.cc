@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "platform/os/config_file.h"
+#include "platform/os/config_texts.h"
 
 namespace verbund::os {
 namespace {
@@ -145,6 +146,14 @@ TEST(Properties, ReadsLatin1WhenItIsNoUtf8) {
 
 TEST(ConfigFile, SaysThatAFileIsMissing) {
   EXPECT_EQ(refusal(ConfigFile::read_toml("/nonexistent/verbund.toml")).code, ErrorCode::kNotFound);
+}
+
+TEST(ConfigTexts, GivesEveryKeyWhoeverKnowsIt) {
+  using Texts = std::map<std::string, std::string>;
+  EXPECT_EQ(toml_texts("top = 'x'\n[feed]\non = true\nrows = 7\ncapture = ['a', 'b']\n", "v.toml"),
+            (Texts{{"feed.capture", "a, b"}, {"feed.on", "true"}, {"feed.rows", "7"}, {"top", "x"}}));
+  EXPECT_EQ(toml_texts("top =", "v.toml").error().code, ErrorCode::kBadConfig);
+  EXPECT_EQ(properties_texts("# no key\nlease.ms = 7\nname: a b\n", "P"), (Texts{{"lease.ms", "7"}, {"name", "a b"}}));
 }
 
 }  // namespace

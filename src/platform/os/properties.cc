@@ -5,6 +5,7 @@
 
 #include "base/messages.h"
 #include "platform/os/config_file.h"
+#include "platform/os/config_texts.h"
 #include "base/utf8.h"
 
 namespace verbund::os {
@@ -191,6 +192,18 @@ Result<ConfigFile> ConfigFile::parse_properties(std::string_view text, std::stri
                                                      where->first, where->second.line),
                   phrase("Remove one of the two lines."));
     }
+  }
+}
+
+/// Of a file that somebody has refused elsewhere already: the last of two equal keys counts.
+Result<std::map<std::string, std::string>> properties_texts(std::string_view text, const std::string& name) {
+  std::map<std::string, std::string> texts;
+  PropertiesParser parser(text, name);
+  while (true) {
+    auto entry = parser.next();
+    if (!entry) return pass(entry);
+    if (!*entry) return texts;
+    texts.insert_or_assign(std::move((*entry)->key), std::move((*entry)->value));
   }
 }
 

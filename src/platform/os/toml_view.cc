@@ -1,7 +1,8 @@
-// ConfigFile::parse_toml: toml++ flattened to "table.key".
+// ConfigFile::parse_toml, toml_texts: toml++ flattened to "table.key".
 #include <algorithm>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #ifdef NDEBUG
 #error toml++ would turn its assertions into assumptions
@@ -20,6 +21,7 @@
 
 #include "base/messages.h"
 #include "platform/os/config_file.h"
+#include "platform/os/config_texts.h"
 
 namespace verbund::os {
 namespace {
@@ -108,21 +110,40 @@ Status check_lines(std::string_view text, std::string_view name) {
   return {};
 }
 
+Status flatten(std::string_view text, const std::string& name, std::map<std::string, ConfigValue>& values, std::map<std::string, std::size_t>& arrays) {
+  if (auto checked = check_lines(text, name); !checked) return pass(checked);
+  const toml::parse_result parsed = toml::parse(text);
+  if (!parsed) {
+    const toml::parse_error& error = parsed.error();
+    return fail(ErrorCode::kBadConfig, phrase("{}:{}: {}", name, error.source().begin.line, error.description()));
+  }
+  return Flattener(name, values, arrays).table(parsed.table(), "", 0);
+}
+
+struct AsText {
+  std::string operator()(const std::string& text) const { return text; }
+  std::string operator()(bool flag) const { return flag ? "true" : "false"; }
+  std::string operator()(const std::vector<std::string>& list) const { return fmt::format("{}", fmt::join(list, ", ")); }
+  std::string operator()(std::int64_t number) const { return std::to_string(number); }
+  std::string operator()(double number) const { return fmt::format("{}", number); }
+};
+
 }  // namespace
 
 Result<ConfigFile> ConfigFile::parse_toml(std::string_view text, std::string name) {
   ConfigFile file;
   file.name_ = std::move(name);
-  if (auto checked = check_lines(text, file.name_); !checked) return pass(checked);
-  const toml::parse_result parsed = toml::parse(text);
-  if (!parsed) {
-    const toml::parse_error& error = parsed.error();
-    return fail(ErrorCode::kBadConfig,
-                phrase("{}:{}: {}", file.name_, error.source().begin.line, error.description()));
-  }
-  Flattener flattener(file.name_, file.values_, file.arrays_);
-  if (auto done = flattener.table(parsed.table(), "", 0); !done) return pass(done);
+  if (auto done = flatten(text, file.name_, file.values_, file.arrays_); !done) return pass(done);
   return file;
+}
+
+Result<std::map<std::string, std::string>> toml_texts(std::string_view text, const std::string& name) {
+  std::map<std::string, ConfigValue> values;
+  std::map<std::string, std::size_t> arrays;
+  if (auto done = flatten(text, name, values, arrays); !done) return pass(done);
+  std::map<std::string, std::string> texts;
+  for (const auto& [key, value] : values) texts.emplace(key, std::visit(AsText{}, value.value));
+  return texts;
 }
 
 }  // namespace verbund::os

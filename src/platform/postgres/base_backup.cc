@@ -16,6 +16,7 @@ namespace fs = std::filesystem;
 
 /// Room for what is written while it is copied.
 constexpr std::uint64_t kSpareBytes = 512ULL << 20U;
+constexpr std::size_t kMostSaid = 400;  // of a list of damaged pages
 
 /// libpq's key='value'.
 std::string pair_of(std::string_view key, std::string_view value) {
@@ -144,6 +145,39 @@ Status OwnedServer::copy_from(const CopyProgress& step) {
   if (auto published = publish(target); !published) return published;
   log_.info("postgres.copied", {{"directory", settings_.directory.string()}, {"bytes", *total}});
   return {};
+}
+
+/// pg_rewind copies what differs by the log and looks at nothing else: a page that the disk has spoiled would go on as a mirror's, unnoticed
+/// until that mirror is needed.
+Status OwnedServer::check_pages(const std::function<bool()>& go_on) {
+  if (auto cleared = clear_up(Deadline::in(clock_, seconds{30})); !cleared) return cleared;
+  auto binaries = find_binaries();
+  if (!binaries) return pass(binaries);
+  const auto stopped = stopped_at();
+  if (!stopped) return std::unexpected(stopped.error());
+  const std::string data = data_directory().string();
+  if (!stopped->clean) {
+    // As pg_rewind does it; the end of its input ends it.
+    if (auto recovered = run_program({(*binaries / "postgres").string(), "--single", "-D", data, "template1"}, go_on); !recovered) return recovered;
+  }
+  auto checked = run_program({(*binaries / "pg_checksums").string(), "--check", "-D", data}, go_on);
+  if (checked || checked.error().code != ErrorCode::kProgramFailed || checked.error().message.find("checksum verification failed") == std::string::npos) return checked;
+  return fail(ErrorCode::kDamaged, phrase("check the pages of {}: {}", data, verbatim(checked.error().message.substr(0, kMostSaid))));
+}
+
+Status OwnedServer::rewind(const std::function<bool()>& go_on) {
+  if (!settings_.follows) return fail(ErrorCode::kInternal, phrase("rewind: no server to follow"));
+  if (auto cleared = clear_up(Deadline::in(clock_, seconds{30})); !cleared) return cleared;
+  auto binaries = find_binaries();
+  if (!binaries) return pass(binaries);
+  if (auto written = write_settings(); !written) return written;
+  if (auto written = write_password_file(); !written) return written;
+  // Not yet marked as a mirror: data that were not shut down are recovered by pg_rewind, which a mirror's mark would forbid.
+  auto done = run_program({(*binaries / "pg_rewind").string(), "-D", data_directory().string(), "--source-server", follow_conninfo() + "dbname='postgres'"}, go_on);
+  if (!done) return pass(done, phrase("rewind to the history of {}", settings_.follows->server.shown()));
+  if (auto synced = sync_directory(data_directory()); !synced) return synced;
+  if (auto written = write_settings(); !written) return written;
+  return write_owned(data_directory() / "standby.signal", "");
 }
 
 }  // namespace verbund::postgres

@@ -5,6 +5,7 @@
 #include "platform/os/clock.h"
 #include "platform/os/file.h"
 #include "platform/os/process.h"
+#include "platform/postgres/live_settings.h"
 #include "platform/postgres/owned_files.h"
 #include "platform/postgres/owned_server.h"
 #include "platform/postgres/server_process.h"
@@ -51,13 +52,14 @@ constexpr std::string_view kHostAccess =
     "host  replication all  0.0.0.0/0     scram-sha-256\n"
     "host  replication all  ::/0          scram-sha-256\n";
 
-std::string conf_line(std::string_view name, std::string_view value) {
-  std::string line = fmt::format("{} = '", name);
-  for (const char c : value) {
-    if (c == '\'' || c == '\\') line.push_back(c);
-    line.push_back(c);
+/// Takes what lies ready; without a word when there is nothing, which is how it is most of the time.
+std::string restore_command(const fs::path& incoming) {
+  std::string folder;
+  for (const char c : incoming.string()) {
+    if (c == '%') folder += c;  // PostgreSQL's own sign
+    folder += c == '\'' ? std::string("'\\''") : std::string(1, c);
   }
-  return line + "'\n";
+  return fmt::format("test -f '{0}/%f' && cp '{0}/%f' '%p'", folder);
 }
 
 /// A node that was killed leaves its initdb running, which would fill the directory under our hands.
@@ -170,23 +172,53 @@ Status OwnedServer::initialise() {
 
 Status OwnedServer::write_settings() { return write_settings_into(data_directory()); }
 
+/// Mirrors come in by lines of our own before the installation's. Without [database] listen nobody else comes in over TCP.
+Status OwnedServer::write_mirror_access(const fs::path& target, std::map<std::string, std::string>& values) const {
+  const fs::path tls = settings_.directory / "tls";
+  if (auto made = os::make_directories(tls, 0700); !made) return made;
+  if (auto given = give_to_server(tls); !given) return given;
+  if (auto written = write_owned(tls / "server.crt", settings_.mirrors->certificate_pem); !written) return written;
+  if (auto written = write_owned(tls / "server.key", settings_.mirrors->key_pem); !written) return written;
+  std::string access = "# Written by verbund at every start: mirrors first, then what stands in pg_hba.conf.\n";
+  for (const auto& role : settings_.mirrors->roles) {
+    access += fmt::format("hostssl replication,postgres  {0}  all  scram-sha-256\nhost all,replication  {0}  all  reject\n", role);
+  }
+  if (settings_.listen_addresses.empty()) access += "host all,replication  all  all  reject\n";
+  auto own = os::read_file(target / "pg_hba.conf");
+  if (!own) return pass(own);
+  if (auto written = write_owned(target / "verbund_hba.conf", access + *own); !written) return written;
+  values["hba_file"] = (data_directory() / "verbund_hba.conf").string();
+  values["ssl"] = "on";
+  values["ssl_cert_file"] = (tls / "server.crt").string();
+  values["ssl_key_file"] = (tls / "server.key").string();
+  values["listen_addresses"] = settings_.listen_addresses.empty() ? settings_.mirror_addresses
+                                                                  : settings_.listen_addresses + "," + settings_.mirror_addresses;
+  return {};
+}
+
 Status OwnedServer::write_settings_into(const fs::path& target) const {
   std::map<std::string, std::string> values = defaults();
   values["listen_addresses"] = settings_.listen_addresses;
   values["port"] = std::to_string(settings_.port);
   values["unix_socket_directories"] = (settings_.directory / "run").string();
   values["log_directory"] = log_directory().string();
+  if (settings_.mirrors) {
+    if (auto written = write_mirror_access(target, values); !written) return written;
+  }
   for (const auto& [name, value] : settings_.settings) values[name] = value;
   if (settings_.follows) {
-    values["primary_conninfo"] = follow_conninfo();
+    // Both ends notice a dead link: production's would hold the slot for a minute and say that the mirror is connected.
+    values["primary_conninfo"] = follow_conninfo() + " options='-c wal_sender_timeout=15s'";
     values["primary_slot_name"] = settings_.follows->slot;
     values["wal_retrieve_retry_interval"] = "500ms";  // production that is back is found again at once, not after 5 s
     values["wal_receiver_status_interval"] = "1s";
     values["wal_receiver_timeout"] = "10s";           // a link that is dead is noticed
+    values["restore_command"] = restore_command(settings_.directory / "incoming");
     if (auto raised = raise_to_production(target, values); !raised) return raised;
   }
   std::string text = "# Written by verbund at every start: changes here are lost. Yours belong into config/verbund.toml.\n";
-  for (const auto& [name, value] : values) text += conf_line(name, value);
+  for (const auto& [name, value] : values) text += setting_line(name, value);
+  text += setting_line("include_if_exists", live_settings_file(settings_.directory).string());
   return write_owned(target / "verbund.conf", text);
 }
 

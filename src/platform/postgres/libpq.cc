@@ -49,11 +49,12 @@ Result<Parameters> parameters_of(const ConnectionSettings& settings, const std::
   // A peer that vanished with unacknowledged data is noticed by neither keepalive nor read (LESSONS).
   parameters.add("tcp_user_timeout", "30000");
   parameters.add("keepalives_idle", "30");
+  // Several ports, one for each host, stand in the options.
+  parameters.add("port", std::to_string(settings.port));
   if (!settings.options.empty()) {
     if (auto added = add_options(parameters, settings.options); !added) return pass(added);
   }
   parameters.add("host", settings.host);
-  parameters.add("port", std::to_string(settings.port));
   parameters.add("dbname", settings.database);
   parameters.add("user", settings.user);
   parameters.add("password", settings.password);

@@ -10,10 +10,13 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
+#include "base/ids.h"
 #include "base/log.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "platform/os/process.h"
 #include "platform/postgres/connection.h"
 
 namespace verbund::postgres {
@@ -24,6 +27,12 @@ struct Followed {
   std::string slot;           ///< physical, of this mirror alone
 };
 
+/// Connections of mirrors: over TCP, with TLS and a password, for their roles alone.
+struct MirrorAccess {
+  std::string certificate_pem, key_pem;   ///< of this server
+  std::vector<std::string> roles;         ///< who may replicate, and read in the database postgres
+};
+
 struct OwnedServerSettings {
   std::filesystem::path directory;    ///< holds data/, run/ (socket), log/
   std::uint16_t port = 5432;          ///< also names the socket
@@ -31,11 +40,21 @@ struct OwnedServerSettings {
   std::string superuser = "verbund";
   std::string superuser_password;
   std::map<std::string, std::string> settings;  ///< lines of postgresql.conf that override our defaults
+  std::optional<MirrorAccess> mirrors;          ///< `mirror_addresses` are listened on for them
+  std::string mirror_addresses;       ///< besides listen_addresses, which alone are for everybody
   std::optional<Followed> follows;    ///< it starts in recovery and receives; made by copy_from, not by initialise
   bool sync_initdb = true;            ///< false for scratch servers only: initdb does not wait for the disk
 };
 
 enum class StopMode { kFast, kImmediate };
+
+/// A server that does not run.
+struct Stopped {
+  bool clean = false;                  ///< it was production and was shut down: what follows is known
+  std::uint32_t timeline = 0;          ///< of its last checkpoint
+  Lsn last_record, end;                ///< where its log's last record begins, and where the log ends
+  std::uint64_t next_transaction = 0;  ///< all below have ended
+};
 
 class OwnedServer {
  public:
@@ -65,6 +84,22 @@ class OwnedServer {
   /// Waits until a server that was started takes connections. Errors: kTimedOut, and those of start when it died.
   Status await_ready(Deadline deadline);
   Status stop(StopMode mode, Deadline deadline);
+  /// Of a server that does not run. Errors: kProgramFailed.
+  [[nodiscard]] Result<Stopped> stopped_at() const;
+  /// Its data are those of a mirror: started, it recovers and goes on receiving.
+  [[nodiscard]] bool mirror_data() const;
+  /// With `follows`: from its next start on. Only for data whose log ends where the other's history lets it go on.
+  Status become_mirror();
+  /// Other settings (directory and port stay): written at once, read anew by a server that runs.
+  Status use(OwnedServerSettings settings);
+  /// Stopped: recovers data that were not shut down (in single-user mode: nobody can connect), then reads every page (pg_checksums). Errors:
+  /// kDamaged (names the first pages that are not as they were written), kProgramFailed, kCancelled.
+  Status check_pages(const std::function<bool()>& go_on);
+  /// With `follows`, stopped: pg_rewind to that server's history, then become_mirror. Errors: kProgramFailed (its words).
+  Status rewind(const std::function<bool()>& go_on);
+  /// What lies in the log of `timeline` from `from` on, as far as it can be read (pg_waldump, a record a line). Errors: kProgramFailed
+  /// (none of it can be read), kTooLarge (more than kMaxReaderBytes of text).
+  [[nodiscard]] Result<std::string> log_from(std::uint32_t timeline, Lsn from) const;
   /// Stops what is left of an earlier life: a postmaster of this directory, then backends that outlived a killed
   /// postmaster; removes a stale pid file. `start` calls it.
   Status clear_up(Deadline deadline);
@@ -90,10 +125,16 @@ class OwnedServer {
   /// PostgreSQL refuses to be a mirror with less of these than production has: as pg_control says, where it is more than ours.
   Status raise_to_production(const std::filesystem::path& target, std::map<std::string, std::string>& values) const;
   Result<std::uint64_t> bytes_to_copy(Connection& production) const;
+  /// A short program that reads; argv[0] is its bare name. At most kMaxReaderBytes of what it says.
+  Result<os::Outcome> run_reader(std::vector<std::string> argv) const;
+  /// The same; it must have gone well.
+  Result<std::string> read_of(std::vector<std::string> argv) const;
+  static constexpr std::size_t kMaxReaderBytes = 64 * 1024 * 1024;
   Status run_program(std::vector<std::string> argv, const std::function<bool()>& go_on) const;
   Status run_initdb(const std::filesystem::path& target) const;
   Status configure(const std::filesystem::path& target) const;
   Status write_settings_into(const std::filesystem::path& target) const;
+  Status write_mirror_access(const std::filesystem::path& target, std::map<std::string, std::string>& values) const;
   Status write_owned(const std::filesystem::path& path, std::string_view content) const;
 
   OwnedServerSettings settings_;

@@ -101,6 +101,36 @@ TEST_F(OwnedServerTest, StartsAfterAKillWithBackendsLeftOver) {
   EXPECT_FALSE(os::process_start_time(backend));
 }
 
+// A page that the disk had changed survived a rejoin: pg_rewind copies what the log says has changed, and reads nothing else.
+TEST_F(OwnedServerTest, FindsAPageThatIsNotAsItWasWritten) {
+  auto mine = server();
+  ASSERT_TRUE(mine.initialise());
+  ASSERT_TRUE(mine.start(in(seconds{60})));
+  std::filesystem::path table;
+  {
+    auto connection = Connection::open(mine.connection("postgres"));
+    ASSERT_TRUE(connection);
+    ASSERT_TRUE(connection->execute("CREATE TABLE victim AS SELECT n FROM generate_series(1, 1000) n; CHECKPOINT"));
+    table = mine.data_directory() / connection->query("SELECT pg_relation_filepath('victim')")->text(0, 0);
+    ASSERT_TRUE(connection->execute("INSERT INTO victim VALUES (1001)"));  // so that there is something to recover
+  }
+  ASSERT_TRUE(mine.stop(StopMode::kImmediate, in(seconds{30})));
+  const auto go_on = [] { return true; };
+  const auto good = mine.check_pages(go_on);
+  ASSERT_TRUE(good) << good.error().message;
+  EXPECT_TRUE(mine.stopped_at()->clean) << "what was killed has been recovered";
+  {
+    std::fstream file(table, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(4000);
+    file.put('\x5a');
+  }
+  const auto bad = mine.check_pages(go_on);
+  ASSERT_FALSE(bad);
+  EXPECT_EQ(bad.error().code, ErrorCode::kDamaged) << bad.error().message;
+  EXPECT_THAT(bad.error().message, HasSubstr(table.filename().string()));
+  EXPECT_EQ(mine.check_pages([] { return false; }).error().code, ErrorCode::kCancelled);
+}
+
 TEST_F(OwnedServerTest, StopsTheOrphanOfAnotherLifeBeforeItStarts) {
   auto first = server();
   ASSERT_TRUE(first.initialise());

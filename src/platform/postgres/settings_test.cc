@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 
 #include "platform/postgres/connection.h"
+#include "platform/postgres/hosts.h"
 #include "platform/postgres/libpq.h"
 
 namespace verbund::postgres {
@@ -44,6 +45,23 @@ TEST(ConnectionSettings, ShowsNoPassword) {
   settings.user = "anna";
   settings.password = "geheim";
   EXPECT_EQ(settings.shown(), "db:5432/anna as anna");
+}
+
+TEST(ConnectionSettings, TakesSeveralHostsWithAPortEach) {
+  const auto settings = parse_connection_string("host=db1,db2 port=5432,5433 dbname=praxis password='a b' target_session_attrs=read-write");
+  ASSERT_TRUE(settings) << settings.error().message;
+  EXPECT_EQ(settings->shown(), "db1,db2:5432/praxis as the system user");
+  const auto hosts = each_host(*settings);
+  ASSERT_TRUE(hosts);
+  ASSERT_EQ(hosts->size(), 2U);
+  EXPECT_EQ((*hosts)[1].host, "db2");
+  EXPECT_EQ((*hosts)[1].port, 5433);
+  EXPECT_EQ((*hosts)[1].password, "a b");
+  EXPECT_EQ((*hosts)[1].options, "target_session_attrs='read-write'") << "the ports are gone";
+  EXPECT_EQ(each_host(*parse_connection_string("host=a,b,c port=6000"))->back().port, 6000);
+  EXPECT_EQ(each_host(*parse_connection_string("host=a"))->size(), 1U);
+  EXPECT_FALSE(each_host(*parse_connection_string("host=a,b,c port=1,2")));
+  for (const char* text : {"host=a,b port=1,0", "host=a,b port=1,", "host=a,b port=1,x"}) EXPECT_FALSE(parse_connection_string(text)) << text;
 }
 
 TEST(CopyText, EscapesWhatWouldEndAValue) {

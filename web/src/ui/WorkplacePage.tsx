@@ -1,5 +1,6 @@
 import { FileText, ListTree, Users } from 'lucide-react';
 import { useEffect, useState, useSyncExternalStore } from 'react';
+import { flushSync } from 'react-dom';
 import { whoAmI, type Account } from '../api';
 import { claimSession, renameWorkstation, surroundings, workstationName } from '../browser';
 import { useLanguage, useText } from '../i18n';
@@ -76,9 +77,12 @@ export function WorkplacePage({ account, type, leave, expired }: Props) {
   }, [workplace, account]);
 
   const write = (session: string) => {
-    setRecipient(session);
-    setPane('who');
-    requestAnimationFrame(() => document.getElementById('message-text')?.focus());
+    // At once: the first key after the click belongs into the message.
+    flushSync(() => {
+      setRecipient(session);
+      setPane('who');
+    });
+    document.getElementById('message-text')?.focus();
   };
   const open = (key: string) => {
     setPane('record');

@@ -1,0 +1,234 @@
+/// verbund sync apply|export|subscription|set|group|user|device: rules and devices, through the node's REST interface.
+#include <boost/json.hpp>
+
+#include "cli/sync.h"
+#include "platform/os/file.h"
+
+namespace verbund::cli {
+namespace {
+
+namespace json = boost::json;
+
+constexpr std::size_t kMaxFileBytes = 7 * 1024 * 1024;  // with its JSON within what the node takes
+constexpr seconds kPatience{120};
+
+/// What the words of a command line are bound to; lives as long as the callbacks.
+struct Words {
+  std::string file, user, name, group, device;
+  bool dry_run = false, all = false;
+  std::uint64_t minutes = 60;
+};
+using Given = std::shared_ptr<Words>;
+
+std::string text_of(const json::value& value) {
+  if (value.is_string()) return std::string(value.as_string());
+  if (value.is_null()) return "–";
+  return json::serialize(value);
+}
+
+std::string joined(const json::value& list) {
+  std::string text;
+  for (const auto& one : list.as_array()) text += (text.empty() ? "" : ", ") + text_of(one);
+  return text;
+}
+
+std::string pairs(const json::value& values) {
+  std::string text;
+  for (const auto& [name, value] : values.as_object()) text += (text.empty() ? "" : ", ") + std::string(name) + " = " + text_of(value);
+  return text;
+}
+
+/// The answer as JSON, or an exit code when it is printed already (an error, --json).
+struct Answered {
+  json::value root;
+  std::optional<int> exit_code;
+};
+Answered ask(const Globals& globals, const std::string& method, const std::string& path, const json::object& body = {}) {
+  auto answer = rest_call(globals, method, path, method == "GET" ? std::string() : json::serialize(body), {}, kPatience);
+  if (!answer) return {{}, report(globals, answer.error())};
+  if (globals.json) {
+    fmt::print("{}\n", *answer);
+    return {{}, 0};
+  }
+  boost::system::error_code error;
+  auto root = json::parse(*answer, error);
+  if (error) return {{}, report(globals, make_error(ErrorCode::kBadMessage, phrase("read the node's answer: {}", error.message())))};
+  return {std::move(root), std::nullopt};
+}
+
+int apply(const Globals& globals, const Words& words) {
+  auto toml = os::read_file(words.file, kMaxFileBytes);
+  if (!toml) return report(globals, toml.error());
+  const auto answer = ask(globals, "POST", "/api/sync/rules", {{"toml", *toml}, {"file", words.file}, {"dry_run", words.dry_run}});
+  if (answer.exit_code) return *answer.exit_code;
+  const auto& changes = answer.root.at("changes").as_array();
+  for (const auto& one : changes) {
+    fmt::print("{}\n", translated(globals.language, "{} {} {}", shown_word(globals, text_of(one.at("kind"))), text_of(one.at("name")), shown_word(globals, text_of(one.at("what")))));
+    for (const auto& field : one.at("fields").as_array()) fmt::print("    {}\n", text_of(field));
+  }
+  if (changes.empty()) {
+    fmt::print("{}\n", translate(globals.language, "Nothing changes: these rules are in force."));
+  } else {
+    fmt::print("{}\n", words.dry_run ? translate(globals.language, "Dry run: nothing was changed.") : translate(globals.language, "The rules are in force."));
+  }
+  return 0;
+}
+
+int write_out(const Globals& globals) {
+  const auto answer = ask(globals, "GET", "/api/sync/rules");
+  if (answer.exit_code) return *answer.exit_code;
+  fmt::print("{}", text_of(answer.root.at("toml")));
+  return 0;
+}
+
+int list_subscriptions(const Globals& globals) {
+  const auto answer = ask(globals, "GET", "/api/sync/subscriptions");
+  if (answer.exit_code) return *answer.exit_code;
+  std::vector<std::vector<std::string>> rows;
+  for (const auto& one : answer.root.at("subscriptions").as_array()) {
+    rows.push_back({text_of(one.at("name")), shown_word(globals, text_of(one.at("kind"))), text_of(one.at("direction")),
+                    text_of(one.at("schema")) + "." + text_of(one.at("table")), joined(one.at("rights")), text_of(one.at("filter"))});
+  }
+  const auto text = [&](const char* msgid) { return std::string(translate(globals.language, msgid)); };
+  print_table({text("SUBSCRIPTION"), text("KIND"), text("DIRECTION"), text("TABLE"), text("RIGHTS"), text("FILTER")}, rows);
+  return 0;
+}
+
+int list_sets(const Globals& globals) {
+  const auto answer = ask(globals, "GET", "/api/sync/sets");
+  if (answer.exit_code) return *answer.exit_code;
+  std::vector<std::vector<std::string>> rows;
+  for (const auto& one : answer.root.at("sets").as_array()) rows.push_back({text_of(one.at("name")), joined(one.at("subscriptions"))});
+  print_table({std::string(translate(globals.language, "SET")), std::string(translate(globals.language, "SUBSCRIPTIONS"))}, rows);
+  return 0;
+}
+
+int list_groups(const Globals& globals) {
+  const auto answer = ask(globals, "GET", "/api/sync/groups");
+  if (answer.exit_code) return *answer.exit_code;
+  std::vector<std::vector<std::string>> rows;
+  for (const auto& one : answer.root.at("groups").as_array()) {
+    rows.push_back({text_of(one.at("name")), joined(one.at("sets")), pairs(one.at("parameters")), text_of(one.at("users"))});
+  }
+  const auto text = [&](const char* msgid) { return std::string(translate(globals.language, msgid)); };
+  print_table({text("GROUP"), text("SETS"), text("PARAMETERS"), text("USERS")}, rows);
+  return 0;
+}
+
+int list_users(const Globals& globals) {
+  const auto answer = ask(globals, "GET", "/api/sync/users");
+  if (answer.exit_code) return *answer.exit_code;
+  std::vector<std::vector<std::string>> rows;
+  for (const auto& one : answer.root.at("users").as_array()) {
+    rows.push_back({text_of(one.at("name")), text_of(one.at("group")), pairs(one.at("parameters")), shown_word(globals, one.at("disabled").as_bool() ? "disabled" : "active"),
+                    text_of(one.at("devices"))});
+  }
+  const auto text = [&](const char* msgid) { return std::string(translate(globals.language, msgid)); };
+  print_table({text("USER"), text("GROUP"), text("PARAMETERS"), text("STATE"), text("DEVICES")}, rows);
+  return 0;
+}
+
+int list_devices(const Globals& globals) {
+  const auto answer = ask(globals, "GET", "/api/sync/devices");
+  if (answer.exit_code) return *answer.exit_code;
+  std::vector<std::vector<std::string>> rows;
+  for (const auto& one : answer.root.at("devices").as_array()) {
+    const auto& last = one.at("last_sync");
+    rows.push_back({text_of(one.at("device")), text_of(one.at("name")), text_of(one.at("user")), shown_word(globals, text_of(one.at("state"))),
+                    last.is_string() ? local_time(text_of(last)) : "–", text_of(one.at("last_address"))});
+  }
+  const auto text = [&](const char* msgid) { return std::string(translate(globals.language, msgid)); };
+  print_table({text("DEVICE"), text("NAME"), text("USER"), text("STATE"), text("LAST SYNC"), text("ADDRESS")}, rows);
+  return 0;
+}
+
+int invite(const Globals& globals, const Words& words) {
+  const auto answer = ask(globals, "POST", "/api/sync/devices", {{"user", words.user}, {"name", words.name}, {"minutes", words.minutes}});
+  if (answer.exit_code) return *answer.exit_code;
+  fmt::print("{}\n", text_of(answer.root.at("code")));
+  fmt::print("{}\n", translated(globals.language, "Good for one device of {}, until {}.", words.user, local_time(text_of(answer.root.at("until")))));
+  return 0;
+}
+
+int set_state(const Globals& globals, const Words& words, std::string_view state, std::string_view said) {
+  const auto answer = ask(globals, "PUT", "/api/sync/devices/" + words.device + "/state", {{"state", state}});
+  if (answer.exit_code) return *answer.exit_code;
+  fmt::print("{}\n", translated(globals.language, said, words.device));
+  return 0;
+}
+
+int reset(const Globals& globals, const Words& words) {
+  const std::pair<const char*, std::string> ways[] = {{"device", words.device}, {"user", words.user}, {"group", words.group}};
+  json::object body{{"by", "all"}, {"name", ""}};
+  for (const auto& [by, name] : ways) {
+    if (!name.empty()) body = {{"by", by}, {"name", name}};
+  }
+  if (body.at("by") == "all" && !words.all) {
+    return report(globals, make_error(ErrorCode::kUsage, phrase("reset devices: of whom?"), phrase("Give one of --device, --user, --group, --all.")));
+  }
+  const auto answer = ask(globals, "POST", "/api/sync/reset", body);
+  if (answer.exit_code) return *answer.exit_code;
+  fmt::print("{}\n", translated(globals.language, "{} devices get everything anew at their next sync.", text_of(answer.root.at("devices"))));
+  return 0;
+}
+
+/// Ways to add subcommands that run something with the words.
+struct Adder {
+  Globals& globals;
+  const Runner& run;
+  Given given;
+
+  [[nodiscard]] std::string text(const char* msgid) const { return std::string(translate(globals.language, msgid)); }
+  template <typename What>
+  CLI::App* operator()(CLI::App& parent, const char* name, const char* help, What what) const {
+    auto* sub = parent.add_subcommand(name, text(help));
+    sub->callback([&globals = globals, run = run, given = given, what] { run([&globals, given, what] { return what(globals, *given); }); });
+    return sub;
+  }
+};
+
+void add_device_commands(CLI::App& device, const Adder& add) {
+  auto* inviting = add(device, "invite", msgid("make a code with which one device enrols; shown once"), invite);
+  inviting->add_option("--user", add.given->user, add.text("for whom the device syncs"))->required();
+  inviting->add_option("--name", add.given->name, add.text("what the device is called here; else as it calls itself"));
+  inviting->add_option("--minutes", add.given->minutes, add.text("how long the code is good"))->capture_default_str()->check(in_range(add.globals, 1, 43'200));
+  add(device, "list", msgid("list the devices"), [](const Globals& globals, const Words&) { return list_devices(globals); });
+  const auto about = [&](const char* name, const char* help, const char* state, const char* said) {
+    auto* sub = add(device, name, help, [state, said](const Globals& globals, const Words& words) { return set_state(globals, words, state, said); });
+    sub->add_option("device", add.given->device, add.text("number of the device"))->required();
+  };
+  about("disable", msgid("refuse a device from now on"), "disabled", msgid("device {} disabled"));
+  about("enable", msgid("take a device again"), "active", msgid("device {} enabled"));
+  about("revoke", msgid("refuse a device for good: lost or stolen"), "revoked", msgid("device {} revoked"));
+  auto* resetting = add(device, "reset", msgid("let devices get everything anew at their next sync"), reset);
+  auto* one = resetting->add_option("--device", add.given->device, add.text("number of the device"));
+  auto* user = resetting->add_option("--user", add.given->user, add.text("all of this user's"))->excludes(one);
+  auto* group = resetting->add_option("--group", add.given->group, add.text("all of this group's"))->excludes(one)->excludes(user);
+  resetting->add_flag("--all", add.given->all, add.text("all"))->excludes(one)->excludes(user)->excludes(group);
+}
+
+}  // namespace
+
+void add_sync(CLI::App& app, Globals& globals, const Runner& run) {
+  const Adder add{globals, run, std::make_shared<Words>()};
+  auto* command = app.add_subcommand("sync", add.text("device sync: rules and devices"));
+  command->require_subcommand(1);
+  auto* applying = add(*command, "apply", msgid("make a file's rules those in force; shows what changes"), apply);
+  applying->add_option("file", add.given->file, add.text("rules as TOML (docs/formats/sync-rules.md)"))->required();
+  applying->add_flag("--dry-run", add.given->dry_run, add.text("only show what would change"));
+  add(*command, "export", msgid("print the rules in force as TOML"), [](const Globals& where, const Words&) { return write_out(where); });
+  const auto listing = [&](const char* name, const char* help, int (*list)(const Globals&)) {
+    auto* part = command->add_subcommand(name, add.text(help));
+    part->require_subcommand(1);
+    add(*part, "list", help, [list](const Globals& where, const Words&) { return list(where); });
+  };
+  listing("subscription", msgid("list the subscriptions"), list_subscriptions);
+  listing("set", msgid("list the sets of subscriptions"), list_sets);
+  listing("group", msgid("list the groups of users"), list_groups);
+  listing("user", msgid("list the users who sync"), list_users);
+  auto* device = command->add_subcommand("device", add.text("invite, list, refuse and reset devices"));
+  device->require_subcommand(1);
+  add_device_commands(*device, add);
+}
+
+}  // namespace verbund::cli

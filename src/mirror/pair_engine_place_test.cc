@@ -1,0 +1,84 @@
+// A machine whose data or place in the pair changed while its agent was not there.
+#include "mirror/pair_fixture.h"
+
+namespace verbund::mirror {
+namespace {
+
+/// A production that has lost its office and got it back from a set: the restore has begun a term of the calendar.
+PairRecord restored() {
+  PairRecord record;
+  record.member = 1;
+  record.term = record.seen = Term{1};
+  return record;
+}
+constexpr Term kOfRestore{325};
+
+TEST_F(Pair, ARestoredProductionOpensInTheTermOfItsRestoreOnceItsMirrorHasAnswered) {
+  boot(restored(), seconds{1}, kOfRestore);
+  EXPECT_EQ(said_.term, Term{1}) << "it asks with its own term: what nobody has let it begin must fence nobody";
+  hear(mirror(Term{1}));
+  EXPECT_TRUE(engine_->open());
+  EXPECT_EQ(disk_.term, kOfRestore);
+  EXPECT_EQ(said_.term, kOfRestore);
+}
+
+// It used to say 325 before it had been answered: the mirror that a person had made production in term 2 was fenced by stale data.
+TEST_F(Pair, ARestoredProductionThatWasOvertakenIsFencedAndFencesNobody) {
+  boot(restored(), seconds{1}, kOfRestore);
+  auto promoted = production(Term{2});
+  promoted.member = 2;
+  hear(promoted);
+  EXPECT_FALSE(engine_->open());
+  EXPECT_EQ(disk_.stage, Stage::kFenced);
+  EXPECT_EQ(disk_.seen, Term{2});
+  EXPECT_LT(said_.seen, kOfRestore);
+}
+
+TEST_F(Pair, ATermThatIsBegunLaterLiesAboveThatOfARestore) {
+  boot(restored(), seconds{1}, kOfRestore);
+  pass(seconds{20});
+  hand_in(pair::OpenRequested{pair::Claim::kPeerIsOff});
+  ASSERT_TRUE(reply_.accepted);
+  EXPECT_GT(disk_.term, kOfRestore);
+}
+
+TEST_F(Pair, AReplacedMirrorIsNotPromotedByItsTokenAlone) {
+  boot(Stage::kFollowing, Term{1});
+  hear(production(Term{1}));
+  ASSERT_TRUE(disk_.peer_asks);
+  hand_in(pair::Disowned{});
+  EXPECT_FALSE(disk_.peer_asks);
+  pass(seconds{20});
+  hand_in(pair::PromoteRequested{token_of(engine_->report(now_)), pair::Claim::kNothing});
+  EXPECT_FALSE(reply_.accepted);
+  hand_in(pair::PromoteRequested{token_of(engine_->report(now_)), pair::Claim::kPeerIsOff});
+  EXPECT_TRUE(reply_.accepted);
+}
+
+TEST_F(Pair, ProductionWhoseNewMirrorHasNotFollowedYetOpensAlone) {
+  boot(Stage::kServing, Term{1});
+  hear(mirror(Term{1}));
+  ASSERT_TRUE(engine_->open());
+  ASSERT_FALSE(disk_.alone);
+  hand_in(pair::Replaced{});
+  EXPECT_TRUE(disk_.alone);
+  EXPECT_FALSE(engine_->peer_alive(now_)) << "what the old one said is not the new one's";
+  pass(seconds{2});
+  auto other = mirror(Term{1});
+  other.member = 3;
+  hear(other);
+  EXPECT_FALSE(disk_.alone);
+}
+
+TEST_F(Pair, AMirrorWhoseServerTakesWritesIsStoppedFirst) {
+  boot(Stage::kFollowing, Term{1});
+  tasks_.clear();
+  server_.running = true;
+  server_.standby = false;
+  hand_in(pair::Observed{server_});
+  ASSERT_FALSE(tasks_.empty());
+  EXPECT_EQ(tasks_.front(), Task::kStop);
+}
+
+}  // namespace
+}  // namespace verbund::mirror

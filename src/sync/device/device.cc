@@ -1,0 +1,183 @@
+#include "sync/device/device.h"
+
+#include <boost/json/parse.hpp>
+#include <fmt/format.h>
+
+#include "base/messages.h"
+#include "sync/device/sync_run.h"
+
+namespace verbund::sync::device {
+namespace {
+
+using sqlite::Database;
+using sqlite::quote_name;
+
+constexpr milliseconds kPatience{10'000};
+
+Status check_is_device(Database& database, const std::filesystem::path& file) {
+  auto version = database.value("SELECT CASE WHEN EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'verbund_device') THEN 'yes' END");
+  if (!version) return pass(version);
+  if (*version != "yes") return fail(ErrorCode::kNotFound, phrase("{} is no device's database", file.string()), phrase("Enrol it first: `verbund device init`."));
+  auto known = database.value("SELECT version FROM verbund_device");
+  if (!known) return pass(known);
+  if (*known != "1") return fail(ErrorCode::kUnsupported, phrase("{} is a device's database of version {}; this program knows 1", file.string(), *known));
+  return {};
+}
+
+/// Foreign keys are the application's: a session is whole only at its end, and is looked at then.
+Status settle_in(Database& database) { return database.execute("PRAGMA foreign_keys = OFF; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -32768; PRAGMA temp_store = MEMORY"); }
+
+Value json_value(const boost::json::value& value, Kind kind) {
+  if (value.is_int64()) return value.get_int64();
+  if (value.is_uint64()) return static_cast<std::int64_t>(value.get_uint64());
+  if (value.is_double()) return value.get_double();
+  if (!value.is_string()) return {};
+  const std::string text(value.get_string());
+  return kind == Kind::kBytes ? value_of(kind, text).value_or(Value{}) : Value{text};
+}
+
+}  // namespace
+
+Result<Device> Device::open(const std::filesystem::path& file, const Clock& clock) {
+  auto database = Database::open(file, Database::Mode::kOpen, kPatience);
+  if (!database) return pass(database);
+  if (auto known = check_is_device(*database, file); !known) return pass(known);
+  if (auto settled = settle_in(*database); !settled) return pass(settled);
+  return Device(std::move(*database), file, clock);
+}
+
+Result<Device> Device::enrol(const std::filesystem::path& file, const Identity& identity, const EnrolRequest& request, DeviceTransport& transport, const Clock& clock) {
+  auto database = Database::open(file, Database::Mode::kCreate, kPatience);
+  if (!database) return pass(database);
+  // The code is good for one time: nothing but a file that is fit for it may spend it.
+  auto known = check_is_device(*database, file);
+  if (known) return fail(ErrorCode::kAlreadyExists, phrase("{} is a device's database already", file.string()));
+  if (known.error().code != ErrorCode::kNotFound) return pass(known);
+  auto answer = transport.call({"POST", "/api/device/enrol", "", encode(request)}, {});
+  if (!answer) return pass(answer);
+  if (answer->status != 200) return std::unexpected(error_of(*answer));
+  auto reply = decode_enrol_reply(answer->body);
+  if (!reply) return pass(reply);
+  if (auto mode = database->value("PRAGMA journal_mode = WAL"); !mode) return pass(mode);
+  auto transaction = database->begin();
+  if (!transaction) return pass(transaction);
+  if (auto made = make_own_tables(*database); !made) return pass(made);
+  auto insert = database->prepare("INSERT INTO verbund_device (only_one, version, id, secret, user_name, server, trust) VALUES (1, 1, ?, ?, ?, ?, ?)");
+  if (!insert) return pass(insert);
+  if (auto done = insert->text(1, reply->device).text(2, reply->secret).text(3, reply->user).text(4, identity.server).text(5, identity.trust).run(); !done) return pass(done);
+  if (auto committed = transaction->commit(); !committed) return pass(committed);
+  if (auto settled = settle_in(*database); !settled) return pass(settled);
+  return Device(std::move(*database), file, clock);
+}
+
+Result<Device::Identity> Device::identity() {
+  auto server = database_.value("SELECT server FROM verbund_device");
+  if (!server) return pass(server);
+  auto trust = database_.value("SELECT trust FROM verbund_device");
+  if (!trust) return pass(trust);
+  return Identity{std::move(*server), std::move(*trust)};
+}
+
+Result<SyncReport> Device::sync(DeviceTransport& transport, const std::string& set, const SyncEvents& events, std::stop_token stop) {
+  return SyncRun(database_, file_, *clock_, transport, events, std::move(stop)).run(set);
+}
+
+Result<DeviceStatus> Device::status() {
+  DeviceStatus status;
+  auto row = database_.prepare("SELECT id, user_name, server, last_sync, last_result, (SELECT coalesce(sum(rows), 0) FROM verbund_upload) - (SELECT count(*) FROM verbund_outcome),"
+                               " (SELECT count(*) FROM verbund_reject WHERE state = 'open') FROM verbund_device");
+  if (!row) return pass(row);
+  auto there = row->step();
+  if (!there) return pass(there);
+  status.id = std::string(row->text(0));
+  status.user = std::string(row->text(1));
+  status.server = std::string(row->text(2));
+  status.last_sync = std::string(row->text(3));
+  status.last_result = std::string(row->text(4));
+  status.undecided = static_cast<std::uint64_t>(row->integer(5));
+  status.rejects = static_cast<std::uint64_t>(row->integer(6));
+  auto tables = database_.prepare("SELECT name, layout, last_error FROM verbund_subscription ORDER BY name");
+  if (!tables) return pass(tables);
+  for (;;) {
+    auto more = tables->step();
+    if (!more) return pass(more);
+    if (!*more) return status;
+    auto layout = read_layout(boost::json::parse(tables->text(1)));
+    if (!layout) return pass(layout);
+    auto rows = database_.value("SELECT count(*) FROM " + quote_name(layout->table));
+    if (!rows) return pass(rows);
+    auto pending = count_changes(database_, *layout);
+    if (!pending) return pass(pending);
+    status.pending += *pending;
+    status.tables.push_back({std::string(tables->text(0)), layout->table, std::string(tables->text(2)), std::stoull(*rows), *pending});
+  }
+}
+
+Result<std::vector<Reject>> Device::rejects(bool all) {
+  auto rows = database_.prepare(fmt::format("SELECT id, subscription, table_name, op, key, reason, text, coalesce(mine, ''), coalesce(theirs, ''), at, state FROM verbund_reject{} ORDER BY id",
+                                            all ? "" : " WHERE state = 'open'"));
+  if (!rows) return pass(rows);
+  std::vector<Reject> found;
+  for (;;) {
+    auto more = rows->step();
+    if (!more) return pass(more);
+    if (!*more) return found;
+    const auto text = [&](int column) { return std::string(rows->text(column)); };
+    found.push_back({rows->integer(0), text(1), text(2), text(3), text(4), text(5), text(6), text(7), text(8), text(9), text(10)});
+  }
+}
+
+Status Device::dismiss(std::int64_t reject) {
+  if (auto done = database_.execute(fmt::format("UPDATE verbund_reject SET state = 'dismissed' WHERE id = {} AND state = 'open'", reject)); !done) return done;
+  if (database_.changes() == 0) return fail(ErrorCode::kNotFound, phrase("reject {}: there is none, or it is settled", reject));
+  return {};
+}
+
+Status Device::take_mine(std::int64_t id) {
+  auto open = rejects(false);
+  if (!open) return pass(open);
+  const auto found = std::ranges::find(*open, id, &Reject::id);
+  if (found == open->end()) return fail(ErrorCode::kNotFound, phrase("reject {}: there is none, or it is settled", id));
+  auto text = database_.prepare("SELECT layout FROM verbund_subscription WHERE name = ?");
+  if (!text) return pass(text);
+  auto there = text->text(1, found->subscription).step();
+  if (!there) return pass(there);
+  if (!*there) return fail(ErrorCode::kNotFound, phrase("reject {}: the device has no {} any more", id, found->subscription));
+  auto layout = read_layout(boost::json::parse(text->text(0)));
+  if (!layout) return pass(layout);
+  text->reset();
+  auto transaction = database_.begin();
+  if (!transaction) return pass(transaction);
+  // Written as the application would: the triggers note it as a change of the row as it is now.
+  std::string sql;
+  if (found->op == "D") {
+    sql = fmt::format("DELETE FROM {} WHERE {}", quote_name(layout->table), key_condition(*layout));
+  } else {
+    std::string places, sets, key;
+    for (std::size_t at = 0; at < layout->columns.size(); ++at) {
+      places += fmt::format("{}?{}", at == 0 ? "" : ", ", at + 1);
+      sets += fmt::format("{}{} = ?{}", at == 0 ? "" : ", ", quote_name(layout->columns[at].name), at + 1);
+    }
+    for (const auto place : layout->key) key += (key.empty() ? "" : ", ") + quote_name(layout->columns[place].name);
+    sql = fmt::format("INSERT INTO {} ({}) VALUES ({}) ON CONFLICT ({}) DO UPDATE SET {}", quote_name(layout->table), column_list(*layout, ""), places, key, sets);
+  }
+  auto statement = database_.prepare(sql);
+  if (!statement) return pass(statement);
+  if (found->op == "D") {
+    const auto parsed = boost::json::parse(found->key);
+    const auto& key = parsed.as_array();
+    for (std::size_t at = 0; at < layout->key.size() && at < key.size(); ++at) bind_value(*statement, static_cast<int>(at) + 1, json_value(key[at], layout->columns[layout->key[at]].kind));
+  } else {
+    const auto parsed = boost::json::parse(found->mine);
+    const auto& mine = parsed.as_object();
+    for (std::size_t at = 0; at < layout->columns.size(); ++at) {
+      const auto* value = mine.if_contains(layout->columns[at].name);
+      bind_value(*statement, static_cast<int>(at) + 1, value == nullptr ? Value{} : json_value(*value, layout->columns[at].kind));
+    }
+  }
+  if (auto done = statement->run(); !done) return done;
+  if (auto noted = database_.execute(fmt::format("UPDATE verbund_reject SET state = 'taken again' WHERE id = {}", id)); !noted) return noted;
+  return transaction->commit();
+}
+
+}  // namespace verbund::sync::device

@@ -1,0 +1,370 @@
+// A session into the database: rows, cursor and what became of the device's changes, all in one transaction.
+#include <algorithm>
+
+#include <boost/json/array.hpp>
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
+#include <fmt/format.h>
+
+#include "base/messages.h"
+#include "sync/device/sync_run.h"
+
+namespace verbund::sync::device {
+namespace {
+
+using sqlite::quote_text;
+using sqlite::quote_name;
+using sqlite::Statement;
+
+constexpr std::uint64_t kProgressRows = 10'000;
+
+std::string places(std::size_t count) {
+  std::string list;
+  for (std::size_t at = 1; at <= count; ++at) list += fmt::format("{}?{}", at == 1 ? "" : ", ", at);
+  return list;
+}
+
+std::string upsert_statement(const TableLayout& layout) {
+  std::string key, sets;
+  for (const auto place : layout.key) key += (key.empty() ? "" : ", ") + quote_name(layout.columns[place].name);
+  for (std::size_t at = 0; at < layout.columns.size(); ++at) {
+    if (std::ranges::find(layout.key, at) != layout.key.end()) continue;
+    sets += fmt::format("{}{} = ?{}", sets.empty() ? "" : ", ", quote_name(layout.columns[at].name), at + 1);
+  }
+  return fmt::format("INSERT INTO {} ({}) VALUES ({}) ON CONFLICT ({}) DO {}", quote_name(layout.table), column_list(layout, ""), places(layout.columns.size()), key, sets.empty() ? "NOTHING" : "UPDATE SET " + sets);
+}
+
+/// Rows of one session, statement by statement.
+class RowTaker {
+ public:
+  /// `fresh`: columns of which the device has no value yet.
+  RowTaker(sqlite::Database& database, const TableLayout& layout, const std::vector<std::uint32_t>& fresh) : database_(database), layout_(layout), fresh_(fresh) {}
+
+  Status open(bool refresh) {
+    auto any = database_.value("SELECT EXISTS (SELECT 1 FROM " + change_table(layout_) + ")");
+    if (!any) return pass(any);
+    has_changes_ = *any == "1";
+    auto rows = database_.value("SELECT EXISTS (SELECT 1 FROM " + quote_name(layout_.table) + ")");
+    if (!rows) return pass(rows);
+    notes_seen_ = refresh && *rows == "1";
+    if (notes_seen_) {
+      std::string keys;
+      for (std::size_t at = 0; at < layout_.key.size(); ++at) keys += fmt::format("{}k{}", at == 0 ? "" : ", ", at);
+      if (auto made = database_.execute(fmt::format("DROP TABLE IF EXISTS temp.verbund_seen; CREATE TEMP TABLE verbund_seen ({0}, PRIMARY KEY ({0})) WITHOUT ROWID", keys)); !made) return made;
+    }
+    for (const auto& [statement, sql] : {std::pair{&upsert_, upsert_statement(layout_)},
+                                         std::pair{&remove_, fmt::format("DELETE FROM {} WHERE {}", quote_name(layout_.table), key_condition(layout_))},
+                                         std::pair{&missed_, fmt::format("UPDATE {} SET missed = 1 WHERE {}", change_table(layout_), change_key_condition(layout_))},
+                                         std::pair{&pending_, fmt::format("SELECT 1 FROM {} WHERE {}", change_table(layout_), change_key_condition(layout_))}}) {
+      auto made = database_.prepare(sql);
+      if (!made) return pass(made);
+      *statement = std::move(*made);
+    }
+    if (has_changes_ && !fresh_.empty()) {
+      if (auto made = prepare_fill(); !made) return made;
+    }
+    if (!notes_seen_) return {};
+    auto seen = database_.prepare(fmt::format("INSERT OR IGNORE INTO temp.verbund_seen VALUES ({})", places(layout_.key.size())));
+    if (!seen) return pass(seen);
+    seen_ = std::move(*seen);
+    return {};
+  }
+
+  Status take(const DownRow& row, SessionReport& report) {
+    const auto key = row.op == DownRow::Op::kUpsert && (has_changes_ || notes_seen_) ? key_of(layout_, row.values) : row.op == DownRow::Op::kUpsert ? std::vector<Value>{} : row.values;
+    if (notes_seen_) {
+      if (auto noted = with_key(seen_, key).run(); !noted) return noted;
+    }
+    if (has_changes_) {
+      auto changed = with_key(pending_, key).step();
+      if (!changed) return pass(changed);
+      pending_.reset();
+      if (*changed) {
+        ++report.kept;
+        if (auto filled = fill(row, key); !filled) return filled;
+        return with_key(missed_, key).run();
+      }
+    }
+    if (row.op == DownRow::Op::kKeep) return {};
+    if (row.op == DownRow::Op::kDelete) {
+      ++report.deleted;
+      return with_key(remove_, key).run();
+    }
+    ++report.upserted;
+    for (std::size_t at = 0; at < row.values.size(); ++at) bind_value(upsert_, static_cast<int>(at) + 1, row.values[at]);
+    return upsert_.run();
+  }
+
+  /// After a refresh: what was not among its rows, but for what the application has changed.
+  Status drop_unseen(SessionReport& report) {
+    // Changed rows that were not sent stay for now, whatever has become of them at the server.
+    if (auto missed = database_.execute(fmt::format("UPDATE {} SET missed = 1", change_table(layout_))); !missed) return missed;
+    if (!notes_seen_) return {};
+    std::string seen, changed;
+    for (std::size_t at = 0; at < layout_.key.size(); ++at) {
+      const auto column = "t." + quote_name(layout_.columns[layout_.key[at]].name);
+      seen += fmt::format("{}s.k{} = {}", at == 0 ? "" : " AND ", at, column);
+      changed += fmt::format("{}c.k{} = {}", at == 0 ? "" : " AND ", at, column);
+    }
+    auto done = database_.execute(fmt::format("DELETE FROM {} AS t WHERE NOT EXISTS (SELECT 1 FROM temp.verbund_seen s WHERE {}) AND NOT EXISTS (SELECT 1 FROM {} c WHERE {})", quote_name(layout_.table), seen,
+                                              change_table(layout_), changed));
+    if (!done) return done;
+    report.deleted += static_cast<std::uint64_t>(database_.changes());
+    return database_.execute("DROP TABLE temp.verbund_seen");
+  }
+
+ private:
+  static Statement& with_key(Statement& statement, const std::vector<Value>& key, std::size_t from = 0) {
+    for (std::size_t at = 0; at < key.size(); ++at) bind_value(statement, static_cast<int>(from + at) + 1, key[at]);
+    return statement;
+  }
+
+  Status prepare_fill() {
+    std::string columns, was, key, change_key;
+    for (const auto place : fresh_) {
+      columns += fmt::format("{}{} = ?", columns.empty() ? "" : ", ", quote_name(layout_.columns[place].name));
+      was += fmt::format("{}w{} = ?", was.empty() ? "" : ", ", place);
+    }
+    for (std::size_t at = 0; at < layout_.key.size(); ++at) {
+      key += fmt::format(" AND {} = ?", quote_name(layout_.columns[layout_.key[at]].name));
+      change_key += fmt::format(" AND k{} = ?", at);
+    }
+    auto row = database_.prepare(fmt::format("UPDATE {} SET {} WHERE true{}", quote_name(layout_.table), columns, key));
+    if (!row) return pass(row);
+    auto change = database_.prepare(fmt::format("UPDATE {} SET {} WHERE op <> 'I'{}", change_table(layout_), was, change_key));
+    if (!change) return pass(change);
+    fill_row_ = std::move(*row);
+    fill_change_ = std::move(*change);
+    return {};
+  }
+
+  /// The application's row stays as it is, but in columns that it could not know it has the server's values.
+  Status fill(const DownRow& row, const std::vector<Value>& key) {
+    if (fresh_.empty() || row.op != DownRow::Op::kUpsert) return {};
+    for (auto* statement : {&fill_change_, &fill_row_}) {
+      for (std::size_t at = 0; at < fresh_.size(); ++at) bind_value(*statement, static_cast<int>(at) + 1, row.values[fresh_[at]]);
+      if (auto done = with_key(*statement, key, fresh_.size()).run(); !done) return done;
+      if (database_.changes() == 0) return {};
+    }
+    return {};
+  }
+
+  sqlite::Database& database_;
+  const TableLayout& layout_;
+  const std::vector<std::uint32_t>& fresh_;
+  bool has_changes_ = false, notes_seen_ = false;
+  Statement upsert_{nullptr}, remove_{nullptr}, pending_{nullptr}, missed_{nullptr}, seen_{nullptr}, fill_row_{nullptr}, fill_change_{nullptr};
+};
+
+boost::json::value value_json(const Value& value) {
+  if (const auto* whole = std::get_if<std::int64_t>(&value)) return *whole;
+  if (const auto* number = std::get_if<double>(&value)) return *number;
+  if (const auto* text = std::get_if<std::string>(&value)) return boost::json::string(*text);
+  if (std::holds_alternative<Blob>(value)) return boost::json::string(text_of(Kind::kBytes, value).value().value_or(""));
+  return nullptr;
+}
+
+std::string rights_of(const Session& session) {
+  return fmt::format("{}{}{}{}", session.may_read ? "r" : "", session.may_insert ? "i" : "", session.may_update ? "u" : "", session.may_delete ? "d" : "");
+}
+
+}  // namespace
+
+std::string key_json(const std::vector<Value>& key) {
+  boost::json::array parts;
+  for (const auto& part : key) parts.push_back(value_json(part));
+  return boost::json::serialize(parts);
+}
+
+std::string row_json(const TableLayout& layout, const std::vector<Value>& values) {
+  boost::json::object object;
+  for (std::size_t at = 0; at < values.size() && at < layout.columns.size(); ++at) object[layout.columns[at].name] = value_json(values[at]);
+  return boost::json::serialize(object);
+}
+
+Status SyncRun::apply_rows(const Session& session, Inbox& inbox, const std::vector<std::uint32_t>& fresh, SessionReport& report) {
+  const bool refresh = session.mode == Session::Mode::kRefresh;
+  RowTaker taker(database_, session.layout, fresh);
+  if (auto opened = taker.open(refresh); !opened) return opened;
+  std::uint64_t rows = 0;
+  DownRow row;
+  for (;;) {
+    auto block = inbox.next();
+    if (!block) return pass(block);
+    if (!*block) break;
+    auto reader = BlockReader::open(**block, BlockHead::Kind::kDown);
+    if (!reader) return pass(reader);
+    for (;;) {
+      auto more = reader->next(row, session.layout.columns.size(), session.layout.key.size());
+      if (!more) return pass(more);
+      if (!*more) break;
+      if (auto taken = taker.take(row, report); !taken) return pass(taken, phrase("table {}", session.layout.table));
+      if (++rows % kProgressRows == 0 && events_.on_progress) events_.on_progress(session.subscription, rows);
+    }
+  }
+  if (events_.on_progress) events_.on_progress(session.subscription, rows);
+  return refresh ? taker.drop_unseen(report) : Status{};
+}
+
+/// References of this table's rows; deferred ones would fail at the commit without a name. What the application has changed since this sync began, or what of its changes
+/// is not decided, may leave a row without its parent until the next sync decides.
+Status SyncRun::check_references(const Session& session) {
+  if (session.layout.references.empty()) return {};
+  auto all = known();
+  if (!all) return pass(all);
+  auto open = database_.value("SELECT EXISTS (SELECT 1 FROM verbund_upload)");
+  if (!open) return pass(open);
+  if (*open == "1") return {};
+  auto broken = database_.prepare(fmt::format("PRAGMA foreign_key_check({})", quote_name(session.layout.table)));
+  if (!broken) return pass(broken);
+  for (;;) {
+    auto more = broken->step();
+    if (!more) return pass(more);
+    if (!*more) return {};
+    const std::string parent(broken->text(2));
+    std::uint64_t changed = 0;
+    for (const auto& [name, each] : *all) {
+      if (each.layout.table != parent && name != session.subscription) continue;
+      auto count = count_changes(database_, each.layout);
+      if (!count) return pass(count);
+      changed += *count;
+    }
+    if (changed == 0) return fail(ErrorCode::kConstraint, phrase("table {}: a row refers to one of {} that is not there", session.layout.table, parent));
+  }
+}
+
+Status SyncRun::apply(const Session& session, const SyncReply& reply, SessionReport& report) {
+  auto all = known();
+  if (!all) return pass(all);
+  const auto before = all->find(session.subscription);
+  const bool has_rows = session.mode == Session::Mode::kDelta || session.mode == Session::Mode::kRefresh;
+  const bool first = before == all->end();
+  const auto fetch = [&](std::uint32_t number, const std::stop_token& stop) -> Result<std::optional<std::string>> {
+    auto answer = transport_.call({"GET", fmt::format("/api/device/syncs/{}/{}/{}", request_.number, escaped_part(session.subscription), number), authorization_, {}}, stop);
+    if (!answer) return pass(answer);
+    if (answer->status == 202) return std::optional<std::string>();
+    if (answer->status != 200) return std::unexpected(error_of(*answer));
+    return std::optional(std::move(answer->body));
+  };
+  const auto kept = file_.string() + "-verbund-inbox";
+  const auto name = fmt::format("{} {} {} {}", request_.number, reply.csn.value, session.shape, session.subscription);
+  std::optional<Inbox> inbox;
+  if (has_rows) inbox.emplace(kept, name, fetch, stop_);
+  if (has_rows && !first) {
+    // Nobody is to wait for a slow line with the write lock held: everything is here before it is taken.
+    for (;;) {
+      auto block = inbox->next();
+      if (!block) return pass(block);
+      if (!*block) break;
+    }
+    inbox.emplace(kept, name, fetch, stop_);
+  }
+  auto transaction = database_.begin();
+  if (!transaction) return pass(transaction);
+  if (auto marked = database_.execute("UPDATE verbund_device SET applying = 1"); !marked) return marked;
+  const auto fresh = first ? std::vector<std::uint32_t>() : fresh_columns(session.layout, before->second.layout);
+  if (auto kept_apart = first ? Status{} : reject_what_does_not_fit(session.subscription, session.layout, before->second.layout); !kept_apart) return kept_apart;
+  if (auto made = make_table(database_, session.layout, first ? std::nullopt : std::optional(before->second.layout)); !made) return made;
+  if (has_rows) {
+    const bool refresh = session.mode == Session::Mode::kRefresh;
+    if (auto dropped = refresh ? drop_triggers(database_, session.layout) : Status{}; !dropped) return dropped;
+    if (auto taken = apply_rows(session, *inbox, fresh, report); !taken) return taken;
+    if (auto made = refresh ? make_triggers(database_, session.layout) : Status{}; !made) return made;
+  }
+  if (auto whole = check_references(session); !whole) return whole;
+  auto noted = database_.prepare("INSERT INTO verbund_subscription (name, table_name, csn, shape, layout, rights) VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (name) DO UPDATE SET"
+                                 " table_name = ?2, csn = ?3, shape = ?4, layout = ?5, rights = ?6, last_error = ''");
+  if (!noted) return pass(noted);
+  auto written = noted->text(1, session.subscription).text(2, session.layout.table).integer(3, static_cast<std::int64_t>(reply.csn.value)).text(4, session.shape)
+                     .text(5, boost::json::serialize(to_json(session.layout))).text(6, rights_of(session)).run();
+  if (!written) return written;
+  if (auto told = note_outcomes(session, reply); !told) return told;
+  if (auto over = database_.execute("UPDATE verbund_device SET applying = 0"); !over) return over;
+  if (auto committed = transaction->commit(); !committed) return committed;
+  if (inbox) inbox->forget();
+  return {};
+}
+
+Status SyncRun::note_outcomes(const Session& session, const SyncReply& reply) {
+  for (const auto& outcome : reply.outcomes) {
+    if (outcome.subscription != session.subscription || outcome.state == Outcome::State::kWaiting) continue;
+    auto noted = database_.execute(fmt::format("INSERT OR IGNORE INTO verbund_outcome VALUES ({}, {}, '{}')", outcome.upload, outcome.row, outcome.state == Outcome::State::kApplied ? "applied" : "rejected"));
+    if (!noted) return noted;
+    if (outcome.state != Outcome::State::kRejected) continue;
+    if (auto rejected = note_reject(session, outcome); !rejected) return rejected;
+  }
+  return {};
+}
+
+/// The row as it went up; nothing when its upload is not here any more.
+Result<std::optional<UpRow>> SyncRun::sent_row(const Outcome& outcome, const TableLayout& layout) {
+  auto blocks = database_.prepare("SELECT content FROM verbund_upload_block WHERE number = ? ORDER BY block");
+  if (!blocks) return pass(blocks);
+  blocks->integer(1, static_cast<std::int64_t>(outcome.upload));
+  std::uint64_t before = 0;
+  for (;;) {
+    auto more = blocks->step();
+    if (!more) return pass(more);
+    if (!*more) return std::nullopt;
+    auto head = read_block_head(blocks->text(0));
+    if (!head) return pass(head);
+    if (outcome.row >= before + head->rows) {
+      before += head->rows;
+      continue;
+    }
+    auto reader = BlockReader::open(blocks->text(0), BlockHead::Kind::kUp);
+    if (!reader) return pass(reader);
+    UpRow row;
+    for (std::uint64_t at = before; at <= outcome.row; ++at) {
+      auto read = reader->next(row, layout.columns.size());
+      if (!read) return pass(read);
+    }
+    return row;
+  }
+}
+
+Status SyncRun::note_reject(const Session& session, const Outcome& outcome) {
+  // The layout of then: the upload's own.
+  TableLayout layout = session.layout;
+  auto parts = database_.value(fmt::format("SELECT parts FROM verbund_upload WHERE number = {}", outcome.upload));
+  if (!parts) return pass(parts);
+  if (!parts->empty()) {
+    auto frozen = decode_sync_request(*parts);
+    if (!frozen) return pass(frozen);
+    const auto part = std::ranges::find(frozen->parts, session.subscription, &UploadPart::subscription);
+    if (part != frozen->parts.end()) layout = part->layout;
+  }
+  auto mine = sent_row(outcome, layout);
+  if (!mine) return pass(mine);
+  if (!*mine) return {};  // told again after it was noted
+  const auto key = key_of(layout, (*mine)->op == UpRow::Op::kInsert ? (*mine)->values : (*mine)->before);
+  auto there = database_.prepare(fmt::format("SELECT {} FROM {} WHERE {}", column_list(session.layout, ""), quote_name(session.layout.table), key_condition(session.layout)));
+  if (!there) return pass(there);
+  for (std::size_t at = 0; at < key.size(); ++at) bind_value(*there, static_cast<int>(at) + 1, key[at]);
+  auto found = there->step();
+  if (!found) return pass(found);
+  Reject reject{.subscription = session.subscription, .table = session.layout.table, .op = std::string(1, static_cast<char>((*mine)->op)), .key = key_json(key),
+                .reason = outcome.reason, .text = outcome.text, .mine = row_json(layout, (*mine)->values), .theirs = {}, .at = to_iso8601(clock_.wall()), .state = "open"};
+  if (*found) {
+    std::vector<Value> values;
+    for (int at = 0; at < there->columns(); ++at) values.push_back(column_value(*there, at));
+    reject.theirs = row_json(session.layout, values);
+  }
+  auto insert = database_.prepare("INSERT OR IGNORE INTO verbund_reject (upload, row, subscription, table_name, op, key, reason, text, mine, theirs, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+  if (!insert) return pass(insert);
+  auto done = insert->integer(1, static_cast<std::int64_t>(outcome.upload)).integer(2, outcome.row).text(3, reject.subscription).text(4, reject.table).text(5, reject.op).text(6, reject.key)
+                  .text(7, reject.reason).text(8, reject.text).text(9, reject.mine).text(10, reject.theirs).text(11, reject.at).run();
+  if (!done) return done;
+  if (database_.changes() > 0) new_rejects_.push_back(std::move(reject));
+  return {};
+}
+
+/// Uploads of which everything is decided.
+Status SyncRun::forget_decided() {
+  return database_.execute(
+      "DELETE FROM verbund_upload WHERE sent = 1 AND rows <= (SELECT count(*) FROM verbund_outcome o WHERE o.upload = number);"
+      "DELETE FROM verbund_upload_block WHERE number NOT IN (SELECT number FROM verbund_upload);"
+      "DELETE FROM verbund_outcome WHERE upload NOT IN (SELECT number FROM verbund_upload)");
+}
+
+}  // namespace verbund::sync::device

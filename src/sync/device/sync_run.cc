@@ -1,0 +1,285 @@
+#include "sync/device/sync_run.h"
+
+#include <algorithm>
+#include <tuple>
+
+#include <boost/json/parse.hpp>
+#include <fmt/format.h>
+
+#include "base/messages.h"
+#include "platform/os/random.h"
+
+namespace verbund::sync::device {
+namespace {
+
+using sqlite::quote_text;
+
+Error cancelled() { return make_error(ErrorCode::kCancelled, phrase("sync: it was cancelled")); }
+
+/// Worse first.
+SyncResult worse(SyncResult left, SyncResult right) { return std::min(left, right); }
+
+}  // namespace
+
+std::string_view name_of(SyncResult result) {
+  switch (result) {
+    case SyncResult::kCanceled:
+      return "canceled";
+    case SyncResult::kFailed:
+      return "failed";
+    case SyncResult::kSucceeded:
+      break;
+  }
+  return "succeeded";
+}
+
+Error error_of(const DeviceAnswer& answer) {
+  boost::system::error_code failed;
+  const auto body = boost::json::parse(answer.body, failed);
+  const auto* object = failed ? nullptr : body.if_object();
+  const auto* error = object == nullptr ? nullptr : object->if_contains("error");
+  if (error == nullptr || !error->is_object()) return make_error(ErrorCode::kInternal, phrase("sync: the server answers {}", answer.status));
+  const auto text = [&](std::string_view name) {
+    const auto* value = error->get_object().if_contains(name);
+    return value != nullptr && value->is_string() ? std::string(value->get_string()) : std::string();
+  };
+  return Error{code_from_wire(text("code")), text("message"), text("hint")};
+}
+
+SyncRun::SyncRun(sqlite::Database& database, const std::filesystem::path& file, const Clock& clock, DeviceTransport& transport, const SyncEvents& events, std::stop_token stop)
+    : database_(database), file_(file), clock_(clock), transport_(transport), events_(events), stop_(std::move(stop)) {}
+
+Result<std::map<std::string, Known>> SyncRun::known() {
+  auto statement = database_.prepare("SELECT name, csn, shape, layout FROM verbund_subscription");
+  if (!statement) return pass(statement);
+  std::map<std::string, Known> all;
+  for (;;) {
+    auto more = statement->step();
+    if (!more) return pass(more);
+    if (!*more) return all;
+    auto layout = read_layout(boost::json::parse(statement->text(3)));
+    if (!layout) return pass(layout);
+    const std::string name(statement->text(0));
+    all[name] = {{name, Csn{static_cast<std::uint64_t>(statement->integer(1))}, std::string(statement->text(2))}, std::move(*layout)};
+  }
+}
+
+Result<DeviceAnswer> SyncRun::call(std::string method, std::string target, std::string body) {
+  if (stop_.stop_requested()) return std::unexpected(cancelled());
+  auto answer = transport_.call({std::move(method), std::move(target), authorization_, std::move(body)}, stop_);
+  if (!answer) return answer;
+  if (answer->status != 200 && answer->status != 202) return std::unexpected(error_of(*answer));
+  return answer;
+}
+
+/// All that the application has changed since the last time becomes an upload: from here on its bytes stay the same, however often it is sent.
+Status SyncRun::freeze_changes(SyncRequest& request) {
+  request.number = 1;  // of no meaning yet
+  auto all = known();
+  if (!all) return pass(all);
+  std::vector<std::string> blocks;
+  std::uint64_t rows = 0;
+  for (const auto& [name, each] : *all) {
+    BlockWriter writer(BlockHead::Kind::kUp, 1, static_cast<std::uint32_t>(blocks.size()));
+    const UploadPart part{name, static_cast<std::uint32_t>(blocks.size()), 0, each.layout};
+    const auto end_block = [&](bool last) -> Status {
+      auto block = writer.take(last);
+      if (block) blocks.push_back(std::move(*block));
+      return block ? Status{} : pass(block);
+    };
+    auto read = read_changes(database_, each.layout, [&](const UpRow& row) -> Status {
+      if (auto added = writer.add(row); !added) return added;
+      ++rows;
+      return writer.full() ? end_block(false) : Status{};
+    });
+    if (read && writer.rows() > 0) read = end_block(true);
+    if (read) read = forget_changes(database_, each.layout);
+    if (!read) return read;
+    if (blocks.size() > part.first_block) request.parts.push_back({name, part.first_block, static_cast<std::uint32_t>(blocks.size()) - part.first_block, each.layout});
+  }
+  if (blocks.empty()) return {};
+  auto number = database_.value("UPDATE verbund_device SET upload = upload + 1 RETURNING upload");
+  if (!number) return pass(number);
+  request.upload = std::stoull(*number);
+  std::string whole;
+  for (std::size_t at = 0; at < blocks.size(); ++at) {
+    auto insert = database_.prepare("INSERT INTO verbund_upload_block VALUES (?, ?, ?)");
+    if (!insert) return pass(insert);
+    if (auto done = insert->integer(1, static_cast<std::int64_t>(request.upload)).integer(2, static_cast<std::int64_t>(at)).blob(3, blocks[at]).run(); !done) return done;
+    whole += blocks[at];
+  }
+  request.upload_hash = os::blake2b_hex(whole);
+  auto insert = database_.prepare("INSERT INTO verbund_upload (number, hash, parts, rows) VALUES (?, ?, ?, ?)");
+  if (!insert) return pass(insert);
+  return insert->integer(1, static_cast<std::int64_t>(request.upload)).text(2, request.upload_hash).text(3, encode(request)).integer(4, static_cast<std::int64_t>(rows)).run();
+}
+
+Result<SyncRequest> SyncRun::freeze(const std::string& set) {
+  SyncRequest request;
+  request.set = set;
+  auto history = database_.value("SELECT history FROM verbund_device");
+  if (!history) return pass(history);
+  request.history = std::move(*history);
+  // Before anything else: what was frozen and never arrived.
+  auto waiting = database_.prepare("SELECT number, hash, parts FROM verbund_upload WHERE sent = 0 ORDER BY number LIMIT 1");
+  if (!waiting) return pass(waiting);
+  auto there = waiting->step();
+  if (!there) return pass(there);
+  if (*there) {
+    request.upload = static_cast<std::uint64_t>(waiting->integer(0));
+    request.upload_hash = std::string(waiting->text(1));
+    auto frozen = decode_sync_request(waiting->text(2));
+    if (!frozen) return pass(frozen);
+    request.parts = std::move(frozen->parts);
+    waiting->reset();
+  } else if (auto frozen = freeze_changes(request); !frozen) {
+    return pass(frozen);
+  }
+  auto all = known();
+  if (!all) return pass(all);
+  for (const auto& [name, each] : *all) request.cursors.push_back(each.cursor);
+  return request;
+}
+
+/// The sync that was interrupted, or a new one.
+Status SyncRun::begin(const std::string& set) {
+  auto transaction = database_.begin();
+  if (!transaction) return pass(transaction);
+  auto row = database_.prepare("SELECT 'Device ' || id || ':' || secret, request FROM verbund_device");
+  if (!row) return pass(row);
+  auto there = row->step();
+  if (!there) return pass(there);
+  authorization_ = std::string(row->text(0));
+  const std::string open(row->text(1));
+  row->reset();
+  resumed_ = !open.empty();
+  if (resumed_) {
+    auto request = decode_sync_request(open);
+    if (!request) return pass(request);
+    request_ = std::move(*request);
+    return transaction->commit();
+  }
+  auto request = freeze(set);
+  if (!request) return pass(request);
+  auto number = database_.value("UPDATE verbund_device SET number = number + 1 RETURNING number");
+  if (!number) return pass(number);
+  request->number = std::stoull(*number);
+  request_ = std::move(*request);
+  auto noted = database_.execute(fmt::format("UPDATE verbund_device SET request = {}", quote_text(encode(request_))));
+  if (!noted) return noted;
+  return transaction->commit();
+}
+
+Status SyncRun::send() {
+  if (request_.upload == 0) return {};
+  auto blocks = database_.prepare("SELECT b.block, b.content, u.rows FROM verbund_upload_block b JOIN verbund_upload u ON u.number = b.number WHERE b.number = ? AND u.sent = 0 ORDER BY b.block");
+  if (!blocks) return pass(blocks);
+  blocks->integer(1, static_cast<std::int64_t>(request_.upload));
+  for (;;) {
+    auto more = blocks->step();
+    if (!more) return pass(more);
+    if (!*more) return {};
+    sent_ = static_cast<std::uint64_t>(blocks->integer(2));
+    auto sent = call("PUT", fmt::format("/api/device/uploads/{}/{}", request_.upload, blocks->integer(0)), std::string(blocks->text(1)));
+    if (!sent) return pass(sent);
+  }
+}
+
+Result<SyncReply> SyncRun::ask() {
+  auto answer = call("POST", "/api/device/syncs", encode(request_));
+  if (!answer) return pass(answer);
+  auto reply = decode_sync_reply(answer->body);
+  if (!reply) return reply;
+  auto taken = database_.execute(fmt::format("UPDATE verbund_upload SET sent = 1 WHERE number = {}", request_.upload));
+  if (!taken) return pass(taken);
+  return reply;
+}
+
+SessionReport SyncRun::take_session(const Session& session, const SyncReply& reply) {
+  SessionReport report;
+  report.subscription = session.subscription;
+  Status done;
+  if (session.mode == Session::Mode::kFailed) {
+    done = std::unexpected(Error{code_from_wire(session.error), session.message, {}});
+  } else if (stop_.stop_requested()) {
+    done = std::unexpected(cancelled());
+  } else {
+    done = apply(session, reply, report);
+  }
+  if (done) return report;
+  report.result = done.error().code == ErrorCode::kCancelled ? SyncResult::kCanceled : SyncResult::kFailed;
+  auto noted = database_.execute(fmt::format("UPDATE verbund_subscription SET last_error = {} WHERE name = {}", quote_text(done.error().message), quote_text(session.subscription)));
+  report.error = noted ? std::move(done.error()) : std::move(noted.error());
+  return report;
+}
+
+Status SyncRun::finish(const SyncReply& reply, SyncReport& report) {
+  AckRequest ack;
+  for (const auto& session : reply.sessions) {
+    auto done = take_session(session, reply);
+    if (done.error && done.error->code == ErrorCode::kSnapshotNeeded) return std::unexpected(*done.error);
+    if (done.result == SyncResult::kSucceeded) ack.sessions.push_back(session.subscription);
+    report.result = worse(report.result, done.result);
+    report.sessions.push_back(std::move(done));
+  }
+  if (report.result == SyncResult::kCanceled) return std::unexpected(cancelled());
+  if (request_.set.empty()) {
+    if (auto forgotten = forget_others(reply); !forgotten) return forgotten;
+  }
+  auto acked = call("POST", fmt::format("/api/device/syncs/{}/ack", request_.number), encode(ack));
+  if (!acked) return pass(acked);
+  auto transaction = database_.begin();
+  if (!transaction) return pass(transaction);
+  if (auto forgotten = forget_decided(); !forgotten) return forgotten;
+  auto noted = database_.execute(fmt::format("UPDATE verbund_device SET request = '', history = {}, last_sync = {}, last_result = {}, next_in_ms = {}", quote_text(reply.history),
+                                             quote_text(to_iso8601(clock_.wall())), quote_text(name_of(report.result)), reply.next_in.count()));
+  if (!noted) return noted;
+  if (auto committed = transaction->commit(); !committed) return committed;
+  report.next_in = reply.next_in;
+  return {};
+}
+
+void SyncRun::count(const SyncReply& reply, SyncReport& report) const {
+  for (const auto& outcome : reply.outcomes) {
+    if (outcome.state == Outcome::State::kApplied) ++report.applied;
+    if (outcome.state == Outcome::State::kRejected) ++report.rejected;
+    if (outcome.state == Outcome::State::kWaiting) ++report.waiting;
+  }
+  report.sent += sent_;
+  for (const auto& reject : new_rejects_) {
+    if (events_.on_reject) events_.on_reject(reject);
+  }
+}
+
+Result<SyncReport> SyncRun::run(const std::string& set) {
+  constexpr int kAttempts = 4;  // an interrupted one, one whose reply is gone, and the real one
+  SyncReport report;
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    // What an interrupted sync brought to its end belongs to this one; sessions and what waits are those of the last.
+    report = {.sessions = {}, .sent = report.sent, .applied = report.applied, .rejected = report.rejected, .error = {}};
+    const auto settled = std::pair(report.applied, report.rejected);
+    sent_ = 0;
+    new_rejects_.clear();
+    if (auto begun = begin(set); !begun) return pass(begun);
+    Status done = send();
+    Result<SyncReply> reply = done ? ask() : Result<SyncReply>(std::unexpected(done.error()));
+    if (reply) done = finish(*reply, report);
+    if (reply) count(*reply, report);
+    const auto error = reply ? (done ? std::nullopt : std::optional(done.error())) : std::optional(reply.error());
+    if (!error && !resumed_) return report;
+    if (!error) continue;  // the interrupted one is over, now what came since
+    if (error->code == ErrorCode::kSnapshotNeeded || (resumed_ && error->code == ErrorCode::kNotFound)) {
+      if (auto forgotten = database_.execute("UPDATE verbund_device SET request = ''"); !forgotten) return pass(forgotten);
+      std::tie(report.applied, report.rejected) = settled;  // they are told again
+      report.error = error;
+      report.result = SyncResult::kFailed;
+      continue;
+    }
+    report.error = error;
+    report.result = error->code == ErrorCode::kCancelled ? SyncResult::kCanceled : SyncResult::kFailed;
+    return report;
+  }
+  return report;
+}
+
+}  // namespace verbund::sync::device

@@ -1,0 +1,123 @@
+#pragma once
+/// Who syncs what: subscriptions, sets, groups, users (docs/formats/sync-rules.md). Values; pure; any thread.
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace verbund::sync {
+
+/// One comparison of a filter; a filter is all of them. No comparisons: all rows.
+struct Comparison {
+  enum class Op { kEqual, kNotEqual, kLess, kLessOrEqual, kGreater, kGreaterOrEqual, kIsNull, kIsNotNull } op = Op::kEqual;
+  enum class With { kConstant, kParameter, kUser } with = With::kConstant;
+  std::string column;
+  std::string operand;  ///< kConstant: the value's text; kParameter: the parameter's name. Parameters and the user stand with kEqual alone
+  friend bool operator==(const Comparison&, const Comparison&) = default;
+};
+using Filter = std::vector<Comparison>;
+
+/// `active = true AND nurse = :user AND region = :region AND visit >= '2026-01-01' AND left_at IS NULL`. Constants: 'text' ('' is one quote), numbers, true,
+/// false; all are kept as texts. Columns as in SQL: without double quotes in small letters. Nothing but blanks: no comparison.
+/// Errors: kBadConfig, with the position (in characters, from 1) and what is allowed.
+Result<Filter> parse_filter(std::string_view text);
+/// parse_filter of it is `filter` again.
+std::string to_string(const Filter& filter);
+inline constexpr std::size_t kMaxComparisons = 64;        ///< of a filter
+inline constexpr std::size_t kMaxFilterBytes = 4 * 1024;  ///< as to_string gives it
+inline constexpr std::size_t kMaxRuleNameBytes = 64;      ///< of a subscription, set, group, user, parameter
+inline constexpr std::size_t kMaxRuleValueBytes = 4 * 1024;      ///< of a parameter, a default
+inline constexpr std::size_t kMaxRulesBytes = 8 * 1024 * 1024;   ///< of a file
+
+enum class SubscriptionKind { kReplication, kUpload };
+enum class Direction { kBoth, kDown, kUp };
+std::string_view to_wire(SubscriptionKind kind);  ///< "replication", "upload"
+std::string_view to_wire(Direction direction);    ///< "both", "down", "up"
+
+struct Rights {
+  bool read = true, insert = false, update = false, remove = false;
+  friend bool operator==(const Rights&, const Rights&) = default;
+};
+
+struct ConflictPolicy {
+  enum class Kind { kReject, kMerge, kFunction } kind = Kind::kReject;
+  std::string function;  ///< schema.name in the mid-tier database: (old jsonb, mine jsonb, theirs jsonb) returns jsonb, NULL: reject
+  friend bool operator==(const ConflictPolicy&, const ConflictPolicy&) = default;
+};
+
+struct Subscription {
+  std::string name;
+  SubscriptionKind kind = SubscriptionKind::kReplication;
+  Direction direction = Direction::kBoth;  ///< of kReplication
+  std::string schema = "public", table;    ///< of the source
+  std::vector<std::string> columns;        ///< empty: all. Must hold the primary key
+  std::map<std::string, std::string> defaults;  ///< column that is left out → its value (text) on insert
+  Filter filter;
+  Rights rights;
+  ConflictPolicy conflict;
+  std::uint64_t max_rows = 0, max_bytes = 0;  ///< of one device; 0: no limit
+  friend bool operator==(const Subscription&, const Subscription&) = default;
+};
+
+struct SubscriptionSet {
+  std::string name;
+  std::vector<std::string> subscriptions;
+  friend bool operator==(const SubscriptionSet&, const SubscriptionSet&) = default;
+};
+
+struct Group {
+  std::string name;
+  std::vector<std::string> sets;
+  std::map<std::string, std::string> parameters;  ///< defaults for its users
+  friend bool operator==(const Group&, const Group&) = default;
+};
+
+struct SyncUser {
+  std::string name;  ///< what `:user` stands for
+  std::string group;
+  std::map<std::string, std::string> parameters;  ///< before the group's
+  bool disabled = false;
+  friend bool operator==(const SyncUser&, const SyncUser&) = default;
+};
+
+struct Rules {
+  std::vector<Subscription> subscriptions;
+  std::vector<SubscriptionSet> sets;
+  std::vector<Group> groups;
+  std::vector<SyncUser> users;
+  friend bool operator==(const Rules&, const Rules&) = default;
+
+  [[nodiscard]] const Subscription* subscription(std::string_view name) const;
+  [[nodiscard]] const SubscriptionSet* set(std::string_view name) const;
+  [[nodiscard]] const Group* group(std::string_view name) const;
+  [[nodiscard]] const SyncUser* user(std::string_view name) const;
+  /// Of a user, in the order of sets and within them; each once. `set` empty: all sets of the group. Errors: kNotFound.
+  [[nodiscard]] Result<std::vector<const Subscription*>> of(std::string_view user, std::string_view set) const;
+  /// The parameter's value for this user; nullopt: nobody gave one.
+  [[nodiscard]] std::optional<std::string> parameter(const SyncUser& user, std::string_view name) const;
+};
+
+/// A file as docs/formats/sync-rules.md has it. Everything that is not known is refused. Errors: kBadConfig (file, line, what is allowed).
+Result<Rules> read_rules(std::string_view toml, std::string_view file_name);
+/// The other way: what read_rules has given reads back as equal.
+std::string write_rules(const Rules& rules);
+
+/// What stands against the rules as such, each with its name: references to what is not there, rights without direction, parameters that some user lacks,
+/// a name that two have. Empty: nothing.
+std::vector<Phrase> faults_of(const Rules& rules);
+
+struct RuleChange {
+  enum class What { kAdded, kChanged, kRemoved } what = What::kAdded;
+  std::string kind;  ///< "subscription", "set", "group", "user"
+  std::string name;
+  std::vector<std::string> fields;  ///< of kChanged, as the file has them: `filter: "a = 1" → "a = 2"`; `-`: it stood there not, or does no more
+};
+std::string_view to_wire(RuleChange::What what);  ///< "added", "changed", "removed"
+/// By names: the order in the file is nothing.
+std::vector<RuleChange> difference(const Rules& before, const Rules& after);
+
+}  // namespace verbund::sync

@@ -1,0 +1,107 @@
+// faults_of: what the rules say against themselves.
+#include <algorithm>
+#include <set>
+
+#include "base/messages.h"
+#include "sync/model/rules.h"
+
+namespace verbund::sync {
+namespace {
+
+template <typename T>
+void look_for_twins(std::vector<Phrase>& to, std::string_view kind, const std::vector<T>& list) {
+  std::set<std::string_view> seen;
+  for (const auto& one : list) {
+    if (!seen.insert(one.name).second) to.push_back(phrase("{} '{}' stands there twice", kind, one.name));
+  }
+}
+
+void check_rights(std::vector<Phrase>& to, const Subscription& one) {
+  const auto& rights = one.rights;
+  const bool writes = rights.insert || rights.update || rights.remove;
+  if (one.kind == SubscriptionKind::kUpload) {
+    if (rights != Rights{false, true, false, false}) to.push_back(phrase("subscription '{}': an upload has the right 'insert' and no other", one.name));
+    if (!one.filter.empty()) to.push_back(phrase("subscription '{}': an upload has no filter", one.name));
+    return;
+  }
+  if (one.direction == Direction::kDown && writes) {
+    to.push_back(phrase("subscription '{}': direction 'down' goes with the right 'read' alone", one.name));
+  }
+  if (one.direction != Direction::kDown && !writes) {
+    to.push_back(phrase("subscription '{}': direction '{}' needs the right 'insert', 'update' or 'delete'", one.name, to_wire(one.direction)));
+  }
+  if (one.direction != Direction::kUp && !rights.read) {
+    to.push_back(phrase("subscription '{}': direction '{}' needs the right 'read'", one.name, to_wire(one.direction)));
+  }
+  if (one.direction == Direction::kUp && rights.read) {
+    to.push_back(phrase("subscription '{}': direction 'up' goes without the right 'read'", one.name));
+  }
+}
+
+void check_columns(std::vector<Phrase>& to, const Subscription& one) {
+  const auto has = [&](const std::string& column) { return one.columns.empty() || std::ranges::find(one.columns, column) != one.columns.end(); };
+  for (const auto& [column, value] : one.defaults) {
+    if (has(column)) to.push_back(phrase("subscription '{}': column {} has a default and is not left out", one.name, column));
+  }
+  if (!one.defaults.empty() && !one.rights.insert) to.push_back(phrase("subscription '{}': defaults go with the right 'insert'", one.name));
+}
+
+/// What the filters of a group's subscriptions ask for: parameter → the first subscription that does.
+std::map<std::string_view, std::string_view> asked_by(const Rules& rules, const Group& group) {
+  std::map<std::string_view, std::string_view> asked;
+  for (const auto& name : group.sets) {
+    const auto* set = rules.set(name);
+    for (const auto& member : set == nullptr ? std::vector<std::string>{} : set->subscriptions) {
+      const auto* subscription = rules.subscription(member);
+      if (subscription == nullptr) continue;
+      for (const auto& one : subscription->filter) {
+        if (one.with == Comparison::With::kParameter) asked.emplace(one.operand, subscription->name);
+      }
+    }
+  }
+  return asked;
+}
+
+void check_users(std::vector<Phrase>& to, const Rules& rules) {
+  std::map<std::string_view, std::map<std::string_view, std::string_view>> asked;
+  for (const auto& group : rules.groups) asked.emplace(group.name, asked_by(rules, group));
+  for (const auto& user : rules.users) {
+    const auto its = asked.find(user.group);
+    if (its == asked.end()) {
+      to.push_back(phrase("user '{}': there is no group '{}'", user.name, user.group));
+      continue;
+    }
+    for (const auto& [parameter, subscription] : its->second) {
+      if (rules.parameter(user, parameter)) continue;
+      to.push_back(phrase("user '{}' has no parameter '{}' and its group has none: the filter of subscription '{}' asks for it", user.name, parameter, subscription));
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<Phrase> faults_of(const Rules& rules) {
+  std::vector<Phrase> faults;
+  look_for_twins(faults, "subscription", rules.subscriptions);
+  look_for_twins(faults, "set", rules.sets);
+  look_for_twins(faults, "group", rules.groups);
+  look_for_twins(faults, "user", rules.users);
+  for (const auto& one : rules.subscriptions) {
+    check_rights(faults, one);
+    check_columns(faults, one);
+  }
+  for (const auto& one : rules.sets) {
+    for (const auto& name : one.subscriptions) {
+      if (rules.subscription(name) == nullptr) faults.push_back(phrase("set '{}': there is no subscription '{}'", one.name, name));
+    }
+  }
+  for (const auto& one : rules.groups) {
+    for (const auto& name : one.sets) {
+      if (rules.set(name) == nullptr) faults.push_back(phrase("group '{}': there is no set '{}'", one.name, name));
+    }
+  }
+  check_users(faults, rules);
+  return faults;
+}
+
+}  // namespace verbund::sync

@@ -1,0 +1,217 @@
+#include "sync/server/device_service.h"
+
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
+#include <fmt/format.h>
+
+#include "base/messages.h"
+#include "platform/os/random.h"
+#include "sync/server/intake.h"
+#include "sync/server/watch.h"
+#include "sync/server/writing.h"
+
+namespace verbund::sync::server {
+namespace {
+
+using postgres::Connection;
+
+constexpr seconds kDatabaseWait{10};
+constexpr seconds kTablesKnownFor{2};
+
+/// Parts of a path below /api/device/, unescaped.
+std::vector<std::string> parts_of(std::string_view target) {
+  constexpr std::string_view kRoot = "/api/device/";
+  std::vector<std::string> parts;
+  if (!target.starts_with(kRoot)) return parts;
+  target.remove_prefix(kRoot.size());
+  for (;;) {
+    const auto end = target.find('/');
+    parts.push_back(unescaped(target.substr(0, end)));
+    if (end == std::string_view::npos) return parts;
+    target.remove_prefix(end + 1);
+  }
+}
+
+Result<std::uint64_t> number_of(std::string_view text) {
+  auto number = parse_u64(text);
+  if (!number || *number == 0 || *number > INT64_MAX) return fail(ErrorCode::kBadMessage, phrase("a call of a device: {} is no number of a sync", text));
+  return *number;
+}
+
+Result<std::uint32_t> block_of(std::string_view text) {
+  auto number = parse_u64(text);
+  if (!number || *number > INT32_MAX) return fail(ErrorCode::kBadMessage, phrase("a call of a device: {} is no number of a block", text));
+  return static_cast<std::uint32_t>(*number);
+}
+
+}  // namespace
+
+DeviceAnswer error_answer(const Error& error) {
+  boost::json::object body{{"code", wire_name(error.code)}, {"message", error.message}};
+  if (!error.hint.empty()) body["hint"] = error.hint;
+  return {http_status(error.code), boost::json::serialize(boost::json::object{{"error", body}})};
+}
+
+DeviceService::DeviceService(ServiceSettings settings, SettleSurroundings surroundings, Directory& directory)
+    : settings_(settings), surroundings_(surroundings), directory_(directory), writers_(std::make_unique<os::WorkerPool>(settings.writers, 10'000)) {}
+
+DeviceService::~DeviceService() {
+  const std::scoped_lock lock(mutex_);
+  for (auto& [device, writing] : writing_) writing->unwanted = true;
+}
+
+Result<DeviceAnswer> DeviceService::handle(const DeviceCall& call, const std::string& address) {
+  const auto path = parts_of(call.target);
+  if (path.size() == 1 && path[0] == "enrol" && call.method == "POST") {
+    auto request = decode_enrol_request(call.body);
+    if (!request) return pass(request);
+    auto enrolled = directory_.enrol(*request, address);
+    if (!enrolled) return pass(enrolled);
+    return DeviceAnswer{200, encode(*enrolled)};
+  }
+  auto device = directory_.authenticate(call.authorization, address);
+  if (!device) return pass(device);
+  return answer(call, path, *device);
+}
+
+Result<DeviceAnswer> DeviceService::answer(const DeviceCall& call, const std::vector<std::string>& path, const DeviceIdentity& device) {
+  if (path.size() == 3 && path[0] == "uploads" && call.method == "PUT") return upload(call, path, device);
+  if (path.size() == 4 && path[0] == "syncs" && call.method == "GET") return block(path, device);
+  const bool starts = path.size() == 1 && path[0] == "syncs" && call.method == "POST";
+  const bool ends = path.size() == 3 && path[0] == "syncs" && path[2] == "ack" && call.method == "POST";
+  if (!starts && !ends) return fail(ErrorCode::kNotFound, phrase("{} {}: no such resource", call.method, call.target));
+  {
+    const std::scoped_lock lock(mutex_);
+    if (!busy_.insert(device.id).second) return fail(ErrorCode::kUnavailable, phrase("sync of {}: the one before is not over yet", device.name));
+  }
+  auto done = starts ? sync(call, device) : acknowledge(call, path, device);
+  const std::scoped_lock lock(mutex_);
+  busy_.erase(device.id);
+  return done;
+}
+
+Result<DeviceAnswer> DeviceService::upload(const DeviceCall& call, const std::vector<std::string>& path, const DeviceIdentity& device) {
+  auto number = number_of(path[1]);
+  auto at = block_of(path[2]);
+  if (!number) return pass(number);
+  if (!at) return pass(at);
+  auto mid_tier = surroundings_.mid_tier.acquire(Deadline::in(surroundings_.clock, kDatabaseWait));
+  if (!mid_tier) return pass(mid_tier);
+  if (auto kept = keep_block(**mid_tier, device.id, *number, *at, call.body); !kept) return pass(kept);
+  return DeviceAnswer{200, "{}"};
+}
+
+Result<SourceTable> DeviceService::table(Connection& mid_tier, Connection& source, const std::string& schema, const std::string& name) {
+  {
+    const std::scoped_lock lock(mutex_);
+    const auto known = tables_.find({schema, name});
+    if (known != tables_.end() && surroundings_.clock.now() - known->second.read < kTablesKnownFor) return known->second.table;
+  }
+  auto loaded = load_table(mid_tier, source, schema, name);
+  if (!loaded) return loaded;
+  const std::scoped_lock lock(mutex_);
+  tables_[{schema, name}] = {*loaded, surroundings_.clock.now()};
+  return loaded;
+}
+
+/// What the user may sync, bound to the tables as they are. One that does not work does not stop the others.
+Result<DeviceService::Prepared> DeviceService::bind_all(const DeviceIdentity& device, const SyncRequest& request) {
+  auto rules = directory_.rules();
+  if (!rules) return pass(rules);
+  auto subscriptions = (*rules)->rules.of(device.user, request.set);
+  if (!subscriptions) return pass(subscriptions);
+  auto mid_tier = surroundings_.mid_tier.acquire(Deadline::in(surroundings_.clock, kDatabaseWait));
+  if (!mid_tier) return pass(mid_tier);
+  auto source = surroundings_.source.acquire(Deadline::in(surroundings_.clock, kDatabaseWait));
+  if (!source) return pass(source);
+  Prepared prepared;
+  std::set<std::string> tables;
+  const auto failing = [&](const Subscription& rule, const Error& error) {
+    prepared.failing.insert(rule.name);
+    prepared.failed.push_back({.mode = Session::Mode::kFailed, .subscription = rule.name, .shape = {}, .layout = {}, .error = std::string(wire_name(error.code)), .message = error.message});
+  };
+  for (const auto* rule : *subscriptions) {
+    auto loaded = table(**mid_tier, **source, rule->schema, rule->table);
+    if (loaded && !loaded->paused.empty()) loaded = fail(ErrorCode::kUnavailable, phrase("table {}: its capture is paused: {}", rule->table, loaded->paused));
+    if (loaded && !tables.insert(loaded->name).second) loaded = fail(ErrorCode::kBadConfig, phrase("subscription {}: another subscription of this device has a table {}, too", rule->name, rule->table));
+    if (!loaded) {
+      failing(*rule, loaded.error());
+      continue;
+    }
+    const auto version = (*rules)->versions.find(rule->name);
+    auto bound = bind(*rule, version == (*rules)->versions.end() ? 0 : version->second, std::move(*loaded), (*rules)->rules, device);
+    if (bound) {
+      prepared.bounds.push_back(std::move(*bound));
+    } else {
+      failing(*rule, bound.error());
+    }
+  }
+  relate(prepared.bounds, device);
+  return prepared;
+}
+
+Result<std::optional<std::string>> DeviceService::told_before(const DeviceIdentity& device, const SyncRequest& request, const std::string& hash) {
+  auto mid_tier = surroundings_.mid_tier.acquire(Deadline::in(surroundings_.clock, kDatabaseWait));
+  if (!mid_tier) return pass(mid_tier);
+  auto rows = (*mid_tier)->query("SELECT request_hash, reply, (SELECT max(number) FROM sync.session WHERE device = $1::bigint) FROM sync.session WHERE device = $1::bigint AND number = $2::bigint",
+                                 {std::to_string(device.id), std::to_string(request.number)});
+  if (!rows) return pass(rows, "sync.session");
+  if (rows->size() == 0) return std::nullopt;
+  if (rows->text(0, 0) == hash) return std::string(rows->text(0, 1));
+  return fail(ErrorCode::kAlreadyExists, phrase("sync {} of {}: another one with this number has been answered already", request.number, device.name),
+              phrase("The device's database was copied or taken back: enrol the device again."));
+}
+
+Result<DeviceAnswer> DeviceService::sync(const DeviceCall& call, const DeviceIdentity& device) {
+  auto request = decode_sync_request(call.body);
+  if (!request) return pass(request);
+  const auto hash = os::blake2b_hex(call.body);
+  auto told = told_before(device, *request, hash);
+  if (!told) return pass(told);
+  if (*told) return DeviceAnswer{200, std::move(**told)};
+  end_writing(device.id);
+  auto prepared = bind_all(device, *request);
+  if (!prepared) return pass(prepared);
+  {
+    auto mid_tier = surroundings_.mid_tier.acquire(Deadline::in(surroundings_.clock, kDatabaseWait));
+    if (!mid_tier) return pass(mid_tier);
+    if (auto taken = take_upload(**mid_tier, device.id, *request, prepared->bounds); !taken) return pass(taken);
+  }
+  Settlement settlement(surroundings_, device, prepared->bounds, prepared->failing);
+  if (auto settled = settlement.run(Deadline::in(surroundings_.clock, settings_.source_patience)); !settled) return pass(settled);
+  auto reply = prepare(device, *request, hash, *prepared);
+  if (!reply) return pass(reply);
+  return DeviceAnswer{200, std::move(*reply)};
+}
+
+Result<DeviceAnswer> DeviceService::block(const std::vector<std::string>& path, const DeviceIdentity& device) {
+  auto number = number_of(path[1]);
+  auto at = block_of(path[3]);
+  if (!number) return pass(number);
+  if (!at) return pass(at);
+  std::shared_ptr<Writing> writing;
+  {
+    std::unique_lock lock(mutex_);
+    const auto found = writing_.find(device.id);
+    if (found != writing_.end() && found->second->number == *number) writing = found->second;
+    const auto ready = [&] { return writing->over || writing->blocks[path[2]] > *at; };
+    if (writing && !changed_.wait_for(lock, settings_.block_patience, ready)) return DeviceAnswer{202, "{}"};
+    if (writing) {
+      const auto failed = writing->failed.find(path[2]);
+      if (failed != writing->failed.end()) return std::unexpected(failed->second);
+    }
+  }
+  auto mid_tier = surroundings_.mid_tier.acquire(Deadline::in(surroundings_.clock, kDatabaseWait));
+  if (!mid_tier) return pass(mid_tier);
+  auto rows = (*mid_tier)->query("SELECT content FROM sync.output WHERE device = $1::bigint AND number = $2::bigint AND subscription = $3 AND block = $4::integer",
+                                 {std::to_string(device.id), std::to_string(*number), path[2], std::to_string(*at)});
+  if (!rows) return pass(rows, "sync.output");
+  if (rows->size() == 0) {
+    return fail(ErrorCode::kSnapshotNeeded, phrase("sync {} of {}: block {} of {} is not there any more", *number, device.name, *at, path[2]), phrase("Begin another sync."));
+  }
+  auto content = value_of(Kind::kBytes, rows->text(0, 0));
+  if (!content) return pass(content);
+  return DeviceAnswer{200, std::move(std::get<Blob>(*content).bytes)};
+}
+
+}  // namespace verbund::sync::server

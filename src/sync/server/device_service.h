@@ -1,0 +1,73 @@
+#pragma once
+/// The server's side of model/messages.h: who calls, what is answered. One object per node.
+///
+/// Threads: `handle` from any, several at a time; it blocks, at most `Settings::source_patience` longer than the databases. Replies with all rows of a subscription
+/// are written by threads of this object, from the snapshot that the answer speaks of; devices fetch blocks meanwhile.
+#include <condition_variable>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+
+#include "base/counters.h"
+#include "platform/os/worker_pool.h"
+#include "sync/model/transport.h"
+#include "sync/server/reply.h"
+#include "sync/server/settle.h"
+
+namespace verbund::sync::server {
+
+struct ServiceSettings {
+  milliseconds source_patience{2'000};  ///< so long a sync waits for the source's word on its changes
+  milliseconds block_patience{500};     ///< so long for a block that is being written
+  std::size_t writers = 2;              ///< replies with all rows at once; others wait
+  seconds background_every{300};        ///< devices are asked to come so often by themselves
+};
+
+class DeviceService {
+ public:
+  DeviceService(ServiceSettings settings, SettleSurroundings surroundings, Directory& directory);
+  ~DeviceService();  ///< ends what is being written
+
+  /// Errors are the call's answer: status and body are their reader's business (api, tests).
+  Result<DeviceAnswer> handle(const DeviceCall& call, const std::string& address);
+
+  struct Writing;  ///< a reply that is being written
+
+ private:
+  struct Prepared;
+  Result<DeviceAnswer> answer(const DeviceCall& call, const std::vector<std::string>& path, const DeviceIdentity& device);
+  Result<DeviceAnswer> upload(const DeviceCall& call, const std::vector<std::string>& path, const DeviceIdentity& device);
+  Result<DeviceAnswer> sync(const DeviceCall& call, const DeviceIdentity& device);
+  Result<DeviceAnswer> block(const std::vector<std::string>& path, const DeviceIdentity& device);
+  Result<DeviceAnswer> acknowledge(const DeviceCall& call, const std::vector<std::string>& path, const DeviceIdentity& device);
+  Result<std::optional<std::string>> told_before(const DeviceIdentity& device, const SyncRequest& request, const std::string& hash);
+  Result<Prepared> bind_all(const DeviceIdentity& device, const SyncRequest& request);
+  Result<SourceTable> table(postgres::Connection& mid_tier, postgres::Connection& source, const std::string& schema, const std::string& name);
+  Result<std::string> prepare(const DeviceIdentity& device, const SyncRequest& request, const std::string& hash, Prepared& prepared);
+  Result<std::map<std::string, Csn>> watch_all(postgres::Connection& mid_tier, const Prepared& prepared);
+  Result<SyncReply> stand(Writing& writing, const SyncRequest& request);
+  Status write_changes(postgres::Connection& outbox, Writing& writing, const SyncRequest& request, const Prepared& prepared, const std::map<std::string, Csn>& since, SyncReply& reply);
+  Status write_one(const std::shared_ptr<Writing>& writing, const Wanted& wanted);
+  void write_all(const std::shared_ptr<Writing>& writing);
+  void end_writing(std::uint64_t device);
+
+  ServiceSettings settings_;
+  SettleSurroundings surroundings_;
+  Directory& directory_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::set<std::uint64_t> busy_;                                  // mutex_: devices with a sync under way
+  std::map<std::uint64_t, std::shared_ptr<Writing>> writing_;     // mutex_: by device
+  struct KnownTable {
+    SourceTable table;
+    TimePoint read;
+  };
+  std::map<std::pair<std::string, std::string>, KnownTable> tables_;  // mutex_
+  std::unique_ptr<os::WorkerPool> writers_;                       // last: its tasks use what stands above
+};
+
+/// As the API says errors; for transports that have none.
+DeviceAnswer error_answer(const Error& error);
+
+}  // namespace verbund::sync::server

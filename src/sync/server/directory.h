@@ -1,0 +1,45 @@
+#pragma once
+/// Who the devices are and what rules are in force, as the sessions of this folder need it. Implemented by the rules' store; by a list in tests.
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "sync/model/messages.h"
+#include "sync/model/rules.h"
+
+namespace verbund::sync::server {
+
+struct DeviceIdentity {
+  std::uint64_t id = 0;
+  std::string name, user;
+  std::uint64_t generation = 0;  ///< another one: what the device has counts for nothing, it gets everything anew
+};
+
+struct RulesInForce {
+  Rules rules;
+  std::map<std::string, std::uint64_t> versions;  ///< of each subscription; another one: its definition is another
+};
+
+/// From any thread; may block.
+class Directory {
+ public:
+  virtual ~Directory() = default;
+  /// Errors: kUnauthenticated, kForbidden (revoked, disabled: says so).
+  virtual Result<DeviceIdentity> authenticate(std::string_view authorization, const std::string& address) = 0;
+  /// Errors: kUnauthenticated (no such code, used, too old), kBadMessage.
+  virtual Result<EnrolReply> enrol(const EnrolRequest& request, const std::string& address) = 0;
+  virtual Result<std::shared_ptr<const RulesInForce>> rules() = 0;
+};
+
+/// How far the feed is. From any thread.
+class FeedProgress {
+ public:
+  virtual ~FeedProgress() = default;
+  /// Until the mid-tier has everything that committed before this position of the source's log. False: not in time.
+  virtual bool wait_until_passed(Lsn lsn, Deadline deadline) = 0;
+};
+
+}  // namespace verbund::sync::server

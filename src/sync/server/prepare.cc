@@ -1,0 +1,248 @@
+// How a sync is answered: what is small within the call, all rows of a subscription behind it.
+#include <algorithm>
+
+#include <boost/json/array.hpp>
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
+#include <fmt/format.h>
+
+#include "base/messages.h"
+#include "sync/server/watch.h"
+#include "sync/server/writing.h"
+
+namespace verbund::sync::server {
+namespace {
+
+using postgres::Connection;
+
+constexpr seconds kDatabaseWait{10};
+constexpr std::string_view kSyncsKept = "10";
+
+Session session_of(const Bound& bound) {
+  const auto& rule = bound.rule;
+  const bool up = rule.kind == SubscriptionKind::kUpload || rule.direction != Direction::kDown;
+  const bool changes = up && rule.kind == SubscriptionKind::kReplication;
+  return {.mode = Session::Mode::kNothing, .subscription = rule.name, .shape = bound.shape, .layout = bound.layout, .may_read = bound.down(), .may_insert = up && rule.rights.insert,
+          .may_update = changes && rule.rights.update, .may_delete = changes && rule.rights.remove, .error = {}, .message = {}};
+}
+
+BlockSink into_output(Connection& connection, std::uint64_t device, std::uint64_t number, const std::string& subscription) {
+  return [&connection, device, number, subscription](const BlockHead& head, const std::string& block) -> Status {
+    auto hex = text_of(Kind::kBytes, Value{Blob{block}});
+    auto done = connection.query("INSERT INTO sync.output (device, number, subscription, block, rows, content) VALUES ($1::bigint, $2::bigint, $3, $4::integer, $5::integer, $6::bytea)",
+                                 {std::to_string(device), std::to_string(number), subscription, std::to_string(head.number), std::to_string(head.rows), std::move(*hex)});
+    if (!done) return pass(done, "sync.output");
+    return {};
+  };
+}
+
+/// Devices that come by themselves don't come all at once.
+milliseconds next_time(seconds every, const DeviceIdentity& device, std::uint64_t number) {
+  constexpr std::uint64_t kSpread = 60'000;
+  return every + milliseconds{static_cast<std::int64_t>((device.id * 7'919 + number * 104'729) % kSpread)};
+}
+
+Status note_session(Connection& connection, const DeviceIdentity& device, const SyncRequest& request, const std::string& hash, const SyncReply& reply, const std::string& text,
+                    const std::vector<Bound>& bounds) {
+  boost::json::object buckets;
+  for (const auto& bound : bounds) buckets[bound.rule.name] = boost::json::array(bound.bucket.begin(), bound.bucket.end());
+  auto noted = connection.query(
+      "INSERT INTO sync.session (device, number, request_hash, history, csn, reply, buckets) VALUES ($1::bigint, $2::bigint, $3, $4, $5::bigint, $6, $7)",
+      {std::to_string(device.id), std::to_string(request.number), hash, reply.history, std::to_string(reply.csn.value), text, boost::json::serialize(buckets)});
+  if (!noted) return pass(noted, "sync.session");
+  auto pruned = connection.query("DELETE FROM sync.session WHERE device = $1::bigint AND number <= (SELECT number FROM sync.session WHERE device = $1::bigint ORDER BY number DESC OFFSET $2::integer LIMIT 1)",
+                                 {std::to_string(device.id), std::string(kSyncsKept)});
+  if (!pruned) return pass(pruned, "sync.session");
+  return {};
+}
+
+Status note_held(Connection& mid_tier, const std::string& device, const SyncReply& reply, const Session& session, const boost::json::value& buckets) {
+  std::vector<std::string> bucket;
+  const auto* found = buckets.is_object() ? buckets.get_object().if_contains(session.subscription) : nullptr;
+  if (found != nullptr && found->is_array()) {
+    for (const auto& value : found->get_array()) bucket.emplace_back(value.is_string() ? std::string(value.get_string()) : std::string());
+  }
+  auto held = mid_tier.query(
+      "INSERT INTO sync.held (device, subscription, csn, history, shape, bucket) VALUES ($1::bigint, $2, $3::bigint, $4, $5, $6::text[])"
+      " ON CONFLICT (device, subscription) DO UPDATE SET csn = excluded.csn, history = excluded.history, shape = excluded.shape, bucket = excluded.bucket, acknowledged = now()",
+      {device, session.subscription, std::to_string(reply.csn.value), reply.history, session.shape, array_parameter(bucket)});
+  if (!held) return pass(held, "sync.held");
+  return {};
+}
+
+/// Decisions whose subscription the device has not applied are told again: the right row comes with them.
+Status note_told(Connection& mid_tier, const std::string& device, const std::string& number, const SyncReply& reply, const AckRequest& request) {
+  for (const auto& outcome : reply.outcomes) {
+    if (outcome.state == Outcome::State::kWaiting || std::ranges::find(request.sessions, outcome.subscription) == request.sessions.end()) continue;
+    auto told = mid_tier.query("UPDATE sync.change SET told_sync = $4::bigint WHERE device = $1::bigint AND upload = $2::bigint AND row = $3::integer AND told_sync IS NULL",
+                               {device, std::to_string(outcome.upload), std::to_string(outcome.row), number});
+    if (!told) return pass(told, "sync.change");
+  }
+  return {};
+}
+
+}  // namespace
+
+void DeviceService::end_writing(std::uint64_t device) {
+  const std::scoped_lock lock(mutex_);
+  const auto found = writing_.find(device);
+  if (found == writing_.end()) return;
+  found->second->unwanted = true;
+  writing_.erase(found);
+}
+
+/// Watches before the snapshot: a departure that the snapshot does not see is known to the next one.
+Result<std::map<std::string, Csn>> DeviceService::watch_all(Connection& mid_tier, const Prepared& prepared) {
+  std::map<std::string, Csn> since;
+  for (const auto& bound : prepared.bounds) {
+    if (!bound.down()) continue;
+    auto watched = keep_watch(mid_tier, bound);
+    if (!watched) return pass(watched);
+    since[bound.rule.name] = *watched;
+  }
+  return since;
+}
+
+/// Opens the snapshot from which all sessions are answered.
+Result<SyncReply> DeviceService::stand(Writing& writing, const SyncRequest& request) {
+  auto lease = surroundings_.mid_tier.acquire(Deadline::in(surroundings_.clock, kDatabaseWait));
+  if (!lease) return pass(lease);
+  writing.lease.emplace(std::move(*lease));
+  auto snapshot = (*writing.lease)->begin("ISOLATION LEVEL REPEATABLE READ READ ONLY");
+  if (!snapshot) return pass(snapshot);
+  writing.snapshot.emplace(std::move(*snapshot));
+  auto rows = (*writing.lease)->query("SELECT history_id, csn FROM feed.position");
+  if (!rows) return pass(rows, "feed.position");
+  if (rows->size() != 1) return fail(ErrorCode::kUnavailable, phrase("sync: the feed has no position yet"));
+  SyncReply reply;
+  reply.number = request.number;
+  reply.history = std::string(rows->text(0, 0));
+  reply.csn = Csn{parse_u64(rows->text(0, 1)).value_or(0)};
+  reply.next_in = next_time(settings_.background_every, writing.device, request.number);
+  return reply;
+}
+
+/// Sessions whose device goes on from its cursor are written here; those that begin anew are noted for later.
+Status DeviceService::write_changes(Connection& outbox, Writing& writing, const SyncRequest& request, const Prepared& prepared, const std::map<std::string, Csn>& since, SyncReply& reply) {
+  for (const auto& bound : prepared.bounds) {
+    auto session = session_of(bound);
+    const auto& name = bound.rule.name;
+    const auto cursor = std::ranges::find(request.cursors, name, &DeviceCursor::subscription);
+    const bool knows = cursor != request.cursors.end() && cursor->shape == bound.shape && request.history == reply.history && cursor->csn <= reply.csn;
+    if (bound.down() && (!knows || cursor->csn < since.at(name))) {
+      session.mode = Session::Mode::kRefresh;
+      writing.bounds.push_back(bound);
+    } else if (bound.down()) {
+      auto blocks = write_rows(**writing.lease, writing.device.id, {&bound, *cursor, false}, into_output(outbox, writing.device.id, request.number, name));
+      if (!blocks) return pass(blocks);
+      if (*blocks > 0) session.mode = Session::Mode::kDelta;
+    }
+    reply.sessions.push_back(std::move(session));
+  }
+  for (const auto& bound : writing.bounds) writing.wanted.push_back({&bound, {}, true});
+  reply.sessions.insert(reply.sessions.end(), prepared.failed.begin(), prepared.failed.end());
+  return {};
+}
+
+Result<std::string> DeviceService::prepare(const DeviceIdentity& device, const SyncRequest& request, const std::string& hash, Prepared& prepared) {
+  auto outbox = surroundings_.mid_tier.acquire(Deadline::in(surroundings_.clock, kDatabaseWait));
+  if (!outbox) return pass(outbox);
+  auto since = watch_all(**outbox, prepared);
+  if (!since) return pass(since);
+  auto writing = std::make_shared<Writing>();
+  writing->device = device;
+  writing->number = request.number;
+  auto reply = stand(*writing, request);
+  if (!reply) return pass(reply);
+  auto transaction = (*outbox)->begin();
+  if (!transaction) return pass(transaction);
+  auto cleared = (*outbox)->query("DELETE FROM sync.output WHERE device = $1::bigint", {std::to_string(device.id)});
+  if (!cleared) return pass(cleared, "sync.output");
+  if (auto written = write_changes(**outbox, *writing, request, prepared, *since, *reply); !written) return pass(written);
+  auto outcomes = outcomes_of(**writing->lease, device.id);
+  if (!outcomes) return pass(outcomes);
+  reply->outcomes = std::move(*outcomes);
+  auto text = encode(*reply);
+  if (auto noted = note_session(**outbox, device, request, hash, *reply, text, prepared.bounds); !noted) return pass(noted);
+  if (auto committed = transaction->commit(); !committed) return pass(committed);
+  if (writing->wanted.empty()) return text;
+  {
+    const std::scoped_lock lock(mutex_);
+    writing_[device.id] = writing;
+  }
+  auto submitted = writers_->submit([this, writing] { write_all(writing); });
+  if (submitted) return text;
+  end_writing(device.id);
+  return pass(submitted);
+}
+
+/// Blocks of one subscription, each there for the device as soon as it is full.
+Status DeviceService::write_one(const std::shared_ptr<Writing>& writing, const Wanted& wanted) {
+  auto outbox = surroundings_.mid_tier.acquire(Deadline::in(surroundings_.clock, kDatabaseWait));
+  if (!outbox) return pass(outbox);
+  const auto& name = wanted.bound->rule.name;
+  // What is lost with the server's power is written again: the device asks, and is told that it is gone.
+  if (auto relaxed = (*outbox)->execute("SET synchronous_commit = off"); !relaxed) return relaxed;
+  const auto keep = into_output(**outbox, writing->device.id, writing->number, name);
+  auto written = write_rows(**writing->lease, writing->device.id, wanted, [&](const BlockHead& head, std::string block) -> Status {
+    if (writing->unwanted) return fail(ErrorCode::kCancelled, phrase("sync: the device has begun another one"));
+    if (auto kept = keep(head, std::move(block)); !kept) return kept;
+    const std::scoped_lock lock(mutex_);
+    writing->blocks[name] = head.number + 1;
+    changed_.notify_all();
+    return {};
+  });
+  auto strict = (*outbox)->execute("RESET synchronous_commit");
+  if (!written) return pass(written);
+  return strict;
+}
+
+/// On a thread of its own, one subscription after the other, all from the one snapshot.
+void DeviceService::write_all(const std::shared_ptr<Writing>& writing) {
+  for (const auto& wanted : writing->wanted) {
+    if (writing->unwanted) break;
+    auto written = write_one(writing, wanted);
+    if (written || writing->unwanted) continue;
+    const auto& name = wanted.bound->rule.name;
+    surroundings_.log.warning("sync.refresh_failed", {{"device", writing->device.id}, {"subscription", name}, {"error", written.error().message}});
+    const std::scoped_lock lock(mutex_);
+    writing->failed.emplace(name, written.error());
+    changed_.notify_all();
+  }
+  writing->snapshot.reset();
+  writing->lease.reset();
+  const std::scoped_lock lock(mutex_);
+  writing->over = true;
+  changed_.notify_all();
+}
+
+Result<DeviceAnswer> DeviceService::acknowledge(const DeviceCall& call, const std::vector<std::string>& path, const DeviceIdentity& device) {
+  auto request = decode_ack_request(call.body);
+  if (!request) return pass(request);
+  auto mid_tier = surroundings_.mid_tier.acquire(Deadline::in(surroundings_.clock, kDatabaseWait));
+  if (!mid_tier) return pass(mid_tier);
+  const auto id = std::to_string(device.id);
+  auto rows = (*mid_tier)->query("SELECT reply, buckets, acknowledged IS NOT NULL FROM sync.session WHERE device = $1::bigint AND number = $2::bigint", {id, path[1]});
+  if (!rows) return pass(rows, "sync.session");
+  if (rows->size() == 0) return fail(ErrorCode::kNotFound, phrase("sync {} of {}: there was none, or it is long ago", path[1], device.name));
+  auto reply = decode_sync_reply(rows->text(0, 0));
+  if (!reply) return pass(reply);
+  auto transaction = (*mid_tier)->begin();
+  if (!transaction) return pass(transaction);
+  boost::system::error_code failed;
+  const auto buckets = boost::json::parse(rows->text(0, 1), failed);
+  for (const auto& session : reply->sessions) {
+    if (std::ranges::find(request->sessions, session.subscription) == request->sessions.end()) continue;
+    if (auto held = note_held(**mid_tier, id, *reply, session, failed ? boost::json::value() : buckets); !held) return pass(held);
+  }
+  if (auto told = note_told(**mid_tier, id, path[1], *reply, *request); !told) return pass(told);
+  for (const auto* statement : {"UPDATE sync.session SET acknowledged = coalesce(acknowledged, now()) WHERE device = $1::bigint AND number = $2::bigint",
+                                "DELETE FROM sync.output WHERE device = $1::bigint AND number = $2::bigint"}) {
+    if (auto done = (*mid_tier)->query(statement, {id, path[1]}); !done) return pass(done);
+  }
+  if (auto committed = transaction->commit(); !committed) return pass(committed);
+  end_writing(device.id);
+  return DeviceAnswer{200, "{}"};
+}
+
+}  // namespace verbund::sync::server

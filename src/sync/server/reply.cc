@@ -1,0 +1,195 @@
+#include "sync/server/reply.h"
+
+#include <bit>
+
+#include <fmt/format.h>
+
+#include "base/messages.h"
+
+namespace verbund::sync::server {
+namespace {
+
+using postgres::Connection;
+
+/// Rows of a COPY … (FORMAT binary): a header, then per row the number of fields and each with its length (PostgreSQL's documentation, COPY).
+class BinaryRows {
+ public:
+  explicit BinaryRows(std::size_t columns) : fields_(columns) {}
+
+  /// One CopyData message: PostgreSQL sends one per row, the first behind the header. False: no row (the trailer); malformed is kInternal.
+  Result<bool> read(std::string_view message) {
+    constexpr std::size_t kSignature = 11;
+    std::size_t at = 0;
+    if (first_) {
+      first_ = false;
+      at = kSignature + 4;
+      if (message.size() < at + 4) return bad();
+      at += 4 + number(message, at);
+      if (at == message.size()) return false;
+    }
+    if (message.size() < at + 2) return bad();
+    const auto count = static_cast<std::int16_t>(static_cast<std::uint8_t>(message[at]) << 8 | static_cast<std::uint8_t>(message[at + 1]));
+    if (count == -1) return false;
+    if (static_cast<std::size_t>(count) != fields_.size()) return bad();
+    at += 2;
+    for (auto& field : fields_) {
+      if (message.size() < at + 4) return bad();
+      const auto size = static_cast<std::int32_t>(number(message, at));
+      at += 4;
+      if (size < 0) {
+        field.reset();
+        continue;
+      }
+      if (message.size() - at < static_cast<std::size_t>(size)) return bad();
+      field = message.substr(at, static_cast<std::size_t>(size));
+      at += static_cast<std::size_t>(size);
+    }
+    return true;
+  }
+  [[nodiscard]] const std::vector<std::optional<std::string_view>>& fields() const { return fields_; }
+
+ private:
+  static std::uint32_t number(std::string_view bytes, std::size_t at) {
+    std::uint32_t value = 0;
+    for (std::size_t i = 0; i < 4; ++i) value = value << 8 | static_cast<std::uint8_t>(bytes[at + i]);
+    return value;
+  }
+  static std::unexpected<Error> bad() { return fail(ErrorCode::kInternal, "COPY: a row can't be read"); }
+
+  bool first_ = true;
+  std::vector<std::optional<std::string_view>> fields_;
+};
+
+/// Blocks as they become full, within the subscription's limits.
+class Output {
+ public:
+  Output(const Bound& bound, const BlockSink& sink) : bound_(bound), sink_(sink), writer_(BlockHead::Kind::kDown) {}
+
+  Status upsert(const std::vector<std::optional<std::string_view>>& fields) {
+    ++rows_;
+    for (const auto& field : fields) bytes_ += field ? field->size() : 0;
+    const auto& rule = bound_.rule;
+    if ((rule.max_rows != 0 && rows_ > rule.max_rows) || (rule.max_bytes != 0 && bytes_ > rule.max_bytes)) {
+      return fail(ErrorCode::kTooLarge, phrase("subscription {}: a device would get more than the {} rows or {} bytes that are allowed", rule.name, rule.max_rows, rule.max_bytes));
+    }
+    if (auto added = writer_.add_upsert(bound_.kinds, fields); !added) return added;
+    return after();
+  }
+  Status key(DownRow::Op op, std::string_view key) {
+    auto values = bound_.key_values(key);
+    if (!values) return pass(values);
+    if (auto added = writer_.add(DownRow{op, std::move(*values)}); !added) return added;
+    return after();
+  }
+  /// `even_empty`: a refresh says something without rows, too.
+  Result<std::uint32_t> finish(bool even_empty) {
+    if (writer_.rows() == 0 && writer_.number() == 0 && !even_empty) return 0;
+    if (auto taken = take(true); !taken) return pass(taken);
+    return writer_.number();
+  }
+
+ private:
+  Status after() { return writer_.full() ? take(false) : Status{}; }
+  Status take(bool last) {
+    const BlockHead head{BlockHead::Kind::kDown, writer_.number(), last, writer_.rows()};
+    auto block = writer_.take(last);
+    if (!block) return pass(block);
+    return sink_(head, std::move(*block));
+  }
+
+  const Bound& bound_;
+  const BlockSink& sink_;
+  BlockWriter writer_;
+  std::uint64_t rows_ = 0, bytes_ = 0;
+};
+
+std::string row_columns(const Bound& bound) {
+  std::string columns;
+  for (const auto& column : bound.layout.columns) columns += (columns.empty() ? "" : ", ") + ("s." + Connection::quote_identifier(column.name));
+  return columns;
+}
+
+/// Keys of the device's changes that are decided otherwise than it has them, and not told yet: they come whatever their version.
+std::string corrected(const Bound& bound, std::uint64_t device) {
+  return fmt::format("SELECT c.key FROM sync.change c WHERE c.device = {} AND c.subscription = {} AND c.told_sync IS NULL AND (c.state = 'rejected' OR (c.state = 'applied' AND NOT c.as_sent))",
+                     device, Connection::quote_literal(bound.rule.name));
+}
+
+/// Keys that stay on the device as they are: what it has changed is not decided.
+std::string open_keys(const Bound& bound, std::uint64_t device) {
+  return fmt::format("SELECT c.key FROM sync.change c WHERE c.device = {} AND c.table_id = {} AND c.state IN ('accepted', 'applying')", device, bound.table.id);
+}
+
+std::string changed_rows(const Bound& bound, std::uint64_t device, const Wanted& wanted) {
+  std::string sql = fmt::format("SELECT {} FROM {} s WHERE {} AND NOT s.verbund_key IN ({})", row_columns(bound), bound.shadow(), bound.condition("s"), open_keys(bound, device));
+  if (wanted.refresh) return sql + " ORDER BY s.verbund_key";
+  return sql + fmt::format(
+                   " AND (s.verbund_csn > {} OR s.verbund_key IN ({}))"
+                   " AND NOT EXISTS (SELECT FROM sync.change c WHERE c.device = {} AND c.table_id = {} AND c.key = s.verbund_key AND c.state = 'applied' AND c.as_sent AND c.applied_csn = s.verbund_csn)"
+                   " ORDER BY s.verbund_key",
+                   wanted.cursor.csn.value, corrected(bound, device), device, bound.table.id);
+}
+
+std::string gone_keys(const Bound& bound, std::uint64_t device, const Wanted& wanted) {
+  std::string bucket;
+  for (const auto& value : bound.bucket) bucket += (bucket.empty() ? "" : ", ") + Connection::quote_literal(value);
+  return fmt::format(
+      "SELECT g.key FROM (SELECT key FROM sync.departed WHERE subscription = {0} AND bucket = ARRAY[{1}]::text[] AND csn > {2} UNION {3}) g"
+      " WHERE NOT EXISTS (SELECT FROM {4} s WHERE s.verbund_key = g.key AND {5}) AND NOT g.key IN ({6})"
+      // What it has deleted itself since its cursor, as its last word on that row, it does not have, whatever happened to the row after that.
+      " AND NOT coalesce((SELECT c.op = 'D' AND c.state = 'applied' AND c.applied_csn > {2} FROM sync.change c WHERE c.device = {7} AND c.table_id = {8} AND c.key = g.key ORDER BY c.id DESC LIMIT 1), false)",
+      Connection::quote_literal(bound.rule.name), bucket, wanted.cursor.csn.value, corrected(bound, device), bound.shadow(), bound.condition("s"), open_keys(bound, device), device, bound.table.id);
+}
+
+Status write_keys(Connection& mid_tier, const std::string& query, DownRow::Op op, Output& output) {
+  auto rows = mid_tier.query(query);
+  if (!rows) return pass(rows);
+  for (int row = 0; row < rows->size(); ++row) {
+    if (auto written = output.key(op, rows->text(row, 0)); !written) return written;
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::uint32_t> write_rows(Connection& mid_tier, std::uint64_t device, const Wanted& wanted, const BlockSink& sink) {
+  const auto& bound = *wanted.bound;
+  Output output(bound, sink);
+  // What goes first: a row may have taken over the unique value of one that went.
+  const auto keys = wanted.refresh ? write_keys(mid_tier, open_keys(bound, device), DownRow::Op::kKeep, output) : write_keys(mid_tier, gone_keys(bound, device, wanted), DownRow::Op::kDelete, output);
+  if (!keys) return std::unexpected(keys.error());
+  BinaryRows rows(bound.kinds.size());
+  Status failed;
+  auto copied = mid_tier.copy_out(fmt::format("COPY ({}) TO STDOUT (FORMAT binary)", changed_rows(bound, device, wanted)), [&](std::string_view message) {
+    auto more = rows.read(message);
+    if (!more) failed = pass(more);
+    if (failed && *more) failed = output.upsert(rows.fields());
+    return failed.has_value();
+  });
+  if (!failed) return pass(failed);
+  if (!copied) return pass(copied, phrase("subscription {}", bound.rule.name));
+  return output.finish(wanted.refresh);
+}
+
+Result<std::vector<Outcome>> outcomes_of(Connection& mid_tier, std::uint64_t device) {
+  auto rows = mid_tier.query(
+      "SELECT upload, row, subscription, state, coalesce(reason, waits_for, 'source'), coalesce(message, '') FROM sync.change"
+      " WHERE device = $1::bigint AND told_sync IS NULL ORDER BY id LIMIT $2::integer",
+      {std::to_string(device), std::to_string(kMaxOutcomes)});
+  if (!rows) return pass(rows, "sync.change");
+  std::vector<Outcome> outcomes;
+  for (int row = 0; row < rows->size(); ++row) {
+    Outcome outcome;
+    outcome.upload = parse_u64(rows->text(row, 0)).value_or(0);
+    outcome.row = static_cast<std::uint32_t>(parse_u64(rows->text(row, 1)).value_or(0));
+    outcome.subscription = std::string(rows->text(row, 2));
+    const auto state = rows->text(row, 3);
+    outcome.state = state == "applied" ? Outcome::State::kApplied : state == "rejected" || state == "dismissed" ? Outcome::State::kRejected : Outcome::State::kWaiting;
+    if (outcome.state != Outcome::State::kApplied) outcome.reason = std::string(rows->text(row, 4));
+    outcome.text = std::string(rows->text(row, 5));
+    outcomes.push_back(std::move(outcome));
+  }
+  return outcomes;
+}
+
+}  // namespace verbund::sync::server

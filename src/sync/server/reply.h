@@ -1,0 +1,27 @@
+#pragma once
+/// What a device gets: rows of its subscriptions as of one csn (D6 to D8). Blocking; any thread, one connection each.
+#include <functional>
+
+#include "sync/model/messages.h"
+#include "sync/model/rows.h"
+#include "sync/server/bound.h"
+
+namespace verbund::sync::server {
+
+/// Takes blocks in their order. False: nobody wants them any more.
+using BlockSink = std::function<Status(const BlockHead& head, std::string block)>;
+
+struct Wanted {
+  const Bound* bound = nullptr;
+  DeviceCursor cursor;       ///< what the device says that it has
+  bool refresh = false;
+};
+
+/// Rows of one subscription as the connection's transaction sees them: all that came, changed or went behind the cursor, or everything. Returns how many blocks; 0:
+/// there is nothing. Errors: kTooLarge (over the subscription's limits), those of the database and of `sink`.
+Result<std::uint32_t> write_rows(postgres::Connection& mid_tier, std::uint64_t device, const Wanted& wanted, const BlockSink& sink);
+
+/// Decisions that the device has not acknowledged, and what is not decided.
+Result<std::vector<Outcome>> outcomes_of(postgres::Connection& mid_tier, std::uint64_t device);
+
+}  // namespace verbund::sync::server

@@ -1,0 +1,299 @@
+#include <gtest/gtest.h>
+
+#include "sync/server/sync_scene.h"
+
+namespace verbund::sync::server {
+namespace {
+
+using testing_scene::ModelDevice;
+using testing_scene::SyncScene;
+using Op = Comparison::Op;
+using With = Comparison::With;
+
+void expect_synced(ModelDevice& device) {
+  const auto done = device.sync();
+  ASSERT_TRUE(done) << done.error().message;
+  for (const auto& session : device.last_sessions) EXPECT_NE(session.mode, Session::Mode::kFailed) << session.message;
+}
+
+class SyncTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    scene.sql("INSERT INTO patient SELECT n, 'P' || n, 'nord' FROM generate_series(1, 5) n");
+    scene.office().settle();
+    scene.user("anna", {{"region", "nord"}});
+    scene.user("bert", {{"region", "süd"}});
+  }
+  SyncScene scene;
+};
+
+TEST_F(SyncTest, TheFirstSyncBringsAllRowsAndTheNextOnlyWhatChanged) {
+  scene.subscribe("patient");
+  ModelDevice device(scene, "anna");
+  expect_synced(device);
+  EXPECT_EQ(device.tables["patient"].size(), 5U);
+  EXPECT_EQ(device.value("patient", "3", "name"), "P3");
+  expect_synced(device);
+  EXPECT_EQ(device.rows_fetched, 0U);
+  scene.sql("UPDATE patient SET name = 'Ä' WHERE id = 2; DELETE FROM patient WHERE id = 4; INSERT INTO patient VALUES (9, NULL, '')");
+  scene.office().settle();
+  expect_synced(device);
+  EXPECT_EQ(device.rows_fetched, 3U);
+  EXPECT_EQ(device.value("patient", "2", "name"), "Ä");
+  EXPECT_EQ(device.value("patient", "4", "name"), "(none)");
+  EXPECT_EQ(device.value("patient", "9", "name"), std::nullopt);
+  EXPECT_EQ(device.value("patient", "9", "letter"), "");
+}
+
+TEST_F(SyncTest, WhatADeviceChangesIsInTheSourceAndDoesNotComeBackAsNews) {
+  scene.subscribe("patient");
+  ModelDevice device(scene, "anna"), other(scene, "bert");
+  expect_synced(device);
+  expect_synced(other);
+  device.update("patient", "1", {{"name", "neu"}});
+  device.insert("patient", {{"id", "77"}, {"name", "Größe"}});
+  device.remove("patient", "5");
+  expect_synced(device);
+  EXPECT_EQ(device.rows_fetched, 0U) << "its own changes";
+  EXPECT_EQ(device.waiting, 0U);
+  EXPECT_TRUE(device.rejects.empty());
+  EXPECT_EQ(scene.office().value("SELECT string_agg(id || name, ' ' ORDER BY id) FROM patient"), "1neu 2P2 3P3 4P4 77Größe");
+  expect_synced(other);
+  EXPECT_EQ(other.tables["patient"], device.tables["patient"]);
+  EXPECT_EQ(other.rows_fetched, 3U);
+}
+
+TEST_F(SyncTest, AStaleChangeIsRejectedAndTheRightRowReplacesItInTheSameSync) {
+  scene.subscribe("patient");
+  ModelDevice device(scene, "anna");
+  expect_synced(device);
+  device.update("patient", "1", {{"name", "meins"}});
+  device.remove("patient", "2");
+  device.update("patient", "3", {{"name", "zu spät"}});
+  scene.sql("UPDATE patient SET letter = 'x' WHERE id IN (1, 2); DELETE FROM patient WHERE id = 3");
+  expect_synced(device);
+  ASSERT_EQ(device.rejects.size(), 3U);
+  EXPECT_EQ(device.rejects[0].reason, "version");
+  EXPECT_EQ(device.rejects[1].reason, "version");
+  EXPECT_EQ(device.rejects[2].reason, "gone");
+  EXPECT_EQ(device.value("patient", "1", "name"), "P1");
+  EXPECT_EQ(device.value("patient", "1", "letter"), "x");
+  EXPECT_EQ(device.value("patient", "2", "name"), "P2");
+  EXPECT_EQ(device.value("patient", "3", "name"), "(none)");
+  EXPECT_EQ(scene.office().mid_tier_value("SELECT string_agg(key || ':' || reason || ':' || mine::text, ' ' ORDER BY key) FROM sync.reject WHERE op = 'U'"), "1:version:{1,meins,nord} 3:gone:{3,\"zu spät\",nord}");
+  expect_synced(device);
+  EXPECT_EQ(device.rejects.size(), 3U) << "told once";
+  EXPECT_EQ(device.rows_fetched, 0U);
+}
+
+TEST_F(SyncTest, AChangeThatTheFeedHasNotToldYetIsSeenAtTheSource) {
+  scene.subscribe("patient");
+  ModelDevice device(scene, "anna");
+  expect_synced(device);
+  // The feed stands still: the shadow still has what the device knows.
+  auto held = scene.office().feed().hold(Deadline::in(os::SystemClock{}, seconds{30}), seconds{30});
+  ASSERT_TRUE(held);
+  scene.sql("UPDATE patient SET letter = 'ungesehen' WHERE id = 1");
+  device.update("patient", "1", {{"name", "meins"}});
+  expect_synced(device);
+  EXPECT_EQ(device.waiting, 1U);
+  EXPECT_EQ(scene.office().value("SELECT name FROM patient WHERE id = 1"), "P1");
+  EXPECT_EQ(device.value("patient", "1", "name"), "meins") << "it is not decided";
+  scene.office().feed().release();
+  expect_synced(device);
+  EXPECT_EQ(device.waiting, 0U);
+  ASSERT_EQ(device.rejects.size(), 1U);
+  EXPECT_EQ(device.value("patient", "1", "letter"), "ungesehen");
+}
+
+TEST_F(SyncTest, WhatConstraintsRefuseIsARejectWithItsReason) {
+  scene.sql("ALTER TABLE patient ADD CHECK (name <> 'böse'), ADD UNIQUE (letter, name)");
+  scene.subscribe("patient");
+  scene.subscribe("encounter");
+  ModelDevice device(scene, "anna");
+  expect_synced(device);
+  device.update("patient", "1", {{"name", "böse"}});
+  device.update("patient", "2", {{"name", "P3"}});
+  device.insert("patient", {{"id", "8"}, {"name", "gut"}});
+  device.insert("encounter", {{"id", "1"}, {"patient_id", "8"}, {"kind", "x"}});
+  device.insert("encounter", {{"id", "2"}, {"patient_id", "4711"}, {"kind", "x"}});
+  expect_synced(device);
+  std::vector<std::string> reasons;
+  for (const auto& reject : device.rejects) reasons.push_back(reject.reason);
+  std::ranges::sort(reasons);
+  EXPECT_EQ(reasons, (std::vector<std::string>{"check", "foreign_key", "unique"}));
+  EXPECT_EQ(device.value("patient", "1", "name"), "P1");
+  EXPECT_EQ(device.value("patient", "2", "name"), "P2");
+  EXPECT_EQ(device.value("encounter", "2", "kind"), "(none)");
+  EXPECT_EQ(scene.office().value("SELECT count(*) FROM encounter WHERE patient_id = 8"), "1");
+}
+
+TEST_F(SyncTest, RowsEnterAndLeaveAFilter) {
+  scene.subscribe("patient", {{Op::kEqual, With::kParameter, "letter", "region"}, {Op::kLess, With::kConstant, "id", "100"}});
+  ModelDevice north(scene, "anna"), south(scene, "bert");
+  expect_synced(north);
+  expect_synced(south);
+  EXPECT_EQ(north.tables["patient"].size(), 5U);
+  EXPECT_EQ(south.tables["patient"].size(), 0U);
+  scene.sql("UPDATE patient SET letter = 'süd' WHERE id = 1; UPDATE patient SET id = 200 WHERE id = 2; DELETE FROM patient WHERE id = 3; INSERT INTO patient VALUES (6, 'n', 'nord')");
+  scene.office().settle();
+  expect_synced(north);
+  expect_synced(south);
+  EXPECT_EQ(north.tables["patient"].size(), 3U);
+  EXPECT_TRUE(north.tables["patient"].contains("6"));
+  ASSERT_EQ(south.tables["patient"].size(), 1U);
+  EXPECT_EQ(south.value("patient", "1", "letter"), "süd");
+  EXPECT_EQ(north.rows_fetched, 4U);
+  scene.sql("TRUNCATE patient CASCADE");
+  scene.office().settle();
+  expect_synced(north);
+  EXPECT_EQ(north.tables["patient"].size(), 0U);
+}
+
+TEST_F(SyncTest, NobodyChangesOrLearnsWhatLiesOutsideHisFilter) {
+  scene.subscribe("patient", {{Op::kEqual, With::kParameter, "letter", "region"}});
+  ModelDevice north(scene, "anna"), south(scene, "bert");
+  expect_synced(north);
+  expect_synced(south);
+  south.insert("patient", {{"id", "1"}, {"name", "geraten"}, {"letter", "süd"}});
+  south.insert("patient", {{"id", "50"}, {"name", "fremd"}, {"letter", "nord"}});
+  expect_synced(south);
+  ASSERT_EQ(south.rejects.size(), 2U);
+  EXPECT_EQ(south.tables["patient"].size(), 0U);
+  EXPECT_EQ(scene.office().mid_tier_value("SELECT count(*) FROM sync.reject WHERE theirs IS NOT NULL"), "0");
+  EXPECT_EQ(scene.office().value("SELECT count(*) FROM patient WHERE name IN ('geraten', 'fremd')"), "0");
+}
+
+TEST_F(SyncTest, RightsAreThoseOfTheSubscription) {
+  auto& rule = scene.subscribe("patient");
+  rule.rights = {true, false, true, false};
+  ModelDevice device(scene, "anna");
+  expect_synced(device);
+  EXPECT_FALSE(device.last_sessions[0].may_insert);
+  device.insert("patient", {{"id", "50"}, {"name", "neu"}});
+  device.remove("patient", "1");
+  device.update("patient", "2", {{"name", "darf"}});
+  expect_synced(device);
+  ASSERT_EQ(device.rejects.size(), 2U);
+  EXPECT_EQ(device.rejects[0].reason, "right");
+  EXPECT_EQ(device.value("patient", "1", "name"), "P1");
+  EXPECT_FALSE(device.tables["patient"].contains("50"));
+  EXPECT_EQ(scene.office().value("SELECT name FROM patient WHERE id = 2"), "darf");
+}
+
+TEST_F(SyncTest, DifferentColumnsAreMergedWhereTheTableWantsIt) {
+  auto& rule = scene.subscribe("patient");
+  rule.conflict.kind = ConflictPolicy::Kind::kMerge;
+  ModelDevice device(scene, "anna");
+  expect_synced(device);
+  device.update("patient", "1", {{"name", "meins"}});
+  device.update("patient", "2", {{"name", "meins"}});
+  scene.sql("UPDATE patient SET letter = 'deins' WHERE id = 1; UPDATE patient SET name = 'deins' WHERE id = 2");
+  scene.office().settle();
+  expect_synced(device);
+  EXPECT_EQ(scene.office().value("SELECT name || letter FROM patient WHERE id = 1"), "meinsdeins");
+  EXPECT_EQ(device.value("patient", "1", "name"), "meins");
+  EXPECT_EQ(device.value("patient", "1", "letter"), "deins");
+  ASSERT_EQ(device.rejects.size(), 1U);
+  EXPECT_EQ(device.value("patient", "2", "name"), "deins");
+}
+
+TEST_F(SyncTest, AFunctionDecidesWhereTheTableHasOne) {
+  ASSERT_TRUE(scene.office().mid_tier().execute(
+      "CREATE FUNCTION public.both(old jsonb, mine jsonb, theirs jsonb) RETURNS jsonb LANGUAGE sql AS"
+      " $$ SELECT CASE WHEN theirs ->> 'name' = 'nein' THEN NULL ELSE theirs || jsonb_build_object('name', (mine ->> 'name') || '+' || (theirs ->> 'name')) END $$"));
+  auto& rule = scene.subscribe("patient");
+  rule.conflict = {ConflictPolicy::Kind::kFunction, "public.both"};
+  ModelDevice device(scene, "anna");
+  expect_synced(device);
+  device.update("patient", "1", {{"name", "ich"}});
+  device.update("patient", "2", {{"name", "ich"}});
+  scene.sql("UPDATE patient SET name = 'du' WHERE id = 1; UPDATE patient SET name = 'nein' WHERE id = 2");
+  scene.office().settle();
+  expect_synced(device);
+  EXPECT_EQ(device.value("patient", "1", "name"), "ich+du");
+  EXPECT_EQ(scene.office().value("SELECT name FROM patient WHERE id = 1"), "ich+du");
+  ASSERT_EQ(device.rejects.size(), 1U);
+  EXPECT_EQ(device.rejects[0].reason, "policy");
+  EXPECT_EQ(device.value("patient", "2", "name"), "nein");
+}
+
+TEST_F(SyncTest, AnotherChangeOnTopOfOnesOwnIsNoConflict) {
+  scene.subscribe("patient");
+  ModelDevice device(scene, "anna");
+  expect_synced(device);
+  auto held = scene.office().feed().hold(Deadline::in(os::SystemClock{}, seconds{30}), seconds{30});
+  ASSERT_TRUE(held);
+  device.update("patient", "1", {{"name", "eins"}});
+  expect_synced(device);
+  EXPECT_EQ(device.waiting, 1U);
+  device.update("patient", "1", {{"name", "zwei"}});
+  scene.office().feed().release();
+  expect_synced(device);
+  EXPECT_TRUE(device.rejects.empty());
+  EXPECT_EQ(scene.office().value("SELECT name FROM patient WHERE id = 1"), "zwei");
+  EXPECT_EQ(device.value("patient", "1", "name"), "zwei");
+  device.update("patient", "1", {{"name", "drei"}});
+  expect_synced(device);
+  EXPECT_EQ(scene.office().value("SELECT name FROM patient WHERE id = 1"), "drei");
+}
+
+TEST_F(SyncTest, AnyCallMayBeLostBeforeOrAfterItsWorkAndEachChangeIsDoneOnce) {
+  scene.sql("CREATE TABLE trace (id serial PRIMARY KEY, what text); CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO trace (what) VALUES (TG_OP || coalesce(NEW.name, OLD.name)); RETURN NULL; END $$;"
+            "CREATE TRIGGER note AFTER INSERT OR UPDATE OR DELETE ON patient FOR EACH ROW EXECUTE FUNCTION note()");
+  scene.subscribe("patient");
+  int calls = 1000;
+  for (int lost = 0; lost < calls; ++lost) {
+    SCOPED_TRACE(lost);
+    ModelDevice device(scene, "anna");
+    expect_synced(device);
+    scene.sql("TRUNCATE trace");
+    int made = 0;
+    const auto count = [&](const DeviceCall&) { return made++ != lost; };
+    const bool arrives = lost % 2 == 1;
+    (arrives ? device.after : device.before) = count;
+    device.update("patient", "1", {{"name", "lauf " + std::to_string(lost)}});
+    device.insert("patient", {{"id", std::to_string(1000 + lost)}, {"name", "neu"}});
+    scene.sql("INSERT INTO patient VALUES (" + std::to_string(2000 + lost) + ", 'office')");
+    scene.office().settle();
+    const auto first = device.sync();
+    calls = std::min(calls, first ? made : calls);
+    device.before = device.after = nullptr;
+    if (arrives) scene.restart_service();
+    if (!first) expect_synced(device);
+    EXPECT_TRUE(device.rejects.empty());
+    EXPECT_EQ(scene.office().value("SELECT string_agg(what, ' ' ORDER BY id) FROM trace WHERE what NOT LIKE '%office'"), "UPDATElauf " + std::to_string(lost) + " INSERTneu");
+    EXPECT_EQ(std::to_string(device.tables["patient"].size()), scene.office().value("SELECT count(*) FROM patient"));
+  }
+  EXPECT_GE(calls, 4);
+}
+
+TEST_F(SyncTest, OneSubscriptionThatFailsDoesNotStopTheOthers) {
+  scene.subscribe("patient");
+  scene.subscribe("note");  // has no primary key
+  ModelDevice device(scene, "anna");
+  ASSERT_TRUE(device.sync());
+  EXPECT_EQ(device.tables["patient"].size(), 5U);
+  ASSERT_EQ(device.last_sessions.size(), 2U);
+  EXPECT_EQ(device.last_sessions[1].mode, Session::Mode::kFailed);
+  EXPECT_NE(device.last_sessions[1].message.find("note"), std::string::npos);
+}
+
+TEST_F(SyncTest, AColumnThatComesOrGoesKeepsTheDeviceInStep) {
+  scene.subscribe("patient");
+  ModelDevice device(scene, "anna");
+  expect_synced(device);
+  scene.sql("ALTER TABLE patient ADD COLUMN phone text DEFAULT '110', DROP COLUMN letter; UPDATE patient SET phone = '112' WHERE id = 1");
+  scene.office().settle();
+  std::this_thread::sleep_for(seconds{0});
+  scene.restart_service();  // tables are known for two seconds
+  device.update("patient", "2", {{"name", "davor"}});
+  expect_synced(device);
+  EXPECT_EQ(device.value("patient", "1", "phone"), "112");
+  EXPECT_EQ(device.value("patient", "3", "phone"), "110");
+  EXPECT_FALSE(device.tables["patient"].at("3").contains("letter"));
+  EXPECT_EQ(scene.office().value("SELECT name FROM patient WHERE id = 2"), "davor");
+}
+
+}  // namespace
+}  // namespace verbund::sync::server

@@ -1,0 +1,36 @@
+#pragma once
+// What a sync is answered from. Of DeviceService alone.
+#include <atomic>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "sync/server/device_service.h"
+
+namespace verbund::sync::server {
+
+/// What the device may sync, as the tables are now.
+struct DeviceService::Prepared {
+  std::vector<Bound> bounds;       ///< parents first
+  std::vector<Session> failed;
+  std::set<std::string> failing;   ///< names of `failed`
+};
+
+/// A reply that is being written while the device fetches what is there. Under the service's mutex, but for what says otherwise.
+struct DeviceService::Writing {
+  // Constant from the begin on.
+  DeviceIdentity device;
+  std::uint64_t number = 0;
+  std::vector<Bound> bounds;
+  std::vector<Wanted> wanted;  ///< of bounds
+  // The writing thread's own: the snapshot that the answer speaks of.
+  std::optional<postgres::Pool::Lease> lease;
+  std::optional<postgres::Connection::Transaction> snapshot;
+
+  std::map<std::string, std::uint32_t> blocks;  ///< by subscription: how many are there
+  std::map<std::string, Error> failed;
+  bool over = false;
+  std::atomic<bool> unwanted = false;           ///< from any thread
+};
+
+}  // namespace verbund::sync::server
