@@ -181,7 +181,13 @@ class Simulation {
     auto held = engine_->set_guarded(on ? std::set<std::string, std::less<>>{"patient"} : std::set<std::string, std::less<>>{});
     // As the node does it: what is held is written first, then the database begins to refuse.
     if (on) guard_.take(GuardWrite{{}, {}, std::move(held), true});
-    while (!guard_.idle()) guard_.commit_one(), guard_.answer_one(*engine_, now());
+    // Each answer's actions are carried out at once, as by the node. Seed 1950286365 left a grant for the next step, whose
+    // force then broke a lock that the model had not heard of yet.
+    while (!guard_.idle()) {
+      guard_.commit_one();
+      guard_.answer_one(*engine_, now());
+      check_actions();
+    }
     if (!on) guard_.forget_everything();
   }
 
