@@ -61,6 +61,8 @@ struct MirrorDoor {
 struct DeviceDoor {
   std::function<Result<sync::DeviceAnswer>(const sync::DeviceCall& call, const std::string& address)> call;
   os::WorkerPool* workers = nullptr;
+  /// The rules are others: their tables are captured from now on. Blocks. Errors: not yet, and why; it is tried again.
+  std::function<Status()> rules_changed;
 };
 
 /// What the resources stand on; borrowed, outlives the Api.

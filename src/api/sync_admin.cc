@@ -1,5 +1,5 @@
 /// Device sync, for administrators: GET, POST /api/sync/rules; GET /api/sync/subscriptions, …/sets, …/groups, …/users; GET, POST /api/sync/devices;
-/// PUT /api/sync/devices/ID/state; POST /api/sync/reset
+/// PUT /api/sync/devices/ID/state; POST /api/sync/reset; GET /api/sync/queue, …/queue/DEVICE|all, …/rejects/DEVICE|all; POST /api/sync/rejects/ID
 #include <boost/json/value_from.hpp>
 
 #include "access/audit.h"
@@ -8,6 +8,7 @@
 #include "api/json.h"
 #include "base/messages.h"
 #include "sync/server/devices.h"
+#include "sync/server/queues.h"
 #include "sync/server/rules_store.h"
 
 namespace verbund::api {
@@ -91,7 +92,11 @@ Result<json::object> apply(const Surroundings& surroundings, const Call& call) {
   };
   auto looked = with_mid_tier(surroundings, run(server::Applying::kDryRun));
   if (!looked || *dry_run || looked->at("changes").as_array().empty()) return looked;
-  return audited(surroundings, call, "sync.apply", *file, fmt::format("{} changes", looked->at("changes").as_array().size()), run(server::Applying::kInForce));
+  auto applied = audited(surroundings, call, "sync.apply", *file, fmt::format("{} changes", looked->at("changes").as_array().size()), run(server::Applying::kInForce));
+  if (!applied) return applied;
+  // The rules are in force all the same: their tables are taken in when the feed can.
+  if (auto captured = surroundings.devices.rules_changed(); !captured) (*applied)["not_captured"] = retold(call.language, captured.error().message);
+  return applied;
 }
 
 /// One of the tables that the rules are kept in, as JSON.
@@ -179,6 +184,86 @@ Result<json::object> reset(const Surroundings& surroundings, const Call& call) {
   return fail(ErrorCode::kBadMessage, phrase("reset devices by '{}': there is no such way", *by), phrase("One of: {}.", "device, user, group, all"));
 }
 
+/// "all", or a device's number.
+Result<std::optional<std::uint64_t>> device_of(const std::string& text) {
+  if (text == "all") return std::nullopt;
+  const auto id = parse_u64(text);
+  if (!id || *id > INT64_MAX) return fail(ErrorCode::kNotFound, phrase("there is no device {}", text));
+  return *id;
+}
+
+json::value time_or_null(const std::optional<WallTime>& time) { return time ? json::value(to_iso8601(*time)) : json::value(nullptr); }
+
+json::array shown(const std::vector<std::optional<std::string>>& values) {
+  json::array list;
+  for (const auto& value : values) list.push_back(value ? json::value(*value) : json::value(nullptr));
+  return list;
+}
+
+Result<json::object> list_queues(const Surroundings& surroundings) {
+  return with_mid_tier(surroundings, [](Connection& mid_tier) -> Result<json::object> {
+    auto queues = server::list_queues(mid_tier);
+    if (!queues) return pass(queues);
+    json::array rows;
+    for (const auto& one : *queues) {
+      rows.push_back(json::object{{"device", std::to_string(one.device)}, {"name", one.name}, {"user", one.user}, {"input", one.input}, {"waiting", one.waiting},
+                                  {"applying", one.applying}, {"rejects", one.rejects}, {"output", one.output}, {"last_reply", time_or_null(one.last_reply)},
+                                  {"last_acknowledged", time_or_null(one.last_acknowledged)}});
+    }
+    return json::object{{"queues", rows}};
+  });
+}
+
+Result<json::object> list_waiting(const Surroundings& surroundings, const Call& call) {
+  auto device = device_of(call.arguments[0]);
+  if (!device) return pass(device);
+  return with_mid_tier(surroundings, [&](Connection& mid_tier) -> Result<json::object> {
+    auto changes = server::list_waiting(mid_tier, *device);
+    if (!changes) return pass(changes);
+    json::array rows;
+    for (const auto& one : *changes) {
+      rows.push_back(json::object{{"change", std::to_string(one.id)}, {"device", std::to_string(one.device)}, {"device_name", one.device_name}, {"subscription", one.subscription},
+                                  {"key", one.key}, {"op", std::string(1, one.op)}, {"state", one.state}, {"waits_for", one.waits_for}, {"since", to_iso8601(one.since)}});
+    }
+    return json::object{{"changes", rows}, {"most", server::kMostListed}};
+  });
+}
+
+Result<json::object> list_rejects(const Surroundings& surroundings, const Call& call) {
+  auto device = device_of(call.arguments[0]);
+  if (!device) return pass(device);
+  return with_mid_tier(surroundings, [&](Connection& mid_tier) -> Result<json::object> {
+    auto rejects = server::list_rejects(mid_tier, *device);
+    if (!rejects) return pass(rejects);
+    json::array rows;
+    for (const auto& one : *rejects) {
+      json::array columns(one.columns.begin(), one.columns.end());
+      rows.push_back(json::object{{"reject", std::to_string(one.id)}, {"device", std::to_string(one.device)}, {"device_name", one.device_name}, {"user", one.user},
+                                  {"subscription", one.subscription}, {"key", one.key}, {"op", std::string(1, one.op)}, {"reason", one.reason}, {"message", one.message},
+                                  {"columns", columns}, {"before", shown(one.before)}, {"mine", shown(one.mine)}, {"theirs", shown(one.theirs)},
+                                  {"decided", to_iso8601(one.decided)}, {"told", one.told}});
+    }
+    return json::object{{"rejects", rows}, {"most", server::kMostListed}};
+  });
+}
+
+Result<json::object> decide_reject(const Surroundings& surroundings, const Call& call) {
+  auto body = read_object(call.request.body);
+  if (!body) return pass(body);
+  const auto word = string_member(*body, "do");
+  if (!word) return std::unexpected(word.error());
+  const auto id = parse_u64(call.arguments[0]);
+  if (!id || *id > INT64_MAX) return fail(ErrorCode::kNotFound, phrase("there is no reject {}", call.arguments[0]));
+  if (*word != "retry" && *word != "dismiss") {
+    return fail(ErrorCode::kBadMessage, phrase("decide a reject: there is no way '{}'", *word), phrase("One of: {}.", "retry, dismiss"));
+  }
+  return audited(surroundings, call, "sync.reject." + *word, call.arguments[0], "", [&](Connection& mid_tier) -> Result<json::object> {
+    auto done = *word == "retry" ? server::retry_reject(mid_tier, *id) : server::dismiss_reject(mid_tier, *id);
+    if (!done) return pass(done);
+    return json::object{};
+  });
+}
+
 struct Listing {
   const char* name;
   const char* sql;
@@ -207,6 +292,10 @@ void add_sync_routes(std::vector<Route>& routes, const Surroundings& surrounding
   routes.push_back({"GET", "/api/sync/devices", kRight, [&](const Call& call) { return answer(call, list_devices(surroundings)); }});
   routes.push_back({"POST", "/api/sync/devices", kRight, [&](const Call& call) { return answer(call, invite(surroundings, call)); }});
   routes.push_back({"PUT", "/api/sync/devices/*/state", kRight, [&](const Call& call) { return answer(call, set_state(surroundings, call)); }});
+  routes.push_back({"GET", "/api/sync/queue", kRight, [&](const Call& call) { return answer(call, list_queues(surroundings)); }});
+  routes.push_back({"GET", "/api/sync/queue/*", kRight, [&](const Call& call) { return answer(call, list_waiting(surroundings, call)); }});
+  routes.push_back({"GET", "/api/sync/rejects/*", kRight, [&](const Call& call) { return answer(call, list_rejects(surroundings, call)); }});
+  routes.push_back({"POST", "/api/sync/rejects/*", kRight, [&](const Call& call) { return answer(call, decide_reject(surroundings, call)); }});
   routes.push_back({"POST", "/api/sync/reset", kRight, [&](const Call& call) { return answer(call, reset(surroundings, call)); }});
 }
 

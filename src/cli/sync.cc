@@ -1,4 +1,4 @@
-/// verbund sync apply|export|subscription|set|group|user|device: rules and devices, through the node's REST interface.
+/// verbund sync apply|export|subscription|set|group|user|device|queue|reject: rules, devices, what waits and what was rejected, through the node's REST interface.
 #include <boost/json.hpp>
 
 #include "cli/sync.h"
@@ -14,7 +14,7 @@ constexpr seconds kPatience{120};
 
 /// What the words of a command line are bound to; lives as long as the callbacks.
 struct Words {
-  std::string file, user, name, group, device;
+  std::string file, user, name, group, device, reject;
   bool dry_run = false, all = false;
   std::uint64_t minutes = 60;
 };
@@ -70,6 +70,9 @@ int apply(const Globals& globals, const Words& words) {
     fmt::print("{}\n", translate(globals.language, "Nothing changes: these rules are in force."));
   } else {
     fmt::print("{}\n", words.dry_run ? translate(globals.language, "Dry run: nothing was changed.") : translate(globals.language, "The rules are in force."));
+  }
+  if (const auto* waits = answer.root.as_object().if_contains("not_captured")) {
+    fmt::print("{}\n", translated(globals.language, "Not all their tables are captured yet, it is tried again: {}", text_of(*waits)));
   }
   return 0;
 }
@@ -172,6 +175,83 @@ int reset(const Globals& globals, const Words& words) {
   return 0;
 }
 
+std::string op_shown(const Globals& globals, const json::value& op) {
+  const auto word = text_of(op);
+  return shown_word(globals, word == "I" ? "insert" : word == "D" ? "delete" : "update");
+}
+
+std::string time_shown(const json::value& time) { return time.is_string() ? local_time(text_of(time)) : "–"; }
+
+int list_queues(const Globals& globals) {
+  const auto answer = ask(globals, "GET", "/api/sync/queue");
+  if (answer.exit_code) return *answer.exit_code;
+  std::vector<std::vector<std::string>> rows;
+  for (const auto& one : answer.root.at("queues").as_array()) {
+    rows.push_back({text_of(one.at("device")), text_of(one.at("name")), text_of(one.at("user")), text_of(one.at("input")), text_of(one.at("waiting")), text_of(one.at("applying")),
+                    text_of(one.at("rejects")), text_of(one.at("output")), time_shown(one.at("last_reply"))});
+  }
+  const auto text = [&](const char* msgid) { return std::string(translate(globals.language, msgid)); };
+  print_table({text("DEVICE"), text("NAME"), text("USER"), text("INPUT"), text("WAITING"), text("APPLYING"), text("REJECTS"), text("OUTPUT"), text("LAST SYNC")}, rows);
+  return 0;
+}
+
+/// Changes that are not decided, of one device or all.
+int list_waiting(const Globals& globals, const std::string& device) {
+  const auto answer = ask(globals, "GET", "/api/sync/queue/" + device);
+  if (answer.exit_code) return *answer.exit_code;
+  std::vector<std::vector<std::string>> rows;
+  for (const auto& one : answer.root.at("changes").as_array()) {
+    const auto waits_for = text_of(one.at("waits_for"));
+    rows.push_back({text_of(one.at("change")), text_of(one.at("device")), text_of(one.at("subscription")), text_of(one.at("key")), op_shown(globals, one.at("op")),
+                    waits_for.empty() ? "–" : shown_word(globals, waits_for == "held" ? "record held" : "source"), time_shown(one.at("since"))});
+  }
+  const auto text = [&](const char* msgid) { return std::string(translate(globals.language, msgid)); };
+  print_table({text("CHANGE"), text("DEVICE"), text("SUBSCRIPTION"), text("KEY"), text("OPERATION"), text("WAITS FOR"), text("SINCE")}, rows);
+  return 0;
+}
+
+int list_rejects(const Globals& globals, const Words& words) {
+  const auto answer = ask(globals, "GET", "/api/sync/rejects/" + (words.device.empty() ? "all" : words.device));
+  if (answer.exit_code) return *answer.exit_code;
+  std::vector<std::vector<std::string>> rows;
+  for (const auto& one : answer.root.at("rejects").as_array()) {
+    rows.push_back({text_of(one.at("reject")), text_of(one.at("device")), text_of(one.at("user")), text_of(one.at("subscription")), text_of(one.at("key")),
+                    op_shown(globals, one.at("op")), text_of(one.at("reason")), time_shown(one.at("decided"))});
+  }
+  const auto text = [&](const char* msgid) { return std::string(translate(globals.language, msgid)); };
+  print_table({text("REJECT"), text("DEVICE"), text("USER"), text("SUBSCRIPTION"), text("KEY"), text("OPERATION"), text("REASON"), text("SINCE")}, rows);
+  return 0;
+}
+
+/// The columns of one, as the device knew them, wants them and as they were.
+int show_reject(const Globals& globals, const Words& words) {
+  const auto answer = ask(globals, "GET", "/api/sync/rejects/all");
+  if (answer.exit_code) return *answer.exit_code;
+  const auto& rejects = answer.root.at("rejects").as_array();
+  const auto found = std::ranges::find_if(rejects, [&](const json::value& one) { return text_of(one.at("reject")) == words.reject; });
+  if (found == rejects.end()) {
+    return report(globals, make_error(ErrorCode::kNotFound, phrase("reject {}: there is none, or it was retried or dismissed", words.reject), phrase("`verbund sync reject list` shows them.")));
+  }
+  fmt::print("{} {} · {} · {} ({})\n", text_of(found->at("subscription")), text_of(found->at("key")), text_of(found->at("reason")), text_of(found->at("device_name")), text_of(found->at("user")));
+  if (const auto message = text_of(found->at("message")); !message.empty()) fmt::print("{}\n", message);
+  const auto at = [](const json::value& values, std::size_t place) { return place < values.as_array().size() ? text_of(values.as_array()[place]) : std::string("–"); };
+  std::vector<std::vector<std::string>> rows;
+  const auto& columns = found->at("columns").as_array();
+  for (std::size_t place = 0; place < columns.size(); ++place) {
+    rows.push_back({text_of(columns[place]), at(found->at("before"), place), at(found->at("mine"), place), at(found->at("theirs"), place)});
+  }
+  const auto text = [&](const char* msgid) { return std::string(translate(globals.language, msgid)); };
+  print_table({text("COLUMN"), text("BEFORE"), text("DEVICE'S"), text("OFFICE'S")}, rows);
+  return 0;
+}
+
+int decide(const Globals& globals, const Words& words, std::string_view what, std::string_view said) {
+  const auto answer = ask(globals, "POST", "/api/sync/rejects/" + words.reject, {{"do", what}});
+  if (answer.exit_code) return *answer.exit_code;
+  fmt::print("{}\n", translated(globals.language, said, words.reject));
+  return 0;
+}
+
 /// Ways to add subcommands that run something with the words.
 struct Adder {
   Globals& globals;
@@ -207,6 +287,19 @@ void add_device_commands(CLI::App& device, const Adder& add) {
   resetting->add_flag("--all", add.given->all, add.text("all"))->excludes(one)->excludes(user)->excludes(group);
 }
 
+void add_reject_commands(CLI::App& reject, const Adder& add) {
+  auto* listing = add(reject, "list", msgid("list changes of devices that were rejected"), list_rejects);
+  listing->add_option("--device", add.given->device, add.text("number of the device"));
+  auto* showing = add(reject, "show", msgid("show both sides of a reject"), show_reject);
+  showing->add_option("reject", add.given->reject, add.text("number of the reject"))->required();
+  const auto deciding = [&](const char* name, const char* help, const char* said) {
+    auto* sub = add(reject, name, help, [name, said](const Globals& globals, const Words& words) { return decide(globals, words, name, said); });
+    sub->add_option("reject", add.given->reject, add.text("number of the reject"))->required();
+  };
+  deciding("retry", msgid("try a rejected change again, over what was changed since"), msgid("Reject {} is tried again."));
+  deciding("dismiss", msgid("drop a rejected change"), msgid("Reject {} dismissed."));
+}
+
 }  // namespace
 
 void add_sync(CLI::App& app, Globals& globals, const Runner& run) {
@@ -229,6 +322,12 @@ void add_sync(CLI::App& app, Globals& globals, const Runner& run) {
   auto* device = command->add_subcommand("device", add.text("invite, list, refuse and reset devices"));
   device->require_subcommand(1);
   add_device_commands(*device, add);
+  auto* queue = add(*command, "queue", msgid("what lies between devices and the source"),
+                    [](const Globals& where, const Words& words) { return words.device.empty() ? list_queues(where) : list_waiting(where, words.device); });
+  queue->add_option("device", add.given->device, add.text("number of a device, or 'all': its changes that wait"));
+  auto* reject = command->add_subcommand("reject", add.text("changes of devices that were rejected"));
+  reject->require_subcommand(1);
+  add_reject_commands(*reject, add);
 }
 
 }  // namespace verbund::cli

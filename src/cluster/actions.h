@@ -52,6 +52,7 @@ struct Left {
   StoredSession session;
   protocol::LeftReason reason = protocol::LeftReason::kGoodbye;
   ConnectionId connection;  ///< still open, or none
+  bool own = false;         ///< it was never stored
 };
 /// The client was silent for a while and can't keep time by itself (hidden browser tab).
 struct PingDue {

@@ -19,6 +19,7 @@ std::uint64_t from_environment(const char* name, std::uint64_t fallback) {
 }
 
 constexpr int kKeys = 24;
+constexpr std::uint64_t kOwnSessions = 1ULL << 62;
 /// Those of patients may be guarded.
 RecordKey key_of(int number) { return {number % 3 == 0 ? "letter" : "patient", std::to_string(number)}; }
 
@@ -81,7 +82,8 @@ class Simulation {
     if (random(3) == 0) return guard_.answer_one(*engine_, now());
     const auto session = any_session();
     const int what = random(100);
-    if (!session || (what < 4 && sessions_.size() < 12)) return add_session();
+    if (!session || (what < 4 && sessions_.size() < 12)) return random(4) == 0 ? add_own() : add_session();
+    if (own_.contains(session)) return own_step(session, what);
     auto& connection = sessions_[session];
     if (what < 10) return engine_->tick(now());
     if (what < 25) {
@@ -120,6 +122,22 @@ class Simulation {
     ASSERT_TRUE(engine_->add_session(stored, connection, random(2) == 0, now()));
     sessions_[stored.id] = connection;
     lease_until_[stored.id] = now_ + settings_.lease;
+  }
+
+  /// Of the node's own process: nothing ends it but its goodbye or the process.
+  void add_own() {
+    StoredSession session;
+    session.id = {kOwnSessions + ++own_count_};
+    engine_->add_own(session, now());
+    own_.insert(session.id);
+    sessions_[session.id] = {};
+    lease_until_[session.id] = TimePoint::max();
+  }
+  void own_step(SessionId session, int what) {
+    if (what < 60) return lock(session);
+    if (what < 80) return unlock(session);
+    thinks_held_.erase(session);
+    engine_->leave(session, protocol::LeftReason::kGoodbye, now());
   }
 
   /// Its removal commits, and a little later the engine hears of it; the node may die between.
@@ -281,6 +299,7 @@ class Simulation {
     }
   }
   void check(Lost& lost) {
+    EXPECT_FALSE(own_.contains(lost.session));
     EXPECT_LE(lease_until_[lost.session], now_);
     for (const auto& [ticket, wanted] : asked_) EXPECT_NE(wanted.session, lost.session) << "lost, but waits";
     dying_.insert(lost.session);
@@ -339,6 +358,7 @@ class Simulation {
     }
     stored_.erase(left.session.id);
     dying_.erase(left.session.id);
+    EXPECT_EQ(left.own, own_.erase(left.session.id) == 1);
     forget_in_model(left.session.id);
   }
   void check(LocksLost&) {}
@@ -391,6 +411,8 @@ class Simulation {
       if (!stored_.contains(session)) forget_in_model(session);
     }
     dying_.clear();
+    // Those of the process ended with it and claim nothing.
+    for (const auto session : std::exchange(own_, {})) forget_in_model(session);
     guard_.crash();
     awaiting_claims_.clear();
     due_.clear();
@@ -424,6 +446,8 @@ class Simulation {
   std::map<SessionId, ConnectionId> sessions_;
   std::map<SessionId, StoredSession> stored_;        ///< durable
   std::set<SessionId> dying_;                        ///< lost, not yet forgotten
+  std::set<SessionId> own_;
+  std::uint64_t own_count_ = 0;
   std::map<SessionId, std::set<RecordKey>> thinks_held_;
   std::map<SessionId, TimePoint> lease_until_;       ///< by the client's own clock
   std::set<SessionId> seen_sessions_;

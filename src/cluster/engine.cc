@@ -43,6 +43,8 @@ Status Engine::add_session(StoredSession session, ConnectionId connection, bool 
   return {};
 }
 
+void Engine::add_own(StoredSession session, Now now) { sessions_.add_own(std::move(session), engine_time(now).boot); }
+
 Result<Resumed> Engine::resume(SessionId session, ConnectionId connection, bool needs_ping,
                                std::span<const protocol::Reclaim> claims, Now now) {
   const auto time = engine_time(now);

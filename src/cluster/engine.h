@@ -25,6 +25,9 @@ class Engine {
   /// Would `add_session` take it? Errors: kAddressTaken, kUnavailable.
   [[nodiscard]] Status admit(const StoredSession& session) const;
   Status add_session(StoredSession session, ConnectionId connection, bool needs_ping, Now now);
+  /// A session of this process, without connection: it holds locks until it leaves or the process ends, and claims nothing after a restart. The id is
+  /// the caller's, of a range that `next_session` does not reach.
+  void add_own(StoredSession session, Now now);
   /// The secret was checked by the caller. Errors: kUnknownSession.
   Result<Resumed> resume(SessionId session, ConnectionId connection, bool needs_ping,
                          std::span<const protocol::Reclaim> claims, Now now);

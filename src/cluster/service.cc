@@ -228,6 +228,7 @@ std::size_t Service::remove_sessions_of(const std::string& user) {
 void Service::shut_down() {
   impl_->shutting_down = true;
   impl_->ticker.cancel();
+  impl_->refuse_own();
   std::string text;
   protocol::encode_event(text, protocol::Closing{protocol::ClosingReason::kShutdown, impl_->settings.jitter});
   const auto message = std::make_shared<const std::string>(std::move(text));

@@ -105,6 +105,18 @@ class LockGuard {
 /// Status as JSON object of the whole node (its parts belong to several folders).
 using StatusSource = std::function<std::string()>;
 
+/// Who takes locks within this process: a device whose change is being applied. It has no connection and is never stored, so nobody waits for it after
+/// a restart.
+struct OwnHolder {
+  SessionId session;  ///< from 2^62 on: never one of a client
+  std::string workstation, user, app;
+};
+struct OwnLocks {
+  std::vector<FencingToken> tokens;              ///< of guarded types, all that the holder has by now: to be shown to the database
+  std::optional<Error> refused;                  ///< kHeld, kReclaiming, kUnavailable, kTooManyLocks, …: none of the keys is its own
+  std::optional<protocol::LockView> holder;      ///< with kHeld
+};
+
 struct Surroundings {
   net::EventLoop& loop;
   const Clock& clock;
@@ -160,6 +172,10 @@ class Service final : public net::PeerHandler {
   /// From now on locks of exactly these types go through the guard. `done` (on the loop) when those that are held are in its
   /// table: then the database may begin to refuse. Requires Surroundings::guard when there are any.
   void set_guarded(std::set<std::string, std::less<>> types, std::function<void(Status)> done);
+  /// All of `keys` or none, at once or refused; what the holder has already is granted again. `done` on the loop, at once or when the guard has decided.
+  void lock_own(const OwnHolder& holder, std::vector<RecordKey> keys, std::function<void(OwnLocks)> done);
+  /// Gives back everything; others hear of changes still to come when the feed has not passed `written` yet.
+  void release_own(SessionId holder, Lsn written);
   /// Ends all sessions of a user who may not be here any more; how many there were.
   std::size_t remove_sessions_of(const std::string& user);
   /// Looks at deadlines now. Called by a timer of its own every 100 ms; tests with a manual clock call it.

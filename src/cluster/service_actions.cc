@@ -53,9 +53,10 @@ void Service::Impl::act(Lost& action) {
 void Service::Impl::act(Left& action) {
   const auto& left = action.session;
   // A lost one is forgotten already, or its removal goes on.
-  if (action.reason != protocol::LeftReason::kLost) remove_stored(left.id, false);
+  if (action.reason != protocol::LeftReason::kLost && !action.own) remove_stored(left.id, false);
   remembered.erase(left.id);
   waiting_resumes.erase(left.id);
+  if (action.own) return;
   if (action.reason == protocol::LeftReason::kLost) lost_total.add();
   around.log.info("session.left", {{"session", left.id.value},
                                    {"user", left.identity.user},
@@ -132,7 +133,7 @@ void Service::Impl::act(LockReplied& action) {
     immediate_answered = true;
   } else {
     const auto found = awaited.find(action.ticket.value);
-    if (found == awaited.end()) return;
+    if (found == awaited.end()) return answer_own(action);
     waiter = std::move(found->second);
     awaited.erase(found);
   }

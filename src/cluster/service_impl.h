@@ -161,6 +161,11 @@ struct Service::Impl final : BroadcastSink {
   void on(Connection& connection, const protocol::RequestId& id, protocol::Goodbye request);
   Ticket await(Connection& connection, const protocol::RequestId& id, RequestKind kind);
   void finish_awaited(const protocol::RequestId& id);
+  // service_own.cc
+  void lock_own(const OwnHolder& holder, std::vector<RecordKey> keys, std::function<void(OwnLocks)> done);
+  void release_own(SessionId holder, Lsn written);
+  void answer_own(LockReplied& action);
+  void refuse_own();
   // service_queries.cc
   void on(Connection& connection, const protocol::RequestId& id, protocol::Tell request);
   void on(Connection& connection, const protocol::RequestId& id, protocol::Who request);
@@ -185,6 +190,7 @@ struct Service::Impl final : BroadcastSink {
   std::unordered_map<std::uint64_t, std::unique_ptr<Connection>> connections;  ///< by Peer::id
   std::vector<std::unique_ptr<Connection>> closed;  ///< since the last tick; a send may have closed the one at work
   std::unordered_map<std::uint64_t, Awaited> awaited;         ///< by ticket, of requests that wait
+  std::unordered_map<std::uint64_t, std::function<void(OwnLocks)>> own_waiting;  ///< by ticket
   std::map<std::string, Redirected> redirected;               ///< by ticket's hash
   std::unordered_map<SessionId, RequestMemory<Remembered>> remembered;
   std::map<SessionId, Removal> removals;

@@ -84,9 +84,18 @@ void SessionTable::add(StoredSession stored, ConnectionId connection, bool needs
   out.emplace_back(Joined{id});
 }
 
+void SessionTable::add_own(StoredSession stored, TimePoint now) {
+  invariant(stored.id && !sessions_.contains(stored.id), "a session id is given once");
+  const auto id = stored.id;
+  auto& session = sessions_[id];
+  session.stored = std::move(stored);
+  session.own = true;
+  session.last_sign = now;
+}
+
 bool SessionTable::resume(SessionId id, ConnectionId connection, bool needs_ping, TimePoint now, Actions& out) {
   auto* session = find(id);
-  if (session == nullptr || session->lost) return false;
+  if (session == nullptr || session->lost || session->own) return false;
   if (session->connection && session->connection != connection) out.emplace_back(Superseded{session->connection});
   settle_known(*session);
   session->connection = connection;
@@ -128,7 +137,7 @@ void SessionTable::remove(SessionId id, protocol::LeftReason reason, Actions& ou
     const auto taken = by_address_.find(session.stored.address);
     if (taken != by_address_.end() && taken->second == id) by_address_.erase(taken);
   }
-  out.emplace_back(Left{std::move(session.stored), reason, session.connection});
+  out.emplace_back(Left{std::move(session.stored), reason, session.connection, session.own});
   sessions_.erase(found);
 }
 

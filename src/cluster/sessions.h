@@ -18,6 +18,7 @@ struct Session {
   bool pinged = false;      ///< since the last sign of life
   bool known = false;       ///< from before the restart and not resumed yet
   bool lost = false;        ///< its window is over; stays until the store has forgotten it
+  bool own = false;         ///< of this process: no connection, never stored, silent as long as it likes
   TimePoint last_sign;      ///< last message, or when the connection closed
   TimePoint due;            ///< when `tick` has to look at it again
 };
@@ -33,6 +34,8 @@ class SessionTable {
   [[nodiscard]] Result<SessionId> admit(const StoredSession& session) const;
   /// Requires `admit`; the predecessor has left.
   void add(StoredSession session, ConnectionId connection, bool needs_ping, TimePoint now, Actions& out);
+  /// A session of this process: it ends by `remove` alone, and with the process.
+  void add_own(StoredSession session, TimePoint now);
   /// The caller has checked the secret. A half-open predecessor is superseded. False: unknown session, or lost.
   bool resume(SessionId session, ConnectionId connection, bool needs_ping, TimePoint now, Actions& out);
   /// Any message counts.

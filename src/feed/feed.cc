@@ -142,6 +142,19 @@ Result<Lsn> Feed::current_lsn() {
   return parse_lsn(rows->text(0, 0));
 }
 
+Status Feed::capture(std::vector<std::string> patterns, milliseconds patience) {
+  {
+    const std::lock_guard guard(impl_->mutex);
+    impl_->capture_next = std::move(patterns);
+  }
+  auto asked = impl_->request(Request::What::kLook, std::nullopt);
+  if (!asked) return pass(asked);
+  if (asked->wait_for(patience) != std::future_status::ready) return fail(ErrorCode::kTimedOut, phrase("feed: the tables are still being taken in"));
+  auto looked = asked->get();
+  if (!looked) return pass(looked);
+  return {};
+}
+
 Result<std::vector<TableStatus>> Feed::tables() const {
   const std::lock_guard guard(impl_->mutex);
   return impl_->tables;

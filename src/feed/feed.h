@@ -164,6 +164,10 @@ class Feed {
   /// Emits a transactional logical message on the source, which comes back as kAnnounced through the log. Blocking.
   Status announce(std::span<const RecordEvent> records, SessionId by);
 
+  /// Replaces FeedSettings::capture. Blocks until the tables that it names are captured, or `tables()` says why one is not; their first content is read
+  /// meanwhile. Errors: kTimedOut (not within `patience`; it goes on), kFeedStopped, kInUse and those of the databases: it is tried again with the next look
+  /// at the tables.
+  Status capture(std::vector<std::string> patterns, milliseconds patience);
   /// All configured tables, by schema and name, as of the last look at the catalog. Does not block.
   Result<std::vector<TableStatus>> tables() const;
   /// Compares the table with its shadow, tells what differs, and takes a paused one in again. Blocking; capture rests

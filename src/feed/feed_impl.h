@@ -17,7 +17,8 @@ inline constexpr seconds kAcquireConnection{10};
 
 /// A person waits for the answer.
 struct Request {
-  std::optional<TableName> table;  ///< none: all
+  enum class What { kCompare, kLook /* at the tables that are to be captured */ } what = What::kCompare;
+  std::optional<TableName> table;  ///< to compare; none: all
   TimePoint asked;
   bool taken = false;  ///< into a preparation; should this have failed, refusals are its outcome
   std::promise<Result<ReconcileReport>> answer;  ///< of a table: the differences stand in `updated`
@@ -63,6 +64,7 @@ struct Feed::Impl {
   void set_state(FeedState state, const std::string& reason);
   /// Until `span` is over, the feed stops, or somebody asks for something.
   void rest(nanoseconds span);
+  Result<std::future<Result<ReconcileReport>>> request(Request::What what, std::optional<TableName> table);
   Result<ReconcileReport> ask(std::optional<TableName> table);
   Cursor head();
   Result<Cursor> stored_head();
@@ -97,6 +99,7 @@ struct Feed::Impl {
   std::optional<TimePoint> last_message;
   Capture* running = nullptr;
   std::vector<Request> requests;
+  std::optional<std::vector<std::string>> capture_next;  // instead of settings.capture, which is the capture thread's
   bool ended = true;        // the capture thread does not run
   bool look_again = false;  // the catalog has changed
   bool try_again = false;   // what was refused for the time being

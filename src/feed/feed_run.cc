@@ -33,12 +33,14 @@ void Feed::Impl::gather_orders(std::vector<Request>& asked) {
   const std::lock_guard guard(mutex);
   asked = std::exchange(requests, {});
   look_again = false;
+  if (capture_next) settings.capture = std::move(*std::exchange(capture_next, std::nullopt));
   orders.truncated = truncated;
   orders.settled = status.passed >= seen ? unconfirmed : std::set<std::uint32_t>{};
   orders.reconcile = false;
   orders.continued.clear();
   for (Request& request : asked) {
     const bool first = !std::exchange(request.taken, true);
+    if (request.what == Request::What::kLook) continue;
     if (request.table) {
       if (first) orders.refused.erase(*request.table);
       if (!orders.refused.contains(*request.table)) orders.continued.insert(*request.table);
@@ -98,7 +100,9 @@ void Feed::Impl::answer(std::vector<Request> asked, const Result<Prepared>& prep
       }
       continue;
     }
-    if (!request.table) {
+    if (request.what == Request::What::kLook) {
+      request.answer.set_value(ReconcileReport{});
+    } else if (!request.table) {
       request.answer.set_value(prepared->report);
     } else if (const auto refused = orders.refused.find(*request.table); refused != orders.refused.end()) {
       request.answer.set_value(std::unexpected(refused->second));
@@ -291,17 +295,23 @@ void Feed::Impl::interrupt() {
   wake.notify_all();
 }
 
-Result<ReconcileReport> Feed::Impl::ask(std::optional<TableName> table) {
+Result<std::future<Result<ReconcileReport>>> Feed::Impl::request(Request::What what, std::optional<TableName> table) {
   std::future<Result<ReconcileReport>> answered;
   {
     const std::lock_guard guard(mutex);
     if (ended || stopping) return fail(ErrorCode::kFeedStopped, phrase("feed: capture does not run"));
-    Request request{std::move(table), clock.now(), false, {}};
+    Request request{what, std::move(table), clock.now(), false, {}};
     answered = request.answer.get_future();
     requests.push_back(std::move(request));
   }
   interrupt();
-  return answered.get();
+  return answered;
+}
+
+Result<ReconcileReport> Feed::Impl::ask(std::optional<TableName> table) {
+  auto asked = request(Request::What::kCompare, std::move(table));
+  if (!asked) return pass(asked);
+  return asked->get();
 }
 
 Cursor Feed::Impl::head() {

@@ -176,6 +176,25 @@ TEST(Schema, NewTablesAreTakenInByPattern) {
   EXPECT_EQ(scene.mid_tier_value("SELECT count(*) FROM feed.source_table WHERE schema_name = 'other'"), "0");
 }
 
+TEST(Schema, WhatIsToBeCapturedMayChangeWhileItRuns) {
+  Scene scene;
+  scene.sql("CREATE TABLE later (id integer PRIMARY KEY, name text); INSERT INTO later VALUES (1, 'A')");
+  scene.start();
+  EXPECT_EQ(scene.state_of("later"), "");
+  const auto taken = scene.feed().capture({"public.later"}, seconds{60});
+  ASSERT_TRUE(taken) << taken.error().message;
+  EXPECT_EQ(scene.state_of("later"), "captured");
+  scene.sql("INSERT INTO later VALUES (2, 'B')");
+  scene.settle();
+  EXPECT_EQ(scene.difference("public", "later"), "");
+  ASSERT_TRUE(scene.feed().capture({}, seconds{60}));
+  EXPECT_EQ(scene.state_of("later"), "");
+  EXPECT_EQ(scene.state_of("patient"), "captured");
+  scene.sql("INSERT INTO patient VALUES (77, 'C', NULL)");
+  scene.settle();
+  EXPECT_EQ(scene.differences(), "");
+}
+
 TEST(Schema, ConfiguredTableIsFollowedByNameOrGoneForAll) {
   Scene scene;
   scene.sql(kRows);

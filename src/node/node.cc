@@ -205,10 +205,13 @@ void Node::Impl::stop() {
   if (feed) feed->stop();
   if (changes) changes->detach();
   guard_counting.cancel();
+  device_changes.cancel();
+  if (device_locks) device_locks->stop();
   if (guard) guard->detach();
   workers.reset();  // finishes what waits; nothing submits any more
   device_workers.reset();
   devices.reset();
+  device_locks.reset();
   sync_directory.reset();
   sync_source.reset();
   sync_mid_tier.reset();

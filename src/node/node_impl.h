@@ -14,6 +14,7 @@
 #include "node/adapters/authenticator.h"
 #include "node/adapters/change_authors.h"
 #include "node/adapters/change_log.h"
+#include "node/adapters/device_locks.h"
 #include "node/adapters/lock_guard.h"
 #include "node/adapters/prometheus_counters.h"
 #include "node/adapters/session_store.h"
@@ -55,6 +56,9 @@ struct Node::Impl {
   Status start_history();
   Status open_sync();
   void start_sync();
+  Result<std::vector<std::string>> captured_patterns() const;
+  Status capture_synced();
+  void settle_device_changes();
   std::vector<std::string> servers_told() const;
   Result<bool> record_exists(const RecordKey& key);
   Result<GuardControl::Types> start_guard();
@@ -104,8 +108,11 @@ struct Node::Impl {
   std::unique_ptr<cluster::Service> service;
   std::unique_ptr<postgres::Pool> sync_mid_tier, sync_source;
   std::unique_ptr<sync::server::StoredDirectory> sync_directory;
+  std::unique_ptr<DeviceLocks> device_locks;
   std::unique_ptr<sync::server::DeviceService> devices;
   std::unique_ptr<os::WorkerPool> device_workers;
+  net::Timer device_changes;  // those that wait
+  std::atomic<bool> settling = false;
   std::unique_ptr<FollowProduction> follow;
   std::unique_ptr<FolderSource> folders;
   std::unique_ptr<ProductionSide> pair;

@@ -9,7 +9,8 @@
 namespace verbund::node {
 namespace {
 
-constexpr seconds kGuardCounting{60};
+constexpr seconds kGuardCounting{60}, kDeviceChangesEvery{2};
+constexpr milliseconds kTakingIn{60'000};
 // A sync holds a worker while the source answers, and up to two connections to the mid-tier; replies that are written behind it hold two more each.
 constexpr std::size_t kDeviceWorkers = 6, kDevicesWaiting = 2'000, kSyncMidTier = 20, kSyncSource = 8;
 
@@ -32,10 +33,9 @@ Result<feed::FeedSettings> Node::Impl::feed_settings() const {
   settings.journal_kept_for = std::chrono::days{installation->settings().journal_days};
   settings.journal_kept_bytes = installation->settings().journal_mb * 1'000'000;
   settings.lag_warn_bytes = installation->settings().lag_warn_mb * 1'000'000;
-  settings.capture = installation->settings().feed_capture;
-  auto synced = sync_directory->rules();
-  if (!synced) return pass(synced);
-  for (const auto& rule : (*synced)->rules.subscriptions) settings.capture.push_back(rule.schema + "." + rule.table);
+  auto captured = captured_patterns();
+  if (!captured) return pass(captured);
+  settings.capture = std::move(*captured);
   settings.witness = options.directory / "feed.told";
   settings.follows_promotions = options.seat && options.seat->follows_promotions;
   return settings;
@@ -73,6 +73,21 @@ Status Node::Impl::start_services() {
   return start_history();
 }
 
+/// What the configuration names, and what devices have.
+Result<std::vector<std::string>> Node::Impl::captured_patterns() const {
+  auto patterns = installation->settings().feed_capture;
+  auto synced = sync_directory->rules();
+  if (!synced) return pass(synced);
+  for (const auto& rule : (*synced)->rules.subscriptions) patterns.push_back(rule.schema + "." + rule.table);
+  return patterns;
+}
+
+Status Node::Impl::capture_synced() {
+  auto patterns = captured_patterns();
+  if (!patterns) return pass(patterns);
+  return feed->capture(std::move(*patterns), kTakingIn);
+}
+
 /// Before the feed: it captures the tables that devices have.
 Status Node::Impl::open_sync() {
   auto mid = installation->connection(Installation::kMidTier);
@@ -86,9 +101,23 @@ Status Node::Impl::open_sync() {
 }
 
 void Node::Impl::start_sync() {
+  device_locks = std::make_unique<DeviceLocks>(loop, *service, *types);
   devices = std::make_unique<sync::server::DeviceService>(
-      sync::server::ServiceSettings{}, sync::server::SettleSurroundings{.mid_tier = *sync_mid_tier, .source = *sync_source, .feed = feed_passed, .locks = nullptr, .clock = clock, .log = *log}, *sync_directory);
+      sync::server::ServiceSettings{}, sync::server::SettleSurroundings{.mid_tier = *sync_mid_tier, .source = *sync_source, .feed = feed_passed, .locks = device_locks.get(), .clock = clock, .log = *log}, *sync_directory);
   device_workers = std::make_unique<os::WorkerPool>(kDeviceWorkers, kDevicesWaiting);
+  device_changes = loop.every(kDeviceChangesEvery, [this] { settle_device_changes(); });
+}
+
+/// Changes that waited for a record's holder or for the source, also of devices that are away.
+void Node::Impl::settle_device_changes() {
+  if (settling.exchange(true)) return;
+  auto submitted = device_workers->submit([this] {
+    if (auto settled = devices->settle_waiting(); !settled) log->warning("sync.waiting_not_settled", {{"error", settled.error().message}});
+    settling = false;
+  });
+  if (submitted) return;
+  settling = false;
+  log->warning("sync.waiting_not_settled", {{"error", submitted.error().message}});
 }
 
 /// What clients may try when this machine is gone: as configured, and the other machine of the pair.

@@ -1,5 +1,7 @@
 #include "node/adapters/change_authors.h"
 
+#include "sync/server/settle.h"
+
 namespace verbund::node {
 namespace {
 
@@ -64,7 +66,10 @@ Result<Author> ChangeAuthors::by_session(SessionId session) {
   if (const auto known = sessions_.find(session); known != sessions_.end()) return known->second;
   auto lease = mid_tier_.acquire(Deadline::in(clock_, kDatabaseWait));
   if (!lease) return pass(lease);
-  auto rows = (*lease)->query(
+  const auto device = session.value >= sync::server::kApplyAuthors;
+  auto rows = device ? (*lease)->query("SELECT d.name, d.user_name FROM sync.apply a JOIN sync.device d ON d.id = a.device WHERE a.id = $1::bigint",
+                                       {std::to_string(session.value - sync::server::kApplyAuthors)})
+                     : (*lease)->query(
       "SELECT workstation, user_name FROM node.session WHERE id = $1::bigint"
       " UNION ALL SELECT workstation, user_name FROM node.past_session WHERE id = $1::bigint LIMIT 1",
       {std::to_string(session.value)});

@@ -1,5 +1,7 @@
 #include "sync/server/device_service.h"
 
+#include <algorithm>
+
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 #include <fmt/format.h>
@@ -17,6 +19,7 @@ using postgres::Connection;
 
 constexpr seconds kDatabaseWait{10};
 constexpr seconds kTablesKnownFor{2};
+constexpr seconds kShortestPause{2}, kLongestPause{30};
 
 /// Parts of a path below /api/device/, unescaped.
 std::vector<std::string> parts_of(std::string_view target) {
@@ -115,19 +118,24 @@ Result<SourceTable> DeviceService::table(Connection& mid_tier, Connection& sourc
 }
 
 /// What the user may sync, bound to the tables as they are. One that does not work does not stop the others.
-Result<DeviceService::Prepared> DeviceService::bind_all(const DeviceIdentity& device, const SyncRequest& request) {
+Result<DeviceService::Prepared> DeviceService::bind_all(const DeviceIdentity& device, const std::string& set) {
   auto rules = directory_.rules();
   if (!rules) return pass(rules);
-  auto subscriptions = (*rules)->rules.of(device.user, request.set);
+  auto subscriptions = (*rules)->rules.of(device.user, set);
   if (!subscriptions) return pass(subscriptions);
+  auto in_any_set = (*rules)->rules.of(device.user, {});
+  if (!in_any_set) return pass(in_any_set);
   auto mid_tier = surroundings_.mid_tier.acquire(Deadline::in(surroundings_.clock, kDatabaseWait));
   if (!mid_tier) return pass(mid_tier);
   auto source = surroundings_.source.acquire(Deadline::in(surroundings_.clock, kDatabaseWait));
   if (!source) return pass(source);
   Prepared prepared;
+  for (const auto* rule : *in_any_set) {
+    if (std::ranges::find(*subscriptions, rule) == subscriptions->end()) prepared.not_now.insert(rule->name);
+  }
   std::set<std::string> tables;
   const auto failing = [&](const Subscription& rule, const Error& error) {
-    prepared.failing.insert(rule.name);
+    prepared.not_now.insert(rule.name);
     prepared.failed.push_back({.mode = Session::Mode::kFailed, .subscription = rule.name, .shape = {}, .layout = {}, .error = std::string(wire_name(error.code)), .message = error.message});
   };
   for (const auto* rule : *subscriptions) {
@@ -170,18 +178,65 @@ Result<DeviceAnswer> DeviceService::sync(const DeviceCall& call, const DeviceIde
   if (!told) return pass(told);
   if (*told) return DeviceAnswer{200, std::move(**told)};
   end_writing(device.id);
-  auto prepared = bind_all(device, *request);
+  auto prepared = bind_all(device, request->set);
   if (!prepared) return pass(prepared);
   {
     auto mid_tier = surroundings_.mid_tier.acquire(Deadline::in(surroundings_.clock, kDatabaseWait));
     if (!mid_tier) return pass(mid_tier);
     if (auto taken = take_upload(**mid_tier, device.id, *request, prepared->bounds); !taken) return pass(taken);
   }
-  Settlement settlement(surroundings_, device, prepared->bounds, prepared->failing);
+  Settlement settlement(surroundings_, device, prepared->bounds, prepared->not_now);
   if (auto settled = settlement.run(Deadline::in(surroundings_.clock, settings_.source_patience)); !settled) return pass(settled);
   auto reply = prepare(device, *request, hash, *prepared);
   if (!reply) return pass(reply);
   return DeviceAnswer{200, std::move(*reply)};
+}
+
+Status DeviceService::settle_waiting() {
+  std::vector<std::uint64_t> waiting;
+  {
+    auto mid_tier = surroundings_.mid_tier.acquire(Deadline::in(surroundings_.clock, kDatabaseWait));
+    if (!mid_tier) return pass(mid_tier);
+    auto rows = (*mid_tier)->query("SELECT DISTINCT device FROM sync.change WHERE state IN ('accepted', 'applying') ORDER BY device");
+    if (!rows) return pass(rows, "sync.change");
+    for (int row = 0; row < rows->size(); ++row) waiting.push_back(parse_u64(rows->text(row, 0)).value_or(0));
+  }
+  for (const auto id : due(waiting)) {
+    auto device = directory_.device(id);
+    if (!device) return pass(device);
+    if (!*device) continue;
+    {
+      const std::scoped_lock lock(mutex_);
+      if (!busy_.insert(id).second) continue;
+    }
+    if (auto settled = settle_one(**device); !settled) surroundings_.log.warning("sync.waiting_not_settled", {{"device", id}, {"error", settled.error().message}});
+    const std::scoped_lock lock(mutex_);
+    busy_.erase(id);
+  }
+  return {};
+}
+
+/// Of those, whose turn it is: less and less often while nothing changes for them.
+std::vector<std::uint64_t> DeviceService::due(const std::vector<std::uint64_t>& waiting) {
+  const auto now = surroundings_.clock.now();
+  const std::scoped_lock lock(mutex_);
+  std::erase_if(patience_, [&](const auto& entry) { return std::ranges::find(waiting, entry.first) == waiting.end(); });
+  std::vector<std::uint64_t> due;
+  for (const auto id : waiting) {
+    auto& patience = patience_[id];
+    if (now < patience.next) continue;
+    patience.pause = std::clamp(patience.pause * 2, kShortestPause, kLongestPause);
+    patience.next = now + patience.pause;
+    due.push_back(id);
+  }
+  return due;
+}
+
+Status DeviceService::settle_one(const DeviceIdentity& device) {
+  auto prepared = bind_all(device, {});
+  if (!prepared) return pass(prepared);
+  Settlement settlement(surroundings_, device, prepared->bounds, prepared->not_now);
+  return settlement.run(Deadline::in(surroundings_.clock, settings_.source_patience));
 }
 
 Result<DeviceAnswer> DeviceService::block(const std::vector<std::string>& path, const DeviceIdentity& device) {

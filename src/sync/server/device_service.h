@@ -32,6 +32,11 @@ class DeviceService {
   /// Errors are the call's answer: status and body are their reader's business (api, tests).
   Result<DeviceAnswer> handle(const DeviceCall& call, const std::string& address);
 
+  /// Decides what devices have left here and what nothing holds up any more: the record's lock is free, the feed has told. Of a device that syncs just
+  /// now its sync does so. For a timer; blocks, at most `source_patience` per device longer than the databases. Errors: the list could not be read; what
+  /// fails for one device is logged.
+  Status settle_waiting();
+
   struct Writing;  ///< a reply that is being written
 
  private:
@@ -42,7 +47,9 @@ class DeviceService {
   Result<DeviceAnswer> block(const std::vector<std::string>& path, const DeviceIdentity& device);
   Result<DeviceAnswer> acknowledge(const DeviceCall& call, const std::vector<std::string>& path, const DeviceIdentity& device);
   Result<std::optional<std::string>> told_before(const DeviceIdentity& device, const SyncRequest& request, const std::string& hash);
-  Result<Prepared> bind_all(const DeviceIdentity& device, const SyncRequest& request);
+  std::vector<std::uint64_t> due(const std::vector<std::uint64_t>& waiting);
+  Status settle_one(const DeviceIdentity& device);
+  Result<Prepared> bind_all(const DeviceIdentity& device, const std::string& set);
   Result<SourceTable> table(postgres::Connection& mid_tier, postgres::Connection& source, const std::string& schema, const std::string& name);
   Result<std::string> prepare(const DeviceIdentity& device, const SyncRequest& request, const std::string& hash, Prepared& prepared);
   Result<std::map<std::string, Csn>> watch_all(postgres::Connection& mid_tier, const Prepared& prepared);
@@ -59,6 +66,11 @@ class DeviceService {
   std::condition_variable changed_;
   std::set<std::uint64_t> busy_;                                  // mutex_: devices with a sync under way
   std::map<std::uint64_t, std::shared_ptr<Writing>> writing_;     // mutex_: by device
+  struct Patience {
+    TimePoint next;
+    seconds pause{0};
+  };
+  std::map<std::uint64_t, Patience> patience_;                    // mutex_: devices whose changes wait
   struct KnownTable {
     SourceTable table;
     TimePoint read;

@@ -149,6 +149,14 @@ Result<DeviceIdentity> authenticate(Connection& mid_tier, std::string_view autho
   return DeviceIdentity{given->first, name, user, parse_u64(rows->text(0, 4)).value_or(0)};
 }
 
+Result<std::optional<DeviceIdentity>> active_device(Connection& mid_tier, std::uint64_t id) {
+  auto rows = mid_tier.query("SELECT d.name, d.user_name, d.generation FROM sync.device d JOIN sync.member m USING (user_name) WHERE d.id = $1::bigint AND d.state = 'active' AND NOT m.disabled",
+                             {std::to_string(id)});
+  if (!rows) return pass(rows, phrase("device {}", id));
+  if (rows->size() == 0) return std::nullopt;
+  return DeviceIdentity{id, std::string(rows->text(0, 0)), std::string(rows->text(0, 1)), parse_u64(rows->text(0, 2)).value_or(0)};
+}
+
 Result<std::vector<Device>> list_devices(Connection& mid_tier) {
   auto rows = mid_tier.query(
       "SELECT id, name, user_name, state, generation, (extract(epoch FROM enrolled) * 1000000)::bigint, (extract(epoch FROM last_sync) * 1000000)::bigint,"

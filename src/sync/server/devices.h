@@ -43,6 +43,8 @@ Result<EnrolReply> enrol(postgres::Connection& mid_tier, const EnrolRequest& req
 /// user disabled or gone: says which).
 Result<DeviceIdentity> authenticate(postgres::Connection& mid_tier, std::string_view authorization, const std::string& address, WallTime now);
 
+/// One that may sync at present, as it would be authenticated; nobody: it is gone, disabled or revoked, or its user is.
+Result<std::optional<DeviceIdentity>> active_device(postgres::Connection& mid_tier, std::uint64_t id);
 Result<std::vector<Device>> list_devices(postgres::Connection& mid_tier);
 /// A revoked device stays revoked: it is enrolled anew. Errors: kNotFound, kForbidden.
 Status set_state(postgres::Connection& mid_tier, std::uint64_t device, DeviceState state);

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -29,6 +30,8 @@ class Directory {
   virtual ~Directory() = default;
   /// Errors: kUnauthenticated, kForbidden (revoked, disabled: says so).
   virtual Result<DeviceIdentity> authenticate(std::string_view authorization, const std::string& address) = 0;
+  /// For what a device has left here. Nobody: it is gone, disabled or revoked, or its user is.
+  virtual Result<std::optional<DeviceIdentity>> device(std::uint64_t id) = 0;
   /// Errors: kUnauthenticated (no such code, used, too old), kBadMessage.
   virtual Result<EnrolReply> enrol(const EnrolRequest& request, const std::string& address) = 0;
   virtual Result<std::shared_ptr<const RulesInForce>> rules() = 0;

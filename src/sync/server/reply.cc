@@ -111,13 +111,13 @@ std::string row_columns(const Bound& bound) {
 
 /// Keys of the device's changes that are decided otherwise than it has them, and not told yet: they come whatever their version.
 std::string corrected(const Bound& bound, std::uint64_t device) {
-  return fmt::format("SELECT c.key FROM sync.change c WHERE c.device = {} AND c.subscription = {} AND c.told_sync IS NULL AND (c.state = 'rejected' OR (c.state = 'applied' AND NOT c.as_sent))",
+  return fmt::format("SELECT c.key FROM sync.change c WHERE c.device = {} AND c.subscription = {} AND c.told_sync IS NULL AND (c.state IN ('rejected', 'dismissed') OR (c.state = 'applied' AND NOT c.as_sent))",
                      device, Connection::quote_literal(bound.rule.name));
 }
 
-/// Keys that stay on the device as they are: what it has changed is not decided.
+/// Keys that stay on the device as they are: what it has changed is not decided. One that was told as rejected and is tried again is over for the device.
 std::string open_keys(const Bound& bound, std::uint64_t device) {
-  return fmt::format("SELECT c.key FROM sync.change c WHERE c.device = {} AND c.table_id = {} AND c.state IN ('accepted', 'applying')", device, bound.table.id);
+  return fmt::format("SELECT c.key FROM sync.change c WHERE c.device = {} AND c.table_id = {} AND c.state IN ('accepted', 'applying') AND c.told_sync IS NULL", device, bound.table.id);
 }
 
 std::string changed_rows(const Bound& bound, std::uint64_t device, const Wanted& wanted) {
@@ -137,7 +137,7 @@ std::string gone_keys(const Bound& bound, std::uint64_t device, const Wanted& wa
       "SELECT g.key FROM (SELECT key FROM sync.departed WHERE subscription = {0} AND bucket = ARRAY[{1}]::text[] AND csn > {2} UNION {3}) g"
       " WHERE NOT EXISTS (SELECT FROM {4} s WHERE s.verbund_key = g.key AND {5}) AND NOT g.key IN ({6})"
       // What it has deleted itself since its cursor, as its last word on that row, it does not have, whatever happened to the row after that.
-      " AND NOT coalesce((SELECT c.op = 'D' AND c.state = 'applied' AND c.applied_csn > {2} FROM sync.change c WHERE c.device = {7} AND c.table_id = {8} AND c.key = g.key ORDER BY c.id DESC LIMIT 1), false)",
+      " AND NOT coalesce((SELECT c.op = 'D' AND c.state = 'applied' AND c.as_sent AND c.applied_csn > {2} FROM sync.change c WHERE c.device = {7} AND c.table_id = {8} AND c.key = g.key ORDER BY c.id DESC LIMIT 1), false)",
       Connection::quote_literal(bound.rule.name), bucket, wanted.cursor.csn.value, corrected(bound, device), bound.shadow(), bound.condition("s"), open_keys(bound, device), device, bound.table.id);
 }
 

@@ -140,7 +140,7 @@ Result<std::vector<Change>> Settlement::undecided(Connection& mid_tier) {
 Result<std::vector<Settlement::Judged>> Settlement::judged(Connection& mid_tier, const std::vector<Change>& changes, std::size_t& decided) {
   std::vector<Judged> to_apply;
   for (const auto& change : changes) {
-    if (failing_.contains(change.subscription)) continue;
+    if (not_now_.contains(change.subscription)) continue;
     const auto found = std::ranges::find_if(bounds_, [&](const Bound& bound) { return bound.rule.name == change.subscription; });
     Judged item{change, found == bounds_.end() ? nullptr : &*found, std::nullopt};
     if (item.bound == nullptr) {
@@ -289,18 +289,20 @@ Result<bool> Settlement::confirm(Connection& mid_tier, std::uint64_t apply_id) {
   if (!found) return pass(found, "feed.transaction");
   if (found->size() == 0) return false;
   const std::string first(found->text(0, 0)), last(found->text(0, 1));
-  auto rows = mid_tier.query("SELECT id, subscription, key, op, columns, after FROM sync.change WHERE apply_id = $1::bigint AND state = 'applying' ORDER BY id", {std::to_string(apply_id)});
+  auto rows = mid_tier.query("SELECT id, subscription, key, op, columns, after, told_sync IS NOT NULL FROM sync.change WHERE apply_id = $1::bigint AND state = 'applying' ORDER BY id", {std::to_string(apply_id)});
   if (!rows) return pass(rows, "sync.change");
   for (int row = 0; row < rows->size(); ++row) {
     const auto bound = std::ranges::find_if(bounds_, [&](const Bound& each) { return each.rule.name == rows->text(row, 1); });
     std::string csn = last;
-    bool as_sent = rows->text(row, 3) == "D";
+    // Tried again after the device was told of a reject: it has another row by now.
+    const bool told = rows->text(row, 6) == "t";
+    bool as_sent = rows->text(row, 3) == "D" && !told;
     if (bound != bounds_.end() && !as_sent) {
       auto shadow = shadow_of(mid_tier, *bound, std::string(rows->text(row, 2)));
       if (!shadow) return pass(shadow);
       const bool still = *shadow && (*shadow)->version.value >= parse_u64(first).value_or(0) && (*shadow)->version.value <= parse_u64(last).value_or(0);
       if (still) csn = std::to_string((*shadow)->version.value);
-      as_sent = still && layout_values(*bound, (*shadow)->values) == array_of(texts_of(*rows, row, 5)) && bound->places.size() == texts_of(*rows, row, 4).size();
+      as_sent = still && layout_values(*bound, (*shadow)->values) == array_of(texts_of(*rows, row, 5)) && bound->places.size() == texts_of(*rows, row, 4).size() && !told;
     }
     auto done = mid_tier.query("UPDATE sync.change SET state = 'applied', waits_for = NULL, applied_csn = $2::bigint, as_sent = $3::boolean, decided = now() WHERE id = $1::bigint",
                                {std::string(rows->text(row, 0)), csn, as_sent ? "true" : "false"});

@@ -32,16 +32,19 @@ struct Change {
 /// Work locks on records, as cluster has them. From any thread.
 class RecordLocks {
  public:
-  virtual ~RecordLocks() = default;
+  using Row = std::map<std::string, std::optional<std::string>>;  ///< column → value, as the source prints it
   struct Taken {
     bool granted = true;
-    std::string holder;   ///< for people, when not granted
-    std::uint64_t token = 0;  ///< of a guarded type; 0: none is to be shown
+    std::string why;                    ///< for people, when not granted: who holds it
+    std::vector<FencingToken> tokens;   ///< of guarded types, all that this author has: to be shown to the source
   };
-  /// Takes the locks of the records that the row belongs to; `values`: all columns of the layout.
-  virtual Result<Taken> take(const DeviceIdentity& device, const SourceTable& table, const std::map<std::string, std::optional<std::string>>& values) = 0;
-  /// Everything that `take` has given to this device. `written`: the source's log position behind the writes.
-  virtual void release(const DeviceIdentity& device, Lsn written) = 0;
+  virtual ~RecordLocks() = default;
+  /// Takes the locks of the records that the rows of a table belong to (a row before and after its change), all or none, without waiting for whoever
+  /// holds them. `author`: of the source's transaction, one `release` for all that was taken under it. `source`: within that transaction.
+  /// Errors: those of the source alone.
+  virtual Result<Taken> take(postgres::Connection& source, std::uint64_t author, const DeviceIdentity& device, const SourceTable& table, const std::vector<Row>& rows) = 0;
+  /// `written`: the source's log position behind the writes; none: nothing was written.
+  virtual void release(std::uint64_t author, Lsn written) = 0;
 };
 
 struct SettleSurroundings {
@@ -55,9 +58,10 @@ struct SettleSurroundings {
 
 class Settlement {
  public:
-  /// `bounds`: what the device may sync; `failing`: subscriptions that it may sync and that do not work at present, whose changes wait.
-  Settlement(const SettleSurroundings& surroundings, const DeviceIdentity& device, const std::vector<Bound>& bounds, const std::set<std::string>& failing)
-      : surroundings_(surroundings), device_(device), bounds_(bounds), failing_(failing) {}
+  /// `bounds`: what the device may sync; `not_now`: subscriptions that it may sync as well, but not in this set or not at
+  /// present; their changes wait.
+  Settlement(const SettleSurroundings& surroundings, const DeviceIdentity& device, const std::vector<Bound>& bounds, const std::set<std::string>& not_now)
+      : surroundings_(surroundings), device_(device), bounds_(bounds), not_now_(not_now) {}
 
   /// Until nothing is undecided that could be decided, or `deadline`. What stays says in `waits_for` for whom. Errors: those of the databases.
   Status run(Deadline deadline);
@@ -90,11 +94,11 @@ class Settlement {
   Status wait_for(postgres::Connection& mid_tier, const Change& change, std::string_view what);
   Result<std::size_t> apply(postgres::Connection& mid_tier, std::vector<Judged>& items, Deadline deadline);
   Result<std::uint64_t> begin_apply(postgres::Connection& mid_tier, const std::vector<Judged>& items);
-  Result<Round> apply_once(postgres::Connection& mid_tier, postgres::Connection& source, std::vector<Judged>& items, std::uint64_t id);
+  Result<Round> apply_once(postgres::Connection& mid_tier, postgres::Connection& source, std::vector<Judged>& items, std::uint64_t author);
   Result<std::size_t> one_by_one(postgres::Connection& mid_tier, std::vector<Judged>& items, std::uint64_t id, Deadline deadline);
-  Result<Wrote> write(postgres::Connection& mid_tier, postgres::Connection& source, Judged& item);
+  Result<Wrote> write(postgres::Connection& mid_tier, postgres::Connection& source, Judged& item, std::uint64_t author);
   Result<Wrote> refused(postgres::Connection& mid_tier, postgres::Connection& source, const Judged& item, const Error& error);
-  Result<bool> locked(postgres::Connection& mid_tier, postgres::Connection& source, const Judged& item);
+  Result<RecordLocks::Taken> lock(postgres::Connection& source, const Judged& item, std::uint64_t author);
   Result<bool> as_expected(postgres::Connection& source, const Judged& item);
   Status put_back(postgres::Connection& mid_tier, const Change& change, std::string_view waits_for);
   Result<bool> confirm(postgres::Connection& mid_tier, std::uint64_t apply_id);
@@ -102,7 +106,7 @@ class Settlement {
   const SettleSurroundings& surroundings_;
   const DeviceIdentity& device_;
   const std::vector<Bound>& bounds_;
-  const std::set<std::string>& failing_;
+  const std::set<std::string>& not_now_;
 };
 
 }  // namespace verbund::sync::server

@@ -75,6 +75,46 @@ postgres::Statement statement_of(const Bound& bound, const Change& change) {
   return change.op == UpRow::Op::kUpdate ? update_of(bound, change) : delete_of(bound, change);
 }
 
+/// The row before the change and after it.
+std::vector<RecordLocks::Row> rows_of(const Change& change, const Bound& bound, const std::vector<std::optional<std::string>>* shadow) {
+  RecordLocks::Row before, after;
+  if (shadow != nullptr) {
+    for (std::size_t at = 0; at < shadow->size(); ++at) before[bound.table.columns[at].name] = (*shadow)[at];
+  }
+  if (change.op == UpRow::Op::kDelete) return {before};
+  after = before;
+  if (change.op == UpRow::Op::kInsert) after.insert(bound.rule.defaults.begin(), bound.rule.defaults.end());
+  for (std::size_t at = 0; at < change.columns.size(); ++at) {
+    const bool sets = change.op == UpRow::Op::kInsert || std::ranges::find(change.changed, at) != change.changed.end();
+    if (sets) after[change.columns[at]] = change.after[at];
+  }
+  if (shadow == nullptr || before == after) return {after};
+  return {before, after};
+}
+
+std::string token_list(const std::vector<FencingToken>& tokens) {
+  std::string list;
+  for (const auto& token : tokens) list += (list.empty() ? "" : ",") + std::to_string(token.value);
+  return list;
+}
+
+/// The locks of one author, until the end of the block or `now`.
+class Held {
+ public:
+  Held(RecordLocks* locks, std::uint64_t author) : locks_(locks), author_(author) {}
+  ~Held() { release(); }
+  Held(const Held&) = delete;
+  Held& operator=(const Held&) = delete;
+  void release() {
+    if (auto* locks = std::exchange(locks_, nullptr)) locks->release(author_, written);
+  }
+  Lsn written;
+
+ private:
+  RecordLocks* locks_;
+  std::uint64_t author_;
+};
+
 /// The word for what PostgreSQL refused; empty: it did not refuse the row, something else stood in the way.
 std::string_view reason_of(std::string_view state) {
   if (state == "23505" || state == "23P01") return "unique";
@@ -106,11 +146,17 @@ Result<std::size_t> Settlement::apply(Connection& mid_tier, std::vector<Judged>&
   if (!id) return pass(id);
   auto source = surroundings_.source.acquire(Deadline::in(surroundings_.clock, kDatabaseWait));
   if (!source) return pass(source);
-  auto round = apply_once(mid_tier, **source, items, *id);
-  if (surroundings_.locks != nullptr) surroundings_.locks->release(device_, round ? round->behind : Lsn{});
-  if (!round && round.error().code == ErrorCode::kConstraint) return one_by_one(mid_tier, items, *id, deadline);
+  const auto author = kApplyAuthors + *id;
+  // Until the feed has told of the writes, or will not in time: who has a lock next sees them.
+  Held held(surroundings_.locks, author);
+  auto round = apply_once(mid_tier, **source, items, author);
+  if (!round && round.error().code == ErrorCode::kConstraint) {
+    held.release();
+    return one_by_one(mid_tier, items, *id, deadline);
+  }
   if (!round) return pass(round);
   if (round->written + round->unseen == 0) return round->decided;
+  held.written = round->behind;
   if (!surroundings_.feed.wait_until_passed(round->behind, deadline)) return round->decided;
   if (round->written > 0) {
     auto confirmed = confirm(mid_tier, *id);
@@ -138,15 +184,15 @@ Result<std::size_t> Settlement::one_by_one(Connection& mid_tier, std::vector<Jud
   return decided;
 }
 
-Result<Settlement::Round> Settlement::apply_once(Connection& mid_tier, Connection& source, std::vector<Judged>& items, std::uint64_t id) {
+Result<Settlement::Round> Settlement::apply_once(Connection& mid_tier, Connection& source, std::vector<Judged>& items, std::uint64_t author) {
   auto transaction = source.begin();
   if (!transaction) return pass(transaction);
   if (auto set = source.execute(kSettings); !set) return pass(set);
-  auto named = source.query("SELECT pg_advisory_xact_lock($1::bigint), pg_logical_emit_message(true, 'verbund.by', $1::text)", {std::to_string(kApplyAuthors + id)});
+  auto named = source.query("SELECT pg_advisory_xact_lock($1::bigint), pg_logical_emit_message(true, 'verbund.by', $1::text)", {std::to_string(author)});
   if (!named) return pass(named, "pg_logical_emit_message");
   Round round;
   for (auto& item : items) {
-    auto wrote = write(mid_tier, source, item);
+    auto wrote = write(mid_tier, source, item, author);
     if (!wrote) return pass(wrote);
     if (*wrote == Wrote::kYes) ++round.written;
     if (*wrote == Wrote::kNo) ++round.decided;
@@ -165,10 +211,14 @@ Result<Settlement::Round> Settlement::apply_once(Connection& mid_tier, Connectio
   return round;
 }
 
-Result<Settlement::Wrote> Settlement::write(Connection& mid_tier, Connection& source, Judged& item) {
-  auto free = locked(mid_tier, source, item);
-  if (!free) return pass(free);
-  if (!*free) return Wrote::kLater;
+Result<Settlement::Wrote> Settlement::write(Connection& mid_tier, Connection& source, Judged& item, std::uint64_t author) {
+  auto taken = lock(source, item, author);
+  if (!taken) return refused(mid_tier, source, item, taken.error());
+  if (!taken->granted) {
+    surroundings_.log.info("sync.change_held", {{"device", device_.id}, {"change", item.change.id}, {"why", taken->why}});
+    if (auto back = put_back(mid_tier, item.change, "held"); !back) return pass(back);
+    return Wrote::kLater;
+  }
   auto expected = as_expected(source, item);
   if (!expected) return refused(mid_tier, source, item, expected.error());
   if (!*expected) {
@@ -195,21 +245,15 @@ Result<Settlement::Wrote> Settlement::refused(Connection& mid_tier, Connection& 
   return Wrote::kLater;
 }
 
-Result<bool> Settlement::locked(Connection& mid_tier, Connection& source, const Judged& item) {
-  if (surroundings_.locks == nullptr) return true;
-  std::map<std::string, std::optional<std::string>> values;
-  const auto& texts = item.change.op == UpRow::Op::kInsert ? item.change.after : item.change.before;
-  for (std::size_t at = 0; at < item.change.columns.size() && at < texts.size(); ++at) values[item.change.columns[at]] = texts[at];
-  auto taken = surroundings_.locks->take(device_, item.bound->table, values);
-  if (!taken) return pass(taken);
-  if (!taken->granted) {
-    if (auto back = put_back(mid_tier, item.change, "held"); !back) return pass(back);
-    return false;
-  }
-  if (taken->token == 0) return true;
-  auto shown = source.query("SELECT set_config('verbund.token', $1, true)", {std::to_string(taken->token)});
+/// The locks of the records that the row belongs to, and will (B3); what the guard is to be shown is shown.
+Result<RecordLocks::Taken> Settlement::lock(Connection& source, const Judged& item, std::uint64_t author) {
+  if (surroundings_.locks == nullptr) return RecordLocks::Taken{};
+  if (auto kept = source.execute("SAVEPOINT change"); !kept) return pass(kept);
+  auto taken = surroundings_.locks->take(source, author, device_, item.bound->table, rows_of(item.change, *item.bound, item.shadow ? &item.shadow->values : nullptr));
+  if (!taken || !taken->granted || taken->tokens.empty()) return taken;
+  auto shown = source.query("SELECT set_config('verbund.token', $1, true)", {token_list(taken->tokens)});
   if (!shown) return pass(shown, "set_config");
-  return true;
+  return taken;
 }
 
 /// Whether the source's row is still the shadow's; from here on it is locked.

@@ -20,6 +20,12 @@ Result<DeviceIdentity> StoredDirectory::authenticate(std::string_view authorizat
   return identity;
 }
 
+Result<std::optional<DeviceIdentity>> StoredDirectory::device(std::uint64_t id) {
+  auto mid_tier = mid_tier_.acquire(Deadline::in(clock_, kConnectionWait));
+  if (!mid_tier) return pass(mid_tier);
+  return active_device(**mid_tier, id);
+}
+
 Result<EnrolReply> StoredDirectory::enrol(const EnrolRequest& request, const std::string& address) {
   Result<EnrolReply> reply = EnrolReply{};
   {

@@ -18,6 +18,7 @@ class StoredDirectory final : public Directory {
   StoredDirectory(postgres::Pool& mid_tier, const Clock& clock, Log& log) : mid_tier_(mid_tier), clock_(clock), log_(log) {}
 
   Result<DeviceIdentity> authenticate(std::string_view authorization, const std::string& address) override;
+  Result<std::optional<DeviceIdentity>> device(std::uint64_t id) override;
   /// Audited as "sync.device.enrol".
   Result<EnrolReply> enrol(const EnrolRequest& request, const std::string& address) override;
   Result<std::shared_ptr<const RulesInForce>> rules() override;

@@ -3,6 +3,8 @@
 /// simply as it can be said, for the tests of this folder.
 #include <map>
 #include <memory>
+#include <mutex>
+#include <set>
 
 #include "feed/feed_scene.h"
 #include "sync/model/rows.h"
@@ -14,11 +16,27 @@ namespace verbund::sync::server::testing_scene {
 class ListedDirectory final : public Directory {
  public:
   Result<DeviceIdentity> authenticate(std::string_view authorization, const std::string& address) override;
+  Result<std::optional<DeviceIdentity>> device(std::uint64_t id) override;
   Result<EnrolReply> enrol(const EnrolRequest& request, const std::string& address) override;
   Result<std::shared_ptr<const RulesInForce>> rules() override { return in_force; }
 
   std::shared_ptr<RulesInForce> in_force = std::make_shared<RulesInForce>();
   std::map<std::uint64_t, DeviceIdentity> devices;
+};
+
+/// Records (TABLE/KEY) that workstations hold, and what devices have taken. From any thread; a test looks while no device syncs.
+class ListedLocks final : public RecordLocks {
+ public:
+  Result<Taken> take(postgres::Connection& source, std::uint64_t author, const DeviceIdentity& device, const SourceTable& table, const std::vector<Row>& rows) override;
+  void release(std::uint64_t author, Lsn written) override;
+
+  std::set<std::string> held;                             ///< by workstations
+  std::map<std::uint64_t, std::set<std::string>> taken;   ///< by author, not given back yet
+  std::vector<std::set<std::string>> released;            ///< in order
+  std::size_t released_with_writes = 0;
+
+ private:
+  std::mutex mutex_;
 };
 
 class SyncScene {
@@ -38,6 +56,7 @@ class SyncScene {
   void user(const std::string& name, const std::map<std::string, std::string>& parameters = {});
   std::uint64_t device(const std::string& user);
   ServiceSettings& settings() { return settings_; }
+  ListedLocks& locks() { return locks_; }
 
  private:
   class Progress final : public FeedProgress {
@@ -54,6 +73,7 @@ class SyncScene {
   os::SystemClock clock_;
   Progress progress_{office_};
   ListedDirectory directory_;
+  ListedLocks locks_;
   ServiceSettings settings_;
   std::unique_ptr<postgres::Pool> mid_tier_, source_;
   std::unique_ptr<DeviceService> service_;
@@ -72,6 +92,7 @@ class ModelDevice {
 
   /// "patient": key → columns.
   std::map<std::string, std::map<std::string, Row>> tables;
+  std::string set;  ///< that `sync` asks for; empty: all
   std::vector<ModelReject> rejects;
   std::vector<Session> last_sessions;
   std::size_t rows_fetched = 0;  ///< by the last sync

@@ -17,6 +17,40 @@ Result<DeviceIdentity> ListedDirectory::authenticate(std::string_view authorizat
   return found->second;
 }
 
+Result<std::optional<DeviceIdentity>> ListedDirectory::device(std::uint64_t id) {
+  const auto found = devices.find(id);
+  if (found == devices.end()) return std::nullopt;
+  return found->second;
+}
+
+/// Each table is a record type of its own here.
+Result<RecordLocks::Taken> ListedLocks::take(postgres::Connection&, std::uint64_t author, const DeviceIdentity&, const SourceTable& table, const std::vector<Row>& rows) {
+  std::set<std::string> keys;
+  for (const auto& row : rows) {
+    std::string key = table.name + "/";
+    for (const auto place : table.key) key += row.at(table.columns[place].name).value_or("");
+    keys.insert(key);
+  }
+  const std::scoped_lock lock(mutex_);
+  for (const auto& key : keys) {
+    if (held.contains(key)) return Taken{false, "annaPC", {}};
+    for (const auto& [other, its] : taken) {
+      if (other != author && its.contains(key)) return Taken{false, "another device", {}};
+    }
+  }
+  taken[author].insert(keys.begin(), keys.end());
+  return Taken{};
+}
+
+void ListedLocks::release(std::uint64_t author, Lsn written) {
+  const std::scoped_lock lock(mutex_);
+  const auto found = taken.find(author);
+  if (found == taken.end()) return;
+  released.push_back(found->second);
+  if (written.value > 0) ++released_with_writes;
+  taken.erase(found);
+}
+
 Result<EnrolReply> ListedDirectory::enrol(const EnrolRequest& request, const std::string&) {
   const auto id = devices.size() + 1;
   devices[id] = {id, request.name, request.code, 1};
@@ -41,7 +75,7 @@ SyncScene::~SyncScene() { service_.reset(); }
 
 void SyncScene::restart_service() {
   service_.reset();
-  service_ = std::make_unique<DeviceService>(settings_, SettleSurroundings{*mid_tier_, *source_, progress_, nullptr, clock_, log_}, directory_);
+  service_ = std::make_unique<DeviceService>(settings_, SettleSurroundings{*mid_tier_, *source_, progress_, &locks_, clock_, log_}, directory_);
 }
 
 bool SyncScene::Progress::wait_until_passed(Lsn lsn, Deadline deadline) {
@@ -146,6 +180,7 @@ UpRow ModelDevice::up_row(const TableLayout& layout, const std::string& table, c
 Status ModelDevice::freeze() {
   if (request_) return {};
   SyncRequest request;
+  request.set = set;
   request.number = ++number_;
   request.history = history_;
   for (const auto& [name, cursor] : cursors_) request.cursors.push_back(cursor);

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include "sync/server/queues.h"
 #include "sync/server/sync_scene.h"
 
 namespace verbund::sync::server {
@@ -293,6 +294,143 @@ TEST_F(SyncTest, AColumnThatComesOrGoesKeepsTheDeviceInStep) {
   EXPECT_EQ(device.value("patient", "3", "phone"), "110");
   EXPECT_FALSE(device.tables["patient"].at("3").contains("letter"));
   EXPECT_EQ(scene.office().value("SELECT name FROM patient WHERE id = 2"), "davor");
+}
+
+TEST_F(SyncTest, AChangeToARecordThatAWorkstationHoldsWaitsForIt) {
+  scene.subscribe("patient");
+  ModelDevice device(scene, "anna");
+  expect_synced(device);
+  scene.locks().held = {"patient/1"};
+  device.update("patient", "1", {{"name", "vom Tablet"}});
+  device.update("patient", "2", {{"name", "frei"}});
+  expect_synced(device);
+  EXPECT_EQ(device.waiting, 1U);
+  EXPECT_EQ(device.value("patient", "1", "name"), "vom Tablet");
+  EXPECT_EQ(scene.office().value("SELECT string_agg(name, ' ' ORDER BY id) FROM patient WHERE id < 3"), "P1 frei");
+  EXPECT_EQ(scene.office().mid_tier_value("SELECT string_agg(key || state || coalesce(waits_for, ''), ' ' ORDER BY key) FROM sync.change"), "1acceptedheld 2applied");
+  EXPECT_TRUE(scene.locks().taken.empty()) << "given back";
+  scene.locks().held.clear();
+  expect_synced(device);
+  EXPECT_EQ(device.waiting, 0U);
+  EXPECT_TRUE(device.rejects.empty());
+  EXPECT_EQ(scene.office().value("SELECT name FROM patient WHERE id = 1"), "vom Tablet");
+  EXPECT_EQ(scene.locks().released_with_writes, 2U);
+}
+
+TEST_F(SyncTest, WhenTheHolderHasChangedItTheVersionDecides) {
+  scene.subscribe("patient");
+  ModelDevice device(scene, "anna");
+  expect_synced(device);
+  scene.locks().held = {"patient/1"};
+  device.update("patient", "1", {{"name", "vom Tablet"}});
+  expect_synced(device);
+  EXPECT_EQ(device.waiting, 1U);
+  scene.sql("UPDATE patient SET letter = 'am Empfang' WHERE id = 1");
+  scene.office().settle();
+  scene.locks().held.clear();
+  expect_synced(device);
+  ASSERT_EQ(device.rejects.size(), 1U);
+  EXPECT_EQ(device.rejects.front().reason, "version");
+  EXPECT_EQ(device.value("patient", "1", "letter"), "am Empfang");
+}
+
+TEST_F(SyncTest, WhatWaitsIsDecidedWhileTheDeviceIsAway) {
+  scene.subscribe("patient");
+  ModelDevice device(scene, "anna"), other(scene, "bert");
+  expect_synced(device);
+  scene.locks().held = {"patient/1"};
+  device.update("patient", "1", {{"name", "vom Tablet"}});
+  expect_synced(device);
+  ASSERT_TRUE(scene.service().settle_waiting());
+  EXPECT_EQ(scene.office().value("SELECT name FROM patient WHERE id = 1"), "P1") << "still held";
+  scene.locks().held.clear();
+  scene.restart_service();  // looks again at once
+  ASSERT_TRUE(scene.service().settle_waiting());
+  EXPECT_EQ(scene.office().value("SELECT name FROM patient WHERE id = 1"), "vom Tablet");
+  expect_synced(other);
+  EXPECT_EQ(other.value("patient", "1", "name"), "vom Tablet");
+  expect_synced(device);
+  EXPECT_EQ(device.waiting, 0U);
+  EXPECT_EQ(device.rows_fetched, 0U);
+}
+
+// What one set has left waiting was rejected by the sync of another, whose rules do not speak of it.
+TEST_F(SyncTest, WhatWaitsOfOneSetIsNotJudgedByAnother) {
+  scene.subscribe("patient");
+  scene.subscribe("encounter");
+  auto& rules = scene.directory().in_force->rules;
+  rules.sets = {{"all", {"patients"}}, {"visits", {"encounters"}}};
+  rules.groups.front().sets = {"all", "visits"};
+  ModelDevice device(scene, "anna");
+  device.set = "all";
+  expect_synced(device);
+  scene.locks().held = {"patient/1"};
+  device.update("patient", "1", {{"name", "vom Tablet"}});
+  expect_synced(device);
+  device.set = "visits";
+  expect_synced(device);
+  EXPECT_TRUE(device.rejects.empty());
+  scene.locks().held.clear();
+  device.set = "all";
+  expect_synced(device);
+  EXPECT_EQ(scene.office().value("SELECT name FROM patient WHERE id = 1"), "vom Tablet");
+}
+
+TEST_F(SyncTest, ARejectIsTriedAgainOrDismissedByAPerson) {
+  scene.subscribe("patient");
+  ModelDevice device(scene, "anna"), other(scene, "bert");
+  expect_synced(device);
+  device.update("patient", "1", {{"name", "meins"}});
+  device.update("patient", "2", {{"name", "auch meins"}});
+  device.remove("patient", "3");
+  scene.sql("UPDATE patient SET letter = 'x' WHERE id <= 3");
+  expect_synced(device);
+  ASSERT_EQ(device.rejects.size(), 3U);
+  EXPECT_EQ(device.value("patient", "3", "letter"), "x");
+  auto& mid_tier = scene.office().mid_tier();
+  auto rejects = list_rejects(mid_tier, std::nullopt);
+  ASSERT_TRUE(rejects);
+  ASSERT_EQ(rejects->size(), 3U);
+  const auto of = [&](const std::string& key) { return std::ranges::find(*rejects, key, &Reject::key)->id; };
+  const auto& first = *std::ranges::find(*rejects, "1", &Reject::key);
+  EXPECT_EQ(first.mine[1], "meins");
+  EXPECT_EQ(first.theirs[2], "x");
+  ASSERT_TRUE(retry_reject(mid_tier, of("1")));
+  ASSERT_TRUE(dismiss_reject(mid_tier, of("2")));
+  ASSERT_TRUE(retry_reject(mid_tier, of("3")));
+  EXPECT_FALSE(retry_reject(mid_tier, of("1"))) << "once";
+  EXPECT_EQ(list_waiting(mid_tier, std::nullopt)->size(), 2U);
+  ASSERT_TRUE(scene.service().settle_waiting());
+  EXPECT_EQ(scene.office().value("SELECT string_agg(id || name || letter, ' ' ORDER BY id) FROM patient WHERE id < 4"), "1meinsx 2P2x");
+  expect_synced(device);
+  expect_synced(other);
+  EXPECT_EQ(device.value("patient", "1", "name"), "meins") << "it had been given the other's row";
+  EXPECT_EQ(device.value("patient", "2", "name"), "P2");
+  EXPECT_EQ(device.tables["patient"], other.tables["patient"]);
+  EXPECT_EQ(device.rejects.size(), 3U);
+  EXPECT_TRUE(list_rejects(mid_tier, std::nullopt)->empty());
+}
+
+// A reject that waits for its second decision kept the row's news from the device, whose cursor went on meanwhile.
+TEST_F(SyncTest, ARowWhoseRejectIsBeingTriedAgainGoesOnReachingTheDevice) {
+  scene.subscribe("patient");
+  ModelDevice device(scene, "anna");
+  expect_synced(device);
+  device.update("patient", "1", {{"name", "meins"}});
+  scene.sql("UPDATE patient SET letter = 'x' WHERE id = 1");
+  expect_synced(device);
+  ASSERT_EQ(device.rejects.size(), 1U);
+  scene.locks().held = {"patient/1"};
+  ASSERT_TRUE(retry_reject(scene.office().mid_tier(), list_rejects(scene.office().mid_tier(), std::nullopt)->front().id));
+  scene.sql("UPDATE patient SET letter = 'y' WHERE id = 1");
+  scene.office().settle();
+  expect_synced(device);
+  EXPECT_EQ(device.value("patient", "1", "letter"), "y");
+  scene.locks().held.clear();
+  expect_synced(device);
+  expect_synced(device);
+  EXPECT_EQ(device.value("patient", "1", "letter"), "y");
+  EXPECT_EQ(device.value("patient", "1", "name"), scene.office().value("SELECT name FROM patient WHERE id = 1"));
 }
 
 }  // namespace

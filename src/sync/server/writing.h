@@ -13,7 +13,7 @@ namespace verbund::sync::server {
 struct DeviceService::Prepared {
   std::vector<Bound> bounds;       ///< parents first
   std::vector<Session> failed;
-  std::set<std::string> failing;   ///< names of `failed`
+  std::set<std::string> not_now;   ///< names of `failed`, and what the device may sync in other sets: their changes wait
 };
 
 /// A reply that is being written while the device fetches what is there. Under the service's mutex, but for what says otherwise.
