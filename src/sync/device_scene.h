@@ -18,6 +18,7 @@ class Loopback final : public DeviceTransport {
     ++calls;
     if (stop.stop_requested()) return fail(ErrorCode::kCancelled, "cancelled");
     if (before && !before(call)) return fail(ErrorCode::kNotReachable, "the call did not arrive");
+    if (arrived) arrived(call);
     auto answer = scene_.service().handle(call, "127.0.0.1");
     if (after && !after(call)) return fail(ErrorCode::kNotReachable, "the answer did not arrive");
     if (!answer) return server::error_answer(answer.error());
@@ -25,6 +26,7 @@ class Loopback final : public DeviceTransport {
     return answer;
   }
   std::function<bool(const DeviceCall&)> before, after;
+  std::function<void(const DeviceCall&)> arrived;  ///< before it is handled
   int calls = 0;
   std::size_t received = 0;
 

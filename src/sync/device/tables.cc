@@ -51,15 +51,15 @@ std::string keys(const TableLayout& layout, std::string_view prefix) {
   return list;
 }
 
-std::string change_keys(const TableLayout& layout) {
+std::string change_keys(const TableLayout& layout, std::string_view prefix = {}) {
   std::string list;
-  for (std::size_t at = 0; at < layout.key.size(); ++at) list += fmt::format("{}k{}", at == 0 ? "" : ", ", at);
+  for (std::size_t at = 0; at < layout.key.size(); ++at) list += fmt::format("{}{}k{}", at == 0 ? "" : ", ", prefix, at);
   return list;
 }
 
-std::string was_columns(const TableLayout& layout) {
+std::string was_columns(const TableLayout& layout, std::string_view prefix = {}) {
   std::string list;
-  for (std::size_t at = 0; at < layout.columns.size(); ++at) list += fmt::format(", w{}", at);
+  for (std::size_t at = 0; at < layout.columns.size(); ++at) list += fmt::format(", {}w{}", prefix, at);
   return list;
 }
 
@@ -314,8 +314,8 @@ Status read_changes(Database& database, const TableLayout& layout, const std::fu
   const auto gone = fmt::format("t.{} IS NULL", quote_name(layout.columns[layout.key.front()].name));
   const auto op = fmt::format("CASE WHEN c.op = 'U' AND {0} THEN 'D' WHEN c.op = 'I' AND {0} THEN 'N' ELSE c.op END", gone);
   // Deletions first: what they leave free may be taken by what is new.
-  auto statement = database.prepare(fmt::format("SELECT {} AS what, c.base, c.missed{}, {}, {} FROM {} c LEFT JOIN {} t ON {} ORDER BY what <> 'D', {}", op, was_columns(layout), column_list(layout, "t."),
-                                                change_keys(layout), change_table(layout), quote_name(layout.table), join, change_keys(layout)));
+  auto statement = database.prepare(fmt::format("SELECT {} AS verbund_op, c.base, c.missed{}, {}, {} FROM {} c LEFT JOIN {} t ON {} ORDER BY verbund_op <> 'D', {}", op, was_columns(layout, "c."),
+                                                column_list(layout, "t."), change_keys(layout, "c."), change_table(layout), quote_name(layout.table), join, change_keys(layout, "c.")));
   if (!statement) return pass(statement);
   for (;;) {
     auto more = statement->step();

@@ -89,7 +89,7 @@ Result<std::vector<Reject>> list_rejects(Connection& mid_tier, std::optional<std
 }
 
 Status retry_reject(Connection& mid_tier, std::uint64_t id) {
-  return changed(mid_tier.query("UPDATE sync.change SET state = 'accepted', apply_id = NULL, waits_for = NULL, reason = NULL, message = NULL, theirs = NULL, decided = NULL,"
+  return changed(mid_tier.query("UPDATE sync.change SET state = 'accepted', retried = true, apply_id = NULL, waits_for = NULL, reason = NULL, message = NULL, theirs = NULL, decided = NULL,"
                                 " base = (SELECT csn FROM feed.position) WHERE id = $1::bigint AND state = 'rejected'",
                                 {std::to_string(id)}),
                  id);

@@ -124,10 +124,10 @@ std::string changed_rows(const Bound& bound, std::uint64_t device, const Wanted&
   std::string sql = fmt::format("SELECT {} FROM {} s WHERE {} AND NOT s.verbund_key IN ({})", row_columns(bound), bound.shadow(), bound.condition("s"), open_keys(bound, device));
   if (wanted.refresh) return sql + " ORDER BY s.verbund_key";
   return sql + fmt::format(
-                   " AND (s.verbund_csn > {} OR s.verbund_key IN ({}))"
-                   " AND NOT EXISTS (SELECT FROM sync.change c WHERE c.device = {} AND c.table_id = {} AND c.key = s.verbund_key AND c.state = 'applied' AND c.as_sent AND c.applied_csn = s.verbund_csn)"
+                   " AND (s.verbund_key IN ({}) OR (s.verbund_csn > {}"
+                   " AND NOT EXISTS (SELECT FROM sync.change c WHERE c.device = {} AND c.table_id = {} AND c.key = s.verbund_key AND c.state = 'applied' AND c.as_sent AND c.applied_csn = s.verbund_csn)))"
                    " ORDER BY s.verbund_key",
-                   wanted.cursor.csn.value, corrected(bound, device), device, bound.table.id);
+                   corrected(bound, device), wanted.cursor.csn.value, device, bound.table.id);
 }
 
 std::string gone_keys(const Bound& bound, std::uint64_t device, const Wanted& wanted) {

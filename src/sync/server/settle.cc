@@ -168,7 +168,7 @@ Result<std::vector<Settlement::Judged>> Settlement::judged(Connection& mid_tier,
     if (verdict.what == What::kReject) done = reject(mid_tier, change, verdict.reason, "", item.bound, item.shadow ? &*item.shadow : nullptr);
     if (verdict.what == What::kLater) done = wait_for(mid_tier, change, "source");
     if (verdict.what == What::kDone) {
-      auto gone = mid_tier.query("UPDATE sync.change SET state = 'applied', as_sent = (op = 'D'), decided = now() WHERE id = $1::bigint", {std::to_string(change.id)});
+      auto gone = mid_tier.query("UPDATE sync.change SET state = 'applied', as_sent = (op = 'D' AND NOT retried), decided = now() WHERE id = $1::bigint", {std::to_string(change.id)});
       if (!gone) done = pass(gone, "sync.change");
     }
     if (!done) return pass(done);
@@ -289,20 +289,20 @@ Result<bool> Settlement::confirm(Connection& mid_tier, std::uint64_t apply_id) {
   if (!found) return pass(found, "feed.transaction");
   if (found->size() == 0) return false;
   const std::string first(found->text(0, 0)), last(found->text(0, 1));
-  auto rows = mid_tier.query("SELECT id, subscription, key, op, columns, after, told_sync IS NOT NULL FROM sync.change WHERE apply_id = $1::bigint AND state = 'applying' ORDER BY id", {std::to_string(apply_id)});
+  auto rows = mid_tier.query("SELECT id, subscription, key, op, columns, after, retried FROM sync.change WHERE apply_id = $1::bigint AND state = 'applying' ORDER BY id", {std::to_string(apply_id)});
   if (!rows) return pass(rows, "sync.change");
   for (int row = 0; row < rows->size(); ++row) {
     const auto bound = std::ranges::find_if(bounds_, [&](const Bound& each) { return each.rule.name == rows->text(row, 1); });
     std::string csn = last;
-    // Tried again after the device was told of a reject: it has another row by now.
-    const bool told = rows->text(row, 6) == "t";
-    bool as_sent = rows->text(row, 3) == "D" && !told;
+    // Tried again after a reject: the device may have been given another row by then, also where its acknowledgement was lost.
+    const bool retried = rows->text(row, 6) == "t";
+    bool as_sent = rows->text(row, 3) == "D" && !retried;
     if (bound != bounds_.end() && !as_sent) {
       auto shadow = shadow_of(mid_tier, *bound, std::string(rows->text(row, 2)));
       if (!shadow) return pass(shadow);
       const bool still = *shadow && (*shadow)->version.value >= parse_u64(first).value_or(0) && (*shadow)->version.value <= parse_u64(last).value_or(0);
       if (still) csn = std::to_string((*shadow)->version.value);
-      as_sent = still && layout_values(*bound, (*shadow)->values) == array_of(texts_of(*rows, row, 5)) && bound->places.size() == texts_of(*rows, row, 4).size() && !told;
+      as_sent = still && layout_values(*bound, (*shadow)->values) == array_of(texts_of(*rows, row, 5)) && bound->places.size() == texts_of(*rows, row, 4).size() && !retried;
     }
     auto done = mid_tier.query("UPDATE sync.change SET state = 'applied', waits_for = NULL, applied_csn = $2::bigint, as_sent = $3::boolean, decided = now() WHERE id = $1::bigint",
                                {std::string(rows->text(row, 0)), csn, as_sent ? "true" : "false"});

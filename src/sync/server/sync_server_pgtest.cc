@@ -411,6 +411,21 @@ TEST_F(SyncTest, ARejectIsTriedAgainOrDismissedByAPerson) {
   EXPECT_TRUE(list_rejects(mid_tier, std::nullopt)->empty());
 }
 
+// Seed 348559984: the row's version was the device's own, so it did not come back with the reject of a later change.
+TEST_F(SyncTest, ARowThatOneHasChangedComesBackWhenItsDeletionIsRejected) {
+  scene.subscribe("patient");
+  ModelDevice device(scene, "anna");
+  expect_synced(device);
+  device.update("patient", "1", {{"name", "meins"}});
+  expect_synced(device);
+  scene.sql("CREATE TABLE bill (patient_id integer REFERENCES patient); INSERT INTO bill VALUES (1)");
+  device.remove("patient", "1");
+  expect_synced(device);
+  ASSERT_EQ(device.rejects.size(), 1U);
+  EXPECT_EQ(device.rejects.front().reason, "foreign_key");
+  EXPECT_EQ(device.value("patient", "1", "name"), "meins");
+}
+
 // A reject that waits for its second decision kept the row's news from the device, whose cursor went on meanwhile.
 TEST_F(SyncTest, ARowWhoseRejectIsBeingTriedAgainGoesOnReachingTheDevice) {
   scene.subscribe("patient");
