@@ -1,23 +1,24 @@
 """Benchmark of device sync: a first sync beside COPY piped into sqlite3; a sync without changes; many devices at once."""
 import concurrent.futures
+import json
 import os
 import pathlib
-import resource
 import sqlite3
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests" / "whole"))
-from office import BINARY, Office  # noqa: E402
+from office import BINARY, Office, wait_for  # noqa: E402
 
 ROWS = 1_000_000
 DEVICES, UP, DOWN = 500, 20, 50
-COLUMNS = ("id uuid PRIMARY KEY, family_name text NOT NULL, given_name text NOT NULL, birth_date date, gender text, street text, postal_code text, city text,"
+COLUMNS = ("id bigint PRIMARY KEY, family_name text NOT NULL, given_name text NOT NULL, birth_date date, gender text, street text, postal_code text, city text,"
            " phone text, weight numeric(5,2), seen timestamptz, active boolean NOT NULL")
-ONE_ROW = ("md5(n::text)::uuid, 'Familie' || n % 5000, 'Vorname' || n % 300, date '1930-01-01' + n % 30000, (ARRAY['male', 'female'])[1 + n % 2], 'Straße ' || n % 9000,"
-           " lpad((n % 99999)::text, 5, '0'), 'Stadt ' || n % 700, '0' || n * 7919 % 100000000, (n % 15000)::numeric / 100, timestamptz '2026-01-01 00:00:00.123456+00' + n * interval '1 second', n % 10 > 0")
+ONE_ROW = ("n, 'Familie' || n % 5000, 'Vorname' || n % 300, date '1930-01-01' + n % 30000, (ARRAY['male', 'female'])[1 + n % 2], 'Straße ' || n % 9000,"
+           " lpad((n % 99999)::text, 5, '0'), 'Stadt ' || n % 700, '0' || n::bigint * 7919 % 100000000, (n % 15000)::numeric / 100, timestamptz '2026-01-01 00:00:00.123456+00' + n * interval '1 second', n % 10 > 0")
 RULES = """[[subscription]]
 name = "patients"
 table = "patient"
@@ -66,8 +67,6 @@ class Practice:
         rules = self.office.directory / "rules.toml"
         rules.write_text(RULES, encoding="utf-8")
         self.office.run("sync", "apply", str(rules)).check()
-        self.office.stop()
-        self.office.start()
 
     def device(self, name):
         file = self.office.directory / f"{name}.db"
@@ -78,6 +77,18 @@ class Practice:
     def sync(self, file, which):
         return self.office.run("--json", "device", "sync", "--db", str(file), "--set", which).check().json()
 
+    def measured_sync(self, file, which):
+        """What it says, seconds, and the process's own highest memory in kB."""
+        start = time.monotonic()
+        running = subprocess.Popen([BINARY, "--json", "device", "sync", "--db", str(file), "--set", which], stdout=subprocess.PIPE)
+        said = running.stdout.read()
+        _, status, usage = os.wait4(running.pid, 0)
+        running.stdout.close()
+        running.returncode = os.waitstatus_to_exitcode(status)
+        if running.returncode != 0:
+            raise AssertionError(f"sync: exit code {running.returncode}: {said}")
+        return json.loads(said), time.monotonic() - start, usage.ru_maxrss
+
     def peak_kb(self):
         status = pathlib.Path(f"/proc/{self.office.node.process.pid}/status").read_text(encoding="utf-8")
         return int(status.split("VmHWM:")[1].split()[0])
@@ -85,7 +96,7 @@ class Practice:
     def copy_into_sqlite(self, file):
         """Seconds of COPY to standard output into sqlite3's .import."""
         password = (self.office.data / "secrets" / "praxis").read_text().strip()
-        columns = COLUMNS.replace("uuid PRIMARY KEY", "text PRIMARY KEY")
+        columns = COLUMNS.replace("bigint PRIMARY KEY", "integer PRIMARY KEY")
         subprocess.run(["sqlite3", str(file), f"PRAGMA journal_mode = WAL; CREATE TABLE patient ({columns})"], check=True, capture_output=True)
         start = time.monotonic()
         reading = subprocess.Popen(["psql", "-X", "-q", "-h", str(self.office.data / "postgres" / "run"), "-U", "praxis", "-d", "praxis", "-c", "COPY patient TO STDOUT (FORMAT csv)"],
@@ -95,6 +106,30 @@ class Practice:
         if reading.wait() != 0:
             raise AssertionError("COPY failed")
         return time.monotonic() - start
+
+
+    def compressed_copy(self):
+        """Bytes of the table as a binary COPY through zstd -1."""
+        password = (self.office.data / "secrets" / "praxis").read_text().strip()
+        reading = subprocess.Popen(["psql", "-X", "-q", "-h", str(self.office.data / "postgres" / "run"), "-U", "praxis", "-d", "praxis", "-c", "COPY (SELECT * FROM patient ORDER BY id) TO STDOUT (FORMAT binary)"],
+                                   env={**os.environ, "PGPASSWORD": password}, stdout=subprocess.PIPE)
+        packing = subprocess.Popen(["zstd", "-1", "-q", "-c"], stdin=reading.stdout, stdout=subprocess.PIPE)
+        reading.stdout.close()
+        count = 0
+        while part := packing.stdout.read(1 << 20):
+            count += len(part)
+        packing.stdout.close()
+        if packing.wait() != 0 or reading.wait() != 0:
+            raise AssertionError("COPY through zstd failed")
+        return count
+
+
+def bytes_over_loopback():
+    """All that has come in by the loopback interface: TLS, HTTP and TCP with it; databases are reached by sockets in the file system."""
+    for line in pathlib.Path("/proc/net/dev").read_text(encoding="utf-8").splitlines():
+        if line.strip().startswith("lo:"):
+            return int(line.split(":")[1].split()[0])
+    raise AssertionError("there is no loopback interface")
 
 
 def cpu_seconds(pids):
@@ -115,28 +150,37 @@ def server_processes(office):
     return [office.node.process.pid, postmaster, *map(int, children)]
 
 
-def first_sync(rows, rounds):
-    practice = Practice(rows)
-    try:
-        pairs = []
-        for number in range(rounds):
-            plain = practice.copy_into_sqlite(practice.office.directory / f"plain{number}.db")
-            file = practice.device(f"device{number}")
-            start = time.monotonic()
-            done = practice.sync(file, "big")
-            pairs.append((rows / (time.monotonic() - start), rows / plain))
-            if done["sessions"][0]["upserted"] != rows:
-                raise AssertionError(done)
-        device_kb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-        quiet, count = [], 50
-        file = practice.office.directory / "device0.db"
-        practice.sync(file, "big")
+def quiet_milliseconds(practice, file):
+    """CPU of a sync without changes, the median of batches. Not while autovacuum is at the tables that were just filled: that is no sync's time."""
+    batches, count = [], 25
+    practice.sync(file, "big")
+    for _ in range(7):
+        wait_for(lambda: practice.office.psql("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'autovacuum worker'", database="verbund_mid") == "0",
+                 "autovacuum to be done", patience=300, every=1)
         pids = server_processes(practice.office)
         before = cpu_seconds(pids)
         for _ in range(count):
             practice.sync(file, "big")
-        quiet = (cpu_seconds(pids) - before) / count * 1000
-        return {"pairs": pairs, "server_mb": practice.peak_kb() / 1024, "device_mb": device_kb / 1024, "quiet_ms": quiet}
+        batches.append((cpu_seconds(pids) - before) / count * 1000)
+    return statistics.median(batches)
+
+
+def first_sync(rows, rounds):
+    practice = Practice(rows)
+    try:
+        pairs, device_kb = [], 0
+        for number in range(rounds):
+            plain = practice.copy_into_sqlite(practice.office.directory / f"plain{number}.db")
+            file = practice.device(f"device{number}")
+            before = bytes_over_loopback()
+            done, took, kilobytes = practice.measured_sync(file, "big")
+            wire = bytes_over_loopback() - before
+            pairs.append((rows / took, rows / plain))
+            device_kb = max(device_kb, kilobytes)
+            if done["sessions"][0]["upserted"] != rows:
+                raise AssertionError(done)
+        quiet = quiet_milliseconds(practice, practice.office.directory / "device0.db")
+        return {"pairs": pairs, "server_mb": practice.peak_kb() / 1024, "device_mb": device_kb / 1024, "quiet_ms": quiet, "wire": (wire / 1e6, practice.compressed_copy() / 1e6)}
     finally:
         practice.office.close()
 
@@ -173,6 +217,7 @@ def sync(bench, topic):
     server = topic.figure("the node's memory at its highest", "MB", limit=150)
     device = topic.figure("the device's memory at its highest", "MB", limit=100)
     quiet = topic.figure("a sync without changes: CPU of node and PostgreSQL", "ms", limit=5)
+    wire = topic.figure("bytes on the wire of the first sync, all of TCP", "MB", peer="binary COPY | zstd -1", target=1.2)
     crowd = topic.figure(f"{DEVICES} devices at once, {UP} changes up, {DOWN} rows down", "s", limit=15)
     found = first_sync(rows, 1 if bench.quick else 3)
     for ours, plain in found["pairs"]:
@@ -180,4 +225,5 @@ def sync(bench, topic):
     server.add(found["server_mb"])
     device.add(found["device_mb"])
     quiet.add(found["quiet_ms"])
+    wire.add(*found["wire"])
     crowd.add(many_devices(DEVICES // 10 if bench.quick else DEVICES))

@@ -1,6 +1,6 @@
 #pragma once
-/// The client side: message connections (line JSON, WebSocket; TLS or plain) and single HTTP requests.
-/// Threads: MessageClient on its event loop's thread; http_request blocks its caller (worker threads and the CLI).
+/// The client side: message connections (line JSON, WebSocket; TLS or plain) and HTTP requests.
+/// Threads: MessageClient on its event loop's thread; http_request and HttpClient block their caller (worker threads, the CLI, devices).
 #include <functional>
 #include <memory>
 #include <stop_token>
@@ -54,5 +54,18 @@ class MessageClient {
 /// One request on a connection of its own. Errors: kNotReachable, kUntrusted, kTimedOut, kCancelled (by `stop`, within 50 ms). A host that
 /// is a name is looked up by the system's resolver, whose own time limit then comes on top of `timeout`.
 Result<HttpResponse> http_request(const Endpoint& endpoint, const HttpRequest& request, seconds timeout, const std::stop_token& stop = {});
+
+/// Requests one after the other on a connection that stays open between them. One thread at a time.
+class HttpClient {
+ public:
+  explicit HttpClient(Endpoint endpoint);
+  ~HttpClient();  ///< closes
+  /// As http_request. One that finds the kept connection closed is sent again on a new one, so it must be such that may be done twice.
+  Result<HttpResponse> request(const HttpRequest& request, seconds timeout, const std::stop_token& stop = {});
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
 
 }  // namespace verbund::net

@@ -222,6 +222,43 @@ TEST_F(ClientTest, MakesHttpRequestsPlainAndEncrypted) {
   }
 }
 
+TEST_F(ClientTest, RequestsShareAConnectionAndGoOnWhenTheServerHasClosedIt) {
+  const int listening = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  ASSERT_EQ(::bind(listening, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  ASSERT_EQ(::listen(listening, 4), 0);
+  socklen_t size = sizeof address;
+  ASSERT_EQ(::getsockname(listening, reinterpret_cast<sockaddr*>(&address), &size), 0);
+  // Two requests on the first connection, one on the second.
+  std::jthread serving([&] {
+    for (const int requests : {2, 1}) {
+      const int connection = ::accept(listening, nullptr, nullptr);
+      for (int served = 0; served < requests; ++served) {
+        std::string text;
+        std::array<char, 1024> part{};
+        while (!text.ends_with("\r\n\r\n")) {
+          const auto count = ::read(connection, part.data(), part.size());
+          if (count <= 0) break;
+          text.append(part.data(), static_cast<std::size_t>(count));
+        }
+        const auto answer = fmt::format("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n{}", requests);
+        EXPECT_EQ(::write(connection, answer.data(), answer.size()), static_cast<ssize_t>(answer.size()));
+      }
+      ::close(connection);
+    }
+  });
+  HttpClient client(Endpoint{"127.0.0.1", ntohs(address.sin_port), false, {}, Wire::kLine});
+  for (const auto* expected : {"2", "2", "1"}) {
+    const auto response = client.request({"GET", "/", {}, {}, {}, {}}, seconds(30));
+    ASSERT_TRUE(response) << response.error().message;
+    EXPECT_EQ(response->body, expected);
+  }
+  serving.join();
+  ::close(listening);
+}
+
 TEST_F(ClientTest, MayBeDroppedWithinItsOwnCallback) {
   start();
   EventLoop own;

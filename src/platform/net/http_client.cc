@@ -1,9 +1,11 @@
 // One HTTP request, blocking: for worker threads and the command line.
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
 
 #include <poll.h>
+#include <strings.h>
 
 #include "base/messages.h"
 #include "platform/net/bounded_request.h"
@@ -21,19 +23,39 @@ constexpr std::size_t kMaxHeaderBytes = 64UL * 1024;
 /// Large enough for dumps of the REST interface; a bound all the same.
 constexpr std::size_t kMaxBodyBytes = 256UL * 1024 * 1024;
 
+bool closes(const HttpResponse& response) {
+  return std::ranges::any_of(response.headers, [](const auto& header) { return ::strcasecmp(header.first.c_str(), "connection") == 0 && ::strcasecmp(header.second.c_str(), "close") == 0; });
+}
+
+/// One request, on the connection that is there or a new one.
 class Request {
  public:
-  Request(const Endpoint& endpoint, seconds timeout, std::size_t max_body_bytes, const std::stop_token& stop = {})
-      : endpoint_(endpoint), stop_(stop), bounds_{kMaxHeaderBytes, max_body_bytes}, timeout_(timeout), ends_(Steady::now() + timeout) {}
+  Request(const Endpoint& endpoint, std::optional<Transport>& transport, seconds timeout, std::size_t max_body_bytes, const std::stop_token& stop = {})
+      : endpoint_(endpoint), stop_(stop), bounds_{kMaxHeaderBytes, max_body_bytes}, timeout_(timeout), ends_(Steady::now() + timeout), transport_(transport) {}
 
   Result<HttpResponse> run(const HttpRequest& request) {
-    if (auto connected = connect(); !connected) return pass(connected);
-    if (auto secured = secure(); !secured) return pass(secured);
+    const bool kept = transport_.has_value();
+    auto response = once(request);
+    // The server may have closed what nobody used for a while, before it read anything of this.
+    if (!response && kept && !answered_ && response.error().code == ErrorCode::kNotReachable) {
+      transport_.reset();
+      ended_ = false;
+      response = once(request);
+    }
+    if (!response || ended_ || closes(*response)) transport_.reset();
+    return response;
+  }
+
+ private:
+  Result<HttpResponse> once(const HttpRequest& request) {
+    if (!transport_) {
+      if (auto connected = connect(); !connected) return pass(connected);
+      if (auto secured = secure(); !secured) return pass(secured);
+    }
     if (auto sent = send(request_head(request, name_of(endpoint_)), request.body); !sent) return pass(sent);
     return receive(request.method == "HEAD");
   }
 
- private:
   Status connect() {
     auto addresses = resolve(endpoint_, true);
     if (addresses.empty()) addresses = resolve(endpoint_, false);
@@ -100,9 +122,11 @@ class Request {
         continue;
       }
       if (result.status != IoStatus::kDone) {
+        ended_ = true;
         if (auto ended = parser.end(); !ended) return std::unexpected(not_reachable(endpoint_, std::move(ended.error())));
         return parser.take_response();
       }
+      answered_ = true;
       input.append(buffer.data(), result.bytes);
       std::size_t consumed = 0;
       const auto whole = parser.next(input, consumed);
@@ -131,17 +155,32 @@ class Request {
   const HttpBounds bounds_;
   const seconds timeout_;
   const Steady::time_point ends_;
-  std::optional<Transport> transport_;
+  std::optional<Transport>& transport_;
+  bool answered_ = false, ended_ = false;
 };
 
 }  // namespace
 
+struct HttpClient::Impl {
+  Endpoint endpoint;
+  std::optional<Transport> transport;
+};
+
+HttpClient::HttpClient(Endpoint endpoint) : impl_(std::make_unique<Impl>(std::move(endpoint))) {}
+HttpClient::~HttpClient() = default;
+
+Result<HttpResponse> HttpClient::request(const HttpRequest& request, seconds timeout, const std::stop_token& stop) {
+  return Request(impl_->endpoint, impl_->transport, timeout, kMaxBodyBytes, stop).run(request);
+}
+
 Result<HttpResponse> http_request(const Endpoint& endpoint, const HttpRequest& request, seconds timeout, const std::stop_token& stop) {
-  return Request(endpoint, timeout, kMaxBodyBytes, stop).run(request);
+  std::optional<Transport> transport;
+  return Request(endpoint, transport, timeout, kMaxBodyBytes, stop).run(request);
 }
 
 Result<HttpResponse> bounded_request(const Endpoint& endpoint, const HttpRequest& request, seconds timeout, std::size_t max_body_bytes) {
-  return Request(endpoint, timeout, max_body_bytes).run(request);
+  std::optional<Transport> transport;
+  return Request(endpoint, transport, timeout, max_body_bytes).run(request);
 }
 
 }  // namespace verbund::net

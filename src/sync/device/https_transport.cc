@@ -7,11 +7,8 @@ constexpr seconds kPatience{60};
 
 }  // namespace
 
-HttpsTransport::HttpsTransport(std::string host, std::uint16_t port, std::string fingerprint) {
-  endpoint_.host = std::move(host);
-  endpoint_.port = port;
-  endpoint_.ca_fingerprint = std::move(fingerprint);
-}
+HttpsTransport::HttpsTransport(std::string host, std::uint16_t port, std::string fingerprint)
+    : client_({.host = std::move(host), .port = port, .ca_pem = {}, .ca_fingerprint = std::move(fingerprint)}) {}
 
 Result<DeviceAnswer> HttpsTransport::call(const DeviceCall& call, std::stop_token stop) {
   net::HttpRequest request;
@@ -19,7 +16,7 @@ Result<DeviceAnswer> HttpsTransport::call(const DeviceCall& call, std::stop_toke
   request.path = unescaped(call.target);  // it is escaped again on its way
   if (!call.authorization.empty()) request.headers["authorization"] = call.authorization;
   request.body = call.body;
-  auto response = net::http_request(endpoint_, request, kPatience, stop);
+  auto response = client_.request(request, kPatience, stop);
   if (!response) return pass(response);
   return DeviceAnswer{response->status, std::move(response->body)};
 }

@@ -12,7 +12,7 @@ class HttpsTransport final : public DeviceTransport {
   Result<DeviceAnswer> call(const DeviceCall& call, std::stop_token stop) override;
 
  private:
-  net::Endpoint endpoint_;
+  net::HttpClient client_;  // a sync's calls share a connection; each may be done twice
 };
 
 }  // namespace verbund::sync::device

@@ -121,13 +121,16 @@ std::string open_keys(const Bound& bound, std::uint64_t device) {
 }
 
 std::string changed_rows(const Bound& bound, std::uint64_t device, const Wanted& wanted) {
-  std::string sql = fmt::format("SELECT {} FROM {} s WHERE {} AND NOT s.verbund_key IN ({})", row_columns(bound), bound.shadow(), bound.condition("s"), open_keys(bound, device));
-  if (wanted.refresh) return sql + " ORDER BY s.verbund_key";
-  return sql + fmt::format(
-                   " AND (s.verbund_key IN ({}) OR (s.verbund_csn > {}"
-                   " AND NOT EXISTS (SELECT FROM sync.change c WHERE c.device = {} AND c.table_id = {} AND c.key = s.verbund_key AND c.state = 'applied' AND c.as_sent AND c.applied_csn = s.verbund_csn)))"
-                   " ORDER BY s.verbund_key",
-                   corrected(bound, device), wanted.cursor.csn.value, device, bound.table.id);
+  const auto rows = [&](const std::string& which) {
+    return fmt::format("SELECT s.verbund_key, {} FROM {} s WHERE {} AND NOT s.verbund_key IN ({}){}", row_columns(bound), bound.shadow(), bound.condition("s"), open_keys(bound, device), which);
+  };
+  const auto all = [&](const std::string& from) { return fmt::format("SELECT {} FROM ({}) s ORDER BY s.verbund_key", row_columns(bound), from); };
+  if (wanted.refresh) return all(rows({}));
+  const auto own = fmt::format("SELECT FROM sync.change c WHERE c.device = {} AND c.table_id = {} AND c.key = s.verbund_key AND c.state = 'applied' AND c.as_sent AND c.applied_csn = s.verbund_csn",
+                               device, bound.table.id);
+  // Two looks, each along its index: with OR between them every row would be looked at.
+  return all(rows(fmt::format(" AND s.verbund_csn > {} AND NOT EXISTS ({}) AND NOT s.verbund_key IN ({})", wanted.cursor.csn.value, own, corrected(bound, device))) + " UNION ALL " +
+             rows(fmt::format(" AND s.verbund_key IN ({})", corrected(bound, device))));
 }
 
 std::string gone_keys(const Bound& bound, std::uint64_t device, const Wanted& wanted) {
