@@ -59,6 +59,7 @@ struct Node::Impl {
   Result<std::vector<std::string>> captured_patterns() const;
   Status capture_synced();
   void settle_device_changes();
+  void tidy_device_queues();
   std::vector<std::string> servers_told() const;
   Result<bool> record_exists(const RecordKey& key);
   Result<GuardControl::Types> start_guard();
@@ -113,6 +114,7 @@ struct Node::Impl {
   std::unique_ptr<os::WorkerPool> device_workers;
   net::Timer device_changes;  // those that wait
   std::atomic<bool> settling = false;
+  TimePoint queues_tidied;  // of whoever settles
   std::unique_ptr<FollowProduction> follow;
   std::unique_ptr<FolderSource> folders;
   std::unique_ptr<ProductionSide> pair;

@@ -5,11 +5,12 @@
 #include "node/provision.h"
 #include "node/status.h"
 #include "node/version.h"
+#include "sync/server/tidy.h"
 
 namespace verbund::node {
 namespace {
 
-constexpr seconds kGuardCounting{60}, kDeviceChangesEvery{2};
+constexpr seconds kGuardCounting{60}, kDeviceChangesEvery{2}, kTidying{3600};
 constexpr milliseconds kTakingIn{60'000};
 // A sync holds a worker while the source answers, and up to two connections to the mid-tier; replies that are written behind it hold two more each.
 constexpr std::size_t kDeviceWorkers = 6, kDevicesWaiting = 2'000, kSyncMidTier = 20, kSyncSource = 8;
@@ -113,11 +114,23 @@ void Node::Impl::settle_device_changes() {
   if (settling.exchange(true)) return;
   auto submitted = device_workers->submit([this] {
     if (auto settled = devices->settle_waiting(); !settled) log->warning("sync.waiting_not_settled", {{"error", settled.error().message}});
+    tidy_device_queues();
     settling = false;
   });
   if (submitted) return;
   settling = false;
   log->warning("sync.waiting_not_settled", {{"error", submitted.error().message}});
+}
+
+/// Once an hour. On the worker that settles.
+void Node::Impl::tidy_device_queues() {
+  const auto now = clock.now();
+  if (now < queues_tidied + kTidying) return;
+  queues_tidied = now;
+  auto connection = sync_mid_tier->acquire(Deadline::in(clock, seconds{10}));
+  auto gone = connection ? sync::server::tidy(**connection) : pass(connection);
+  if (!gone) return log->warning("sync.not_tidied", {{"error", gone.error().message}});
+  if (*gone > 0) log->info("sync.tidied", {{"rows", *gone}});
 }
 
 /// What clients may try when this machine is gone: as configured, and the other machine of the pair.

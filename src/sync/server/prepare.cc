@@ -42,43 +42,53 @@ milliseconds next_time(seconds every, const DeviceIdentity& device, std::uint64_
   return every + milliseconds{static_cast<std::int64_t>((device.id * 7'919 + number * 104'729) % kSpread)};
 }
 
+/// One transaction, in as few round trips as the connection allows.
+Status all_or_nothing(Connection& mid_tier, std::span<const postgres::Statement> statements) {
+  auto transaction = mid_tier.begin();
+  if (!transaction) return pass(transaction);
+  while (!statements.empty()) {
+    const auto some = statements.first(std::min(statements.size(), Connection::kMaxPipelined));
+    if (auto done = mid_tier.run(some); !done) return pass(done);
+    statements = statements.subspan(some.size());
+  }
+  return transaction->commit();
+}
+
 Status note_session(Connection& connection, const DeviceIdentity& device, const SyncRequest& request, const std::string& hash, const SyncReply& reply, const std::string& text,
                     const std::vector<Bound>& bounds) {
   boost::json::object buckets;
   for (const auto& bound : bounds) buckets[bound.rule.name] = boost::json::array(bound.bucket.begin(), bound.bucket.end());
-  auto noted = connection.query(
-      "INSERT INTO sync.session (device, number, request_hash, history, csn, reply, buckets) VALUES ($1::bigint, $2::bigint, $3, $4, $5::bigint, $6, $7)",
-      {std::to_string(device.id), std::to_string(request.number), hash, reply.history, std::to_string(reply.csn.value), text, boost::json::serialize(buckets)});
-  if (!noted) return pass(noted, "sync.session");
-  auto pruned = connection.query("DELETE FROM sync.session WHERE device = $1::bigint AND number <= (SELECT number FROM sync.session WHERE device = $1::bigint ORDER BY number DESC OFFSET $2::integer LIMIT 1)",
-                                 {std::to_string(device.id), std::string(kSyncsKept)});
-  if (!pruned) return pass(pruned, "sync.session");
+  const postgres::Statement statements[] = {
+      {"INSERT INTO sync.session (device, number, request_hash, history, csn, reply, buckets) VALUES ($1::bigint, $2::bigint, $3, $4, $5::bigint, $6, $7)",
+       {std::to_string(device.id), std::to_string(request.number), hash, reply.history, std::to_string(reply.csn.value), text, boost::json::serialize(buckets)}},
+      {"DELETE FROM sync.session WHERE device = $1::bigint AND number <= (SELECT number FROM sync.session WHERE device = $1::bigint ORDER BY number DESC OFFSET $2::integer LIMIT 1)",
+       {std::to_string(device.id), std::string(kSyncsKept)}}};
+  if (auto noted = connection.run(statements); !noted) return pass(noted, "sync.session");
   return {};
 }
 
-Status note_held(Connection& mid_tier, const std::string& device, const SyncReply& reply, const Session& session, const boost::json::value& buckets) {
+postgres::Statement note_held(const std::string& device, const SyncReply& reply, const Session& session, const boost::json::value& buckets) {
   std::vector<std::string> bucket;
   const auto* found = buckets.is_object() ? buckets.get_object().if_contains(session.subscription) : nullptr;
   if (found != nullptr && found->is_array()) {
     for (const auto& value : found->get_array()) bucket.emplace_back(value.is_string() ? std::string(value.get_string()) : std::string());
   }
-  auto held = mid_tier.query(
-      "INSERT INTO sync.held (device, subscription, csn, history, shape, bucket) VALUES ($1::bigint, $2, $3::bigint, $4, $5, $6::text[])"
-      " ON CONFLICT (device, subscription) DO UPDATE SET csn = excluded.csn, history = excluded.history, shape = excluded.shape, bucket = excluded.bucket, acknowledged = now()",
-      {device, session.subscription, std::to_string(reply.csn.value), reply.history, session.shape, array_parameter(bucket)});
-  if (!held) return pass(held, "sync.held");
-  return {};
+  return {"INSERT INTO sync.held (device, subscription, csn, history, shape, bucket) VALUES ($1::bigint, $2, $3::bigint, $4, $5, $6::text[])"
+          " ON CONFLICT (device, subscription) DO UPDATE SET csn = excluded.csn, history = excluded.history, shape = excluded.shape, bucket = excluded.bucket, acknowledged = now()",
+          {device, session.subscription, std::to_string(reply.csn.value), reply.history, session.shape, array_parameter(bucket)}};
 }
 
 /// Decisions whose subscription the device has not applied are told again: the right row comes with them.
-Status note_told(Connection& mid_tier, const std::string& device, const std::string& number, const SyncReply& reply, const AckRequest& request) {
+postgres::Statement note_told(const std::string& device, const std::string& number, const SyncReply& reply, const AckRequest& request) {
+  std::vector<std::string> uploads, rows;
   for (const auto& outcome : reply.outcomes) {
     if (outcome.state == Outcome::State::kWaiting || std::ranges::find(request.sessions, outcome.subscription) == request.sessions.end()) continue;
-    auto told = mid_tier.query("UPDATE sync.change SET told_sync = $4::bigint WHERE device = $1::bigint AND upload = $2::bigint AND row = $3::integer AND told_sync IS NULL",
-                               {device, std::to_string(outcome.upload), std::to_string(outcome.row), number});
-    if (!told) return pass(told, "sync.change");
+    uploads.push_back(std::to_string(outcome.upload));
+    rows.push_back(std::to_string(outcome.row));
   }
-  return {};
+  return {"UPDATE sync.change c SET told_sync = $2::bigint FROM unnest($3::bigint[], $4::integer[]) AS told(upload, row)"
+          " WHERE c.device = $1::bigint AND c.upload = told.upload AND c.row = told.row AND c.told_sync IS NULL",
+          {device, number, array_parameter(uploads), array_parameter(rows)}};
 }
 
 }  // namespace
@@ -141,7 +151,8 @@ Status DeviceService::write_changes(Connection& outbox, Writing& writing, const 
     }
     reply.sessions.push_back(std::move(session));
   }
-  if (auto set = (*writing.lease)->execute("RESET enable_seqscan; RESET enable_hashjoin; RESET enable_mergejoin; RESET max_parallel_workers_per_gather"); !set) return set;
+  const auto set = writing.bounds.empty() ? Status{} : (*writing.lease)->execute("RESET enable_seqscan; RESET enable_hashjoin; RESET enable_mergejoin; RESET max_parallel_workers_per_gather");
+  if (!set) return set;
   for (const auto& bound : writing.bounds) writing.wanted.push_back({&bound, {}, true});
   reply.sessions.insert(reply.sessions.end(), prepared.failed.begin(), prepared.failed.end());
   return {};
@@ -230,20 +241,17 @@ Result<DeviceAnswer> DeviceService::acknowledge(const DeviceCall& call, const st
   if (rows->size() == 0) return fail(ErrorCode::kNotFound, phrase("sync {} of {}: there was none, or it is long ago", path[1], device.name));
   auto reply = decode_sync_reply(rows->text(0, 0));
   if (!reply) return pass(reply);
-  auto transaction = (*mid_tier)->begin();
-  if (!transaction) return pass(transaction);
   boost::system::error_code failed;
   const auto buckets = boost::json::parse(rows->text(0, 1), failed);
+  std::vector<postgres::Statement> statements{note_told(id, path[1], *reply, *request)};
   for (const auto& session : reply->sessions) {
-    if (std::ranges::find(request->sessions, session.subscription) == request->sessions.end()) continue;
-    if (auto held = note_held(**mid_tier, id, *reply, session, failed ? boost::json::value() : buckets); !held) return pass(held);
+    if (std::ranges::find(request->sessions, session.subscription) != request->sessions.end()) statements.push_back(note_held(id, *reply, session, failed ? boost::json::value() : buckets));
   }
-  if (auto told = note_told(**mid_tier, id, path[1], *reply, *request); !told) return pass(told);
   for (const auto* statement : {"UPDATE sync.session SET acknowledged = coalesce(acknowledged, now()) WHERE device = $1::bigint AND number = $2::bigint",
                                 "DELETE FROM sync.output WHERE device = $1::bigint AND number = $2::bigint"}) {
-    if (auto done = (*mid_tier)->query(statement, {id, path[1]}); !done) return pass(done);
+    statements.push_back({statement, {id, path[1]}});
   }
-  if (auto committed = transaction->commit(); !committed) return pass(committed);
+  if (auto done = all_or_nothing(**mid_tier, statements); !done) return pass(done, phrase("sync {} of {}", path[1], device.name));
   end_writing(device.id);
   return DeviceAnswer{200, "{}"};
 }

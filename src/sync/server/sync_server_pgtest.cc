@@ -2,6 +2,7 @@
 
 #include "sync/server/queues.h"
 #include "sync/server/sync_scene.h"
+#include "sync/server/tidy.h"
 
 namespace verbund::sync::server {
 namespace {
@@ -446,6 +447,40 @@ TEST_F(SyncTest, ARowWhoseRejectIsBeingTriedAgainGoesOnReachingTheDevice) {
   expect_synced(device);
   EXPECT_EQ(device.value("patient", "1", "letter"), "y");
   EXPECT_EQ(device.value("patient", "1", "name"), scene.office().value("SELECT name FROM patient WHERE id = 1"));
+}
+
+TEST_F(SyncTest, WhatIsLongOverGoesAndNothingThatADeviceMayStillAskFor) {
+  scene.subscribe("patient");
+  ModelDevice device(scene, "anna"), away(scene, "bert");
+  expect_synced(device);
+  expect_synced(away);
+  auto& mid_tier = scene.office().mid_tier();
+  const auto count = [&](const std::string& table) { return scene.office().mid_tier_value("SELECT count(*) FROM sync." + table); };
+  device.update("patient", "1", {{"name", "eins"}});
+  device.update("patient", "2", {{"name", "abgelehnt"}});
+  scene.sql("UPDATE patient SET letter = 'x' WHERE id = 2");
+  expect_synced(device);
+  device.update("patient", "3", {{"name", "drei"}});
+  expect_synced(device);
+  device.update("patient", "4", {{"name", "vier"}});
+  device.before = [](const DeviceCall& call) { return !call.target.ends_with("/ack"); };
+  EXPECT_FALSE(device.sync());
+  device.before = nullptr;
+  ASSERT_EQ(count("change"), "4");
+  EXPECT_EQ(*tidy(mid_tier), 0U) << "nothing is old yet";
+  const auto aged = postgres::Statement{"WITH a AS (UPDATE sync.change SET decided = decided - interval '40 days'), b AS (UPDATE sync.apply SET began = began - interval '40 days')"
+                                        " UPDATE sync.upload SET taken = taken - interval '40 days'", {}};
+  ASSERT_TRUE(mid_tier.query(aged.sql, aged.parameters));
+  ASSERT_TRUE(tidy(mid_tier));
+  EXPECT_EQ(scene.office().mid_tier_value("SELECT string_agg(key || state, ' ' ORDER BY key) FROM sync.change"), "2rejected 4applied") << "the last one was never acknowledged";
+  EXPECT_EQ(count("upload"), "2");
+  EXPECT_EQ(count("apply"), "1");
+  expect_synced(device);
+  expect_synced(device);
+  expect_synced(away);
+  EXPECT_EQ(device.tables["patient"], away.tables["patient"]);
+  EXPECT_EQ(device.value("patient", "4", "name"), "vier");
+  EXPECT_EQ(device.rejects.size(), 1U);
 }
 
 }  // namespace
