@@ -111,7 +111,8 @@ def row(figure):
     if "limit" in figure:
         aim.append(f"{sign} {short(figure['limit'])} {figure['unit']}")
     reached = {True: "yes", False: "**no**", None: ""}[figure.get("reached")]
-    theirs = f"{figure['peer']}: {values(figure['theirs'])}" if "theirs" in figure else ""
+    peer = figure.get("peer", "").replace("|", "\\|")
+    theirs = f"{peer}: {values(figure['theirs'])}" if "theirs" in figure else ""
     ratio = f"{figure['ratio']['median']:.2f} ({figure['ratio']['min']:.2f} … {figure['ratio']['max']:.2f})" if "ratio" in figure else ""
     return f"| {figure['label']} | {figure['unit']} | {values(figure['ours'])} | {theirs} | {ratio} | {', '.join(aim)} | {reached} |"
 

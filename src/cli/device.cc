@@ -4,7 +4,6 @@
 #include <boost/json.hpp>
 
 #include "cli/command.h"
-#include "node/installation.h"
 #include "platform/os/clock.h"
 #include "sync/device/device.h"
 #include "sync/device/https_transport.h"
@@ -34,35 +33,11 @@ std::string host_name() {
   return ::gethostname(name.data(), name.size() - 1) == 0 ? std::string(name.data()) : std::string("device");
 }
 
-std::string hex_of(std::string_view bytes) {
-  std::string text;
-  for (const char c : bytes) text += fmt::format("{:02x}", static_cast<unsigned char>(c));
-  return text;
-}
-
-Result<std::string> bytes_of(std::string_view hex) {
-  std::string bytes;
-  for (std::size_t at = 0; at + 1 < hex.size(); at += 2) {
-    const auto number = std::stoul(std::string(hex.substr(at, 2)), nullptr, 16);
-    bytes.push_back(static_cast<char>(number));
-  }
-  if (bytes.size() < net::kMinFingerprintBytes) return fail(ErrorCode::kDamaged, phrase("the device's database does not say how its server is known"));
-  return bytes;
-}
-
-Result<std::unique_ptr<sync::device::HttpsTransport>> transport_of(const Device::Identity& identity) {
-  auto address = node::parse_host_port(identity.server);
-  if (!address) return pass(address);
-  auto fingerprint = bytes_of(identity.trust);
-  if (!fingerprint) return pass(fingerprint);
-  return std::make_unique<sync::device::HttpsTransport>(address->first, address->second, std::move(*fingerprint));
-}
-
 int init(const Globals& globals, const Words& words) {
   auto code = sync::parse_enrol_code(words.code);
   if (!code) return report(globals, code.error());
-  const Device::Identity identity{words.server, hex_of(code->fingerprint)};
-  auto transport = transport_of(identity);
+  const auto identity = sync::device::identity_of(words.server, *code);
+  auto transport = sync::device::transport_to(identity);
   if (!transport) return report(globals, transport.error());
   auto device = Device::enrol(words.db, identity, {words.code, words.name.empty() ? host_name() : words.name}, **transport, the_clock());
   if (!device) return report(globals, device.error());
@@ -106,7 +81,7 @@ int sync_now(const Globals& globals, const Words& words) {
   auto identity = device->identity();
   if (!identity) return report(globals, identity.error());
   if (!words.server.empty()) identity->server = words.server;
-  auto transport = transport_of(*identity);
+  auto transport = sync::device::transport_to(*identity);
   if (!transport) return report(globals, transport.error());
   Interrupt interrupt;
   std::stop_source stop;

@@ -27,6 +27,7 @@
 #include "cluster/settings.h"
 #include "node/mirror/follow_settings.h"
 #include "node/mirror/witness_place.h"
+#include "platform/net/host_port.h"
 #include "platform/os/config_file.h"
 #include "platform/postgres/connection.h"
 
@@ -126,7 +127,6 @@ class Installation {
   std::optional<std::pair<postgres::ConnectionSettings, Term>> bound_;
 };
 
-/// "HOST:PORT", "[::1]:PORT" or "HOST" (port 2222). Errors: kUsage.
-Result<std::pair<std::string, std::uint16_t>> parse_host_port(std::string_view text);
+using net::parse_host_port;
 
 }  // namespace verbund::node

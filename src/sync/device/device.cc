@@ -1,9 +1,9 @@
 #include "sync/device/device.h"
 
-#include <boost/json/parse.hpp>
 #include <fmt/format.h>
 
 #include "base/messages.h"
+#include "sync/device/kept_json.h"
 #include "sync/device/sync_run.h"
 
 namespace verbund::sync::device {
@@ -14,10 +14,14 @@ using sqlite::quote_name;
 
 constexpr milliseconds kPatience{10'000};
 
+Error no_device(const std::filesystem::path& file) {
+  return make_error(ErrorCode::kNotFound, phrase("{} is no device's database", file.string()), phrase("Enrol it first: `verbund device init`."));
+}
+
 Status check_is_device(Database& database, const std::filesystem::path& file) {
   auto version = database.value("SELECT CASE WHEN EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'verbund_device') THEN 'yes' END");
   if (!version) return pass(version);
-  if (*version != "yes") return fail(ErrorCode::kNotFound, phrase("{} is no device's database", file.string()), phrase("Enrol it first: `verbund device init`."));
+  if (*version != "yes") return std::unexpected(no_device(file));
   auto known = database.value("SELECT version FROM verbund_device");
   if (!known) return pass(known);
   if (*known != "1") return fail(ErrorCode::kUnsupported, phrase("{} is a device's database of version {}; this program knows 1", file.string(), *known));
@@ -39,6 +43,8 @@ Value json_value(const boost::json::value& value, Kind kind) {
 }  // namespace
 
 Result<Device> Device::open(const std::filesystem::path& file, const Clock& clock) {
+  std::error_code unknown;
+  if (!std::filesystem::exists(file, unknown) && !unknown) return std::unexpected(no_device(file));
   auto database = Database::open(file, Database::Mode::kOpen, kPatience);
   if (!database) return pass(database);
   if (auto known = check_is_device(*database, file); !known) return pass(known);
@@ -102,7 +108,7 @@ Result<DeviceStatus> Device::status() {
     auto more = tables->step();
     if (!more) return pass(more);
     if (!*more) return status;
-    auto layout = read_layout(boost::json::parse(tables->text(1)));
+    auto layout = read_kept_layout(tables->text(1), tables->text(0));
     if (!layout) return pass(layout);
     auto rows = database_.value("SELECT count(*) FROM " + quote_name(layout->table));
     if (!rows) return pass(rows);
@@ -133,6 +139,44 @@ Status Device::dismiss(std::int64_t reject) {
   return {};
 }
 
+namespace {
+
+/// As the application would write it: the triggers note it as a change of the row as it is now.
+std::string writing_of(const TableLayout& layout, bool deletes) {
+  if (deletes) return fmt::format("DELETE FROM {} WHERE {}", quote_name(layout.table), key_condition(layout));
+  std::string places, sets, key;
+  for (std::size_t at = 0; at < layout.columns.size(); ++at) {
+    places += fmt::format("{}?{}", at == 0 ? "" : ", ", at + 1);
+    sets += fmt::format("{}{} = ?{}", at == 0 ? "" : ", ", quote_name(layout.columns[at].name), at + 1);
+  }
+  for (const auto place : layout.key) key += (key.empty() ? "" : ", ") + quote_name(layout.columns[place].name);
+  return fmt::format("INSERT INTO {} ({}) VALUES ({}) ON CONFLICT ({}) DO UPDATE SET {}", quote_name(layout.table), column_list(layout, ""), places, key, sets);
+}
+
+Error not_as_kept(std::int64_t reject) { return make_error(ErrorCode::kDamaged, phrase("reject {}: its row can't be read", reject)); }
+
+/// The values that `writing_of` wants.
+Status bind_rejected(sqlite::Statement& statement, const Reject& reject, const TableLayout& layout) {
+  const bool deletes = reject.op == "D";
+  auto kept = read_kept(deletes ? reject.key : reject.mine, reject.subscription);
+  if (!kept) return pass(kept);
+  if (deletes) {
+    const auto* key = kept->if_array();
+    if (key == nullptr || key->size() != layout.key.size()) return std::unexpected(not_as_kept(reject.id));
+    for (std::size_t at = 0; at < key->size(); ++at) bind_value(statement, static_cast<int>(at) + 1, json_value((*key)[at], layout.columns[layout.key[at]].kind));
+    return {};
+  }
+  const auto* mine = kept->if_object();
+  if (mine == nullptr) return std::unexpected(not_as_kept(reject.id));
+  for (std::size_t at = 0; at < layout.columns.size(); ++at) {
+    const auto* value = mine->if_contains(layout.columns[at].name);
+    bind_value(statement, static_cast<int>(at) + 1, value == nullptr ? Value{} : json_value(*value, layout.columns[at].kind));
+  }
+  return {};
+}
+
+}  // namespace
+
 Status Device::take_mine(std::int64_t id) {
   auto open = rejects(false);
   if (!open) return pass(open);
@@ -143,38 +187,14 @@ Status Device::take_mine(std::int64_t id) {
   auto there = text->text(1, found->subscription).step();
   if (!there) return pass(there);
   if (!*there) return fail(ErrorCode::kNotFound, phrase("reject {}: the device has no {} any more", id, found->subscription));
-  auto layout = read_layout(boost::json::parse(text->text(0)));
+  auto layout = read_kept_layout(text->text(0), found->subscription);
   if (!layout) return pass(layout);
   text->reset();
   auto transaction = database_.begin();
   if (!transaction) return pass(transaction);
-  // Written as the application would: the triggers note it as a change of the row as it is now.
-  std::string sql;
-  if (found->op == "D") {
-    sql = fmt::format("DELETE FROM {} WHERE {}", quote_name(layout->table), key_condition(*layout));
-  } else {
-    std::string places, sets, key;
-    for (std::size_t at = 0; at < layout->columns.size(); ++at) {
-      places += fmt::format("{}?{}", at == 0 ? "" : ", ", at + 1);
-      sets += fmt::format("{}{} = ?{}", at == 0 ? "" : ", ", quote_name(layout->columns[at].name), at + 1);
-    }
-    for (const auto place : layout->key) key += (key.empty() ? "" : ", ") + quote_name(layout->columns[place].name);
-    sql = fmt::format("INSERT INTO {} ({}) VALUES ({}) ON CONFLICT ({}) DO UPDATE SET {}", quote_name(layout->table), column_list(*layout, ""), places, key, sets);
-  }
-  auto statement = database_.prepare(sql);
+  auto statement = database_.prepare(writing_of(*layout, found->op == "D"));
   if (!statement) return pass(statement);
-  if (found->op == "D") {
-    const auto parsed = boost::json::parse(found->key);
-    const auto& key = parsed.as_array();
-    for (std::size_t at = 0; at < layout->key.size() && at < key.size(); ++at) bind_value(*statement, static_cast<int>(at) + 1, json_value(key[at], layout->columns[layout->key[at]].kind));
-  } else {
-    const auto parsed = boost::json::parse(found->mine);
-    const auto& mine = parsed.as_object();
-    for (std::size_t at = 0; at < layout->columns.size(); ++at) {
-      const auto* value = mine.if_contains(layout->columns[at].name);
-      bind_value(*statement, static_cast<int>(at) + 1, value == nullptr ? Value{} : json_value(*value, layout->columns[at].kind));
-    }
-  }
+  if (auto bound = bind_rejected(*statement, *found, *layout); !bound) return bound;
   if (auto done = statement->run(); !done) return done;
   if (auto noted = database_.execute(fmt::format("UPDATE verbund_reject SET state = 'taken again' WHERE id = {}", id)); !noted) return noted;
   return transaction->commit();

@@ -76,6 +76,10 @@ bool Inbox::keep(const std::string& block) {
 }
 
 void Inbox::run(const std::stop_token& own) {
+  // Whoever ends it, by either way, does not wait for an answer that is not to come.
+  std::stop_source either;
+  const std::stop_callback ended(own, [&] { either.request_stop(); });
+  const std::stop_callback cancelled(stop_, [&] { either.request_stop(); });
   std::uint32_t number = 0;
   if (!read_kept(number)) return hand_over(std::nullopt);
   bool kept = true;
@@ -84,8 +88,8 @@ void Inbox::run(const std::stop_token& own) {
       std::unique_lock lock(mutex_);
       changed_.wait(lock, own, [&] { return ready_.size() < kAhead; });
     }
-    if (own.stop_requested() || stop_.stop_requested()) return hand_over(fail(ErrorCode::kCancelled, phrase("sync: it was cancelled")));
-    auto block = fetch_(number, stop_);
+    if (either.stop_requested()) return hand_over(fail(ErrorCode::kCancelled, phrase("sync: it was cancelled")));
+    auto block = fetch_(number, either.get_token());
     if (!block) return hand_over(pass(block));
     if (!*block) continue;  // not ready
     auto head = read_block_head(**block);

@@ -8,6 +8,7 @@
 
 #include "base/messages.h"
 #include "platform/os/random.h"
+#include "sync/device/kept_json.h"
 
 namespace verbund::sync::device {
 namespace {
@@ -57,7 +58,7 @@ Result<std::map<std::string, Known>> SyncRun::known() {
     auto more = statement->step();
     if (!more) return pass(more);
     if (!*more) return all;
-    auto layout = read_layout(boost::json::parse(statement->text(3)));
+    auto layout = read_kept_layout(statement->text(3), statement->text(0));
     if (!layout) return pass(layout);
     const std::string name(statement->text(0));
     all[name] = {{name, Csn{static_cast<std::uint64_t>(statement->integer(1))}, std::string(statement->text(2))}, std::move(*layout)};
