@@ -205,6 +205,10 @@ def many_devices(devices):
         failed = [outcome for outcome in outcomes if outcome[2] != 0]
         if failed:
             raise AssertionError(f"{len(failed)} of {devices} failed: {failed[0]}")
+        came = {json.loads(out)["sessions"][0]["upserted"] + json.loads(out)["sessions"][1]["upserted"] for out, _, _ in outcomes}
+        up = office.psql("SELECT count(*) FROM report")
+        if came != {DOWN} or up != str(devices * UP):
+            raise AssertionError(f"rows that came: {came}, rows that went up: {up}")
         return took
     finally:
         office.close()

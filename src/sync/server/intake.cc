@@ -162,15 +162,18 @@ Status store(Connection& mid_tier, std::uint64_t device, const SyncRequest& requ
 
 }  // namespace
 
-Status keep_block(Connection& mid_tier, std::uint64_t device, std::uint64_t upload, std::uint32_t block, std::string_view content) {
+Status keep_block(Connection& mid_tier, std::uint64_t device, std::uint64_t upload, std::uint32_t block, std::string_view content, std::uint64_t most) {
   auto head = read_block_head(content);
   if (!head) return pass(head);
   if (head->kind != BlockHead::Kind::kUp || block >= kMaxUploadBlocks) return fail(ErrorCode::kBadMessage, phrase("upload {}: block {} is none", upload, block));
   auto kept = mid_tier.query(
-      "INSERT INTO sync.input (device, upload, block, content) VALUES ($1::bigint, $2::bigint, $3::integer, $4::bytea) ON CONFLICT (device, upload, block) DO UPDATE SET content = excluded.content",
-      {std::to_string(device), std::to_string(upload), std::to_string(block), hex_of(content)});
+      "INSERT INTO sync.input (device, upload, block, content) SELECT $1::bigint, $2::bigint, $3::integer, $4::bytea"
+      " WHERE coalesce((SELECT sum(octet_length(content)) FROM sync.input WHERE device = $1::bigint AND (upload, block) <> ($2::bigint, $3::integer)), 0) < $5::bigint"
+      " ON CONFLICT (device, upload, block) DO UPDATE SET content = excluded.content",
+      {std::to_string(device), std::to_string(upload), std::to_string(block), hex_of(content), std::to_string(most)});
   if (!kept) return pass(kept, "sync.input");
-  return {};
+  if (kept->affected() == 1) return {};
+  return fail(ErrorCode::kTooLarge, phrase("upload {}: the device has {} MB here that no sync has taken", upload, most / 1'000'000), phrase("Sync what is there first."));
 }
 
 Status take_upload(Connection& mid_tier, std::uint64_t device, const SyncRequest& request, const std::vector<Bound>& bounds) {

@@ -4,8 +4,10 @@
 
 namespace verbund::sync::server {
 
-/// Keeps a block of an upload until the sync that names it. Again: nothing happens. Errors: kBadMessage, kTooLarge.
-Status keep_block(postgres::Connection& mid_tier, std::uint64_t device, std::uint64_t upload, std::uint32_t block, std::string_view content);
+/// Of one device, that no sync has taken yet.
+inline constexpr std::uint64_t kMaxInputBytes = 2'000'000'000;
+/// Keeps a block of an upload until the sync that names it. Again: nothing happens. Errors: kBadMessage, kTooLarge (`most` of the device are here already).
+Status keep_block(postgres::Connection& mid_tier, std::uint64_t device, std::uint64_t upload, std::uint32_t block, std::string_view content, std::uint64_t most = kMaxInputBytes);
 
 /// The upload that a request names becomes change data, all of it or nothing, once. What can't be read as the column's type, or is of a subscription that is not
 /// the user's, becomes a reject at once. `bounds`: what the device may sync. Errors: kNotFound (blocks are missing: send them again), kBadMessage (they are not

@@ -16,6 +16,10 @@ namespace {
 using postgres::Connection;
 
 constexpr seconds kDatabaseWait{10};
+/// Where everything is answered from. What has changed is found along indexes, whatever the statistics of a table say that was filled a moment ago: a look at every row
+/// costs a hundred times more.
+constexpr std::string_view kStand = "SELECT history_id, csn, set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true),"
+                                    " set_config('max_parallel_workers_per_gather', '0', true) FROM feed.position";
 constexpr std::string_view kSyncsKept = "10";
 
 Session session_of(const Bound& bound) {
@@ -44,6 +48,10 @@ milliseconds next_time(seconds every, const DeviceIdentity& device, std::uint64_
 
 /// One transaction, in as few round trips as the connection allows.
 Status all_or_nothing(Connection& mid_tier, std::span<const postgres::Statement> statements) {
+  if (statements.size() <= Connection::kMaxPipelined) {
+    if (auto done = mid_tier.run(statements); !done) return pass(done);
+    return {};
+  }
   auto transaction = mid_tier.begin();
   if (!transaction) return pass(transaction);
   while (!statements.empty()) {
@@ -121,7 +129,7 @@ Result<SyncReply> DeviceService::stand(Writing& writing, const SyncRequest& requ
   auto snapshot = (*writing.lease)->begin("ISOLATION LEVEL REPEATABLE READ READ ONLY");
   if (!snapshot) return pass(snapshot);
   writing.snapshot.emplace(std::move(*snapshot));
-  auto rows = (*writing.lease)->query("SELECT history_id, csn FROM feed.position");
+  auto rows = (*writing.lease)->query(kStand);
   if (!rows) return pass(rows, "feed.position");
   if (rows->size() != 1) return fail(ErrorCode::kUnavailable, phrase("sync: the feed has no position yet"));
   SyncReply reply;
@@ -134,8 +142,6 @@ Result<SyncReply> DeviceService::stand(Writing& writing, const SyncRequest& requ
 
 /// Sessions whose device goes on from its cursor are written here; those that begin anew are noted for later.
 Status DeviceService::write_changes(Connection& outbox, Writing& writing, const SyncRequest& request, const Prepared& prepared, const std::map<std::string, Csn>& since, SyncReply& reply) {
-  // What has changed is found along indexes, whatever the statistics of a table say that was filled a moment ago: a look at every row costs a hundred times more.
-  if (auto set = (*writing.lease)->execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL max_parallel_workers_per_gather = 0"); !set) return set;
   for (const auto& bound : prepared.bounds) {
     auto session = session_of(bound);
     const auto& name = bound.rule.name;

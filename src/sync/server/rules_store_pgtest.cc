@@ -293,5 +293,22 @@ TEST_F(SyncRules, AreHandedOutAsTheyAreNowAndEnrolmentsAreAudited) {
   EXPECT_EQ(audit->front().object, device->device);
 }
 
+TEST_F(SyncRules, WhoIsWrongAgainAndAgainWaitsAndNobodyElseDoes) {
+  postgres::Pool pool(settings_, 2, clock_);
+  StoredDirectory directory(pool, clock_, log_);
+  apply(read(kNurses));
+  const auto anna = enrolled("anna"), berta = enrolled("berta");
+  const auto code_of = [](const auto& tried) { return tried ? ErrorCode::kInternal : tried.error().code; };
+  const auto unknown = to_text(EnrolCode{std::string(kEnrolSecretBytes, 'x'), std::string(kEnrolFingerprintBytes, 'f')});
+  for (int tries = 0; tries < 20; ++tries) {
+    EXPECT_EQ(code_of(directory.authenticate("Device " + anna.device + ":wrong", "10.0.0.9")), ErrorCode::kUnauthenticated);
+    EXPECT_EQ(code_of(directory.enrol({unknown, "tablet"}, "10.0.0.10")), ErrorCode::kUnauthenticated);
+  }
+  EXPECT_EQ(code_of(directory.authenticate("Device " + anna.device + ":" + anna.secret, "10.0.0.9")), ErrorCode::kRateLimited);
+  EXPECT_TRUE(directory.authenticate("Device " + berta.device + ":" + berta.secret, "10.0.0.9")) << "another device behind the same address";
+  EXPECT_TRUE(directory.authenticate("Device " + anna.device + ":" + anna.secret, "10.0.0.11")) << "the same from elsewhere";
+  EXPECT_EQ(code_of(directory.enrol({unknown, "tablet"}, "10.0.0.10")), ErrorCode::kRateLimited);
+}
+
 }  // namespace
 }  // namespace verbund::sync::server

@@ -71,6 +71,9 @@ Rights rights_of(const Bound& bound) {
 }  // namespace
 
 Status Settlement::run(Deadline deadline) {
+  auto any = anything_open();
+  if (!any) return pass(any);
+  if (!*any) return {};
   auto open = recover(deadline);
   if (!open) return pass(open);
   for (;;) {
@@ -86,6 +89,14 @@ Status Settlement::run(Deadline deadline) {
     if (!applied) return pass(applied);
     if (decided + *applied == 0 || deadline.passed(surroundings_.clock)) return {};
   }
+}
+
+Result<bool> Settlement::anything_open() {
+  auto mid_tier = surroundings_.mid_tier.acquire(Deadline::in(surroundings_.clock, kDatabaseWait));
+  if (!mid_tier) return pass(mid_tier);
+  auto rows = (*mid_tier)->query("SELECT FROM sync.change WHERE device = $1::bigint AND state IN ('accepted', 'applying') LIMIT 1", {std::to_string(device_.id)});
+  if (!rows) return pass(rows, "sync.change");
+  return rows->size() > 0;
 }
 
 /// Applies that are open from before: of this process because the feed had not answered in time, or of one that ended.

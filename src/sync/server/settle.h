@@ -83,6 +83,7 @@ class Settlement {
     Lsn behind;  ///< the source's position after it
   };
 
+  Result<bool> anything_open();
   Result<std::size_t> recover(Deadline deadline);
   Result<std::vector<Change>> undecided(postgres::Connection& mid_tier);
   Result<std::vector<Judged>> judged(postgres::Connection& mid_tier, const std::vector<Change>& changes, std::size_t& decided);

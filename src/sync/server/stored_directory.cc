@@ -1,6 +1,9 @@
 #include "sync/server/stored_directory.h"
 
+#include <algorithm>
+
 #include "access/audit.h"
+#include "base/messages.h"
 #include "platform/postgres/connection.h"
 #include "sync/server/devices.h"
 #include "sync/server/rules_store.h"
@@ -9,14 +12,33 @@ namespace verbund::sync::server {
 namespace {
 
 constexpr seconds kConnectionWait{10};
+constexpr std::size_t kMaxKeyBytes = 64;
 
 }  // namespace
 
+Status StoredDirectory::may_try(access::RateLimit& limit, std::string_view key) {
+  const std::scoped_lock lock(mutex_);
+  const auto wait = limit.wait(key, clock_.now());
+  if (!wait) return {};
+  return fail(ErrorCode::kRateLimited, phrase("a device's call: too many wrong tries, the next one in {} s", std::chrono::ceil<seconds>(*wait).count()));
+}
+
+void StoredDirectory::failed(access::RateLimit& limit, std::string_view key) {
+  const std::scoped_lock lock(mutex_);
+  limit.failed(key, clock_.now());
+}
+
 Result<DeviceIdentity> StoredDirectory::authenticate(std::string_view authorization, const std::string& address) {
+  // Behind one address there are many devices: one with a wrong secret slows itself down alone.
+  const auto key = address.substr(0, kMaxKeyBytes) + " " + std::string(authorization.substr(0, std::min(authorization.find(':'), kMaxKeyBytes)));
+  if (auto may = may_try(calls_, key); !may) return pass(may);
   auto mid_tier = mid_tier_.acquire(Deadline::in(clock_, kConnectionWait));
   if (!mid_tier) return pass(mid_tier);
   auto identity = server::authenticate(**mid_tier, authorization, address, clock_.wall());
-  if (!identity && identity.error().code == ErrorCode::kUnauthenticated) log_.info("sync.device_refused", {{"address", address}});
+  if (!identity && identity.error().code == ErrorCode::kUnauthenticated) {
+    failed(calls_, key);
+    log_.info("sync.device_refused", {{"address", address}});
+  }
   return identity;
 }
 
@@ -27,6 +49,8 @@ Result<std::optional<DeviceIdentity>> StoredDirectory::device(std::uint64_t id) 
 }
 
 Result<EnrolReply> StoredDirectory::enrol(const EnrolRequest& request, const std::string& address) {
+  const auto key = address.substr(0, kMaxKeyBytes);
+  if (auto may = may_try(enrolments_, key); !may) return pass(may);
   Result<EnrolReply> reply = EnrolReply{};
   {
     auto mid_tier = mid_tier_.acquire(Deadline::in(clock_, kConnectionWait));
@@ -34,6 +58,7 @@ Result<EnrolReply> StoredDirectory::enrol(const EnrolRequest& request, const std
     reply = server::enrol(**mid_tier, request, clock_.wall());
   }
   if (!reply) {
+    if (reply.error().code == ErrorCode::kUnauthenticated) failed(enrolments_, key);
     log_.info("sync.enrolment_refused", {{"address", address}});
     return reply;
   }

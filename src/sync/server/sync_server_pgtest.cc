@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include "sync/server/intake.h"
 #include "sync/server/queues.h"
 #include "sync/server/sync_scene.h"
 #include "sync/server/tidy.h"
@@ -481,6 +482,19 @@ TEST_F(SyncTest, WhatIsLongOverGoesAndNothingThatADeviceMayStillAskFor) {
   EXPECT_EQ(device.tables["patient"], away.tables["patient"]);
   EXPECT_EQ(device.value("patient", "4", "name"), "vier");
   EXPECT_EQ(device.rejects.size(), 1U);
+}
+
+TEST_F(SyncTest, ADeviceLaysDownOnlySoMuchThatNoSyncTakes) {
+  auto& mid_tier = scene.office().mid_tier();
+  BlockWriter writer(BlockHead::Kind::kUp);
+  ASSERT_TRUE(writer.add(UpRow{UpRow::Op::kInsert, {}, {}, {Value{std::string("x")}}, {}}));
+  const auto block = writer.take(true).value();
+  constexpr std::uint64_t kMost = 10;
+  EXPECT_TRUE(keep_block(mid_tier, 7, 1, 0, block, kMost));
+  EXPECT_TRUE(keep_block(mid_tier, 7, 1, 0, block, kMost)) << "the same again";
+  EXPECT_EQ(keep_block(mid_tier, 7, 1, 1, block, kMost).error().code, ErrorCode::kTooLarge);
+  EXPECT_EQ(keep_block(mid_tier, 7, 2, 0, block, kMost).error().code, ErrorCode::kTooLarge);
+  EXPECT_TRUE(keep_block(mid_tier, 8, 1, 0, block, kMost)) << "another device";
 }
 
 }  // namespace
