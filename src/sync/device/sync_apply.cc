@@ -233,6 +233,30 @@ Status SyncRun::check_references(const Session& session) {
   }
 }
 
+/// `before`: the layout that the table has; none: it is new. `inbox`: none, no rows came.
+Status SyncRun::write_table(const Session& session, const TableLayout* before, Inbox* inbox, SessionReport& report) {
+  if (before != nullptr) {
+    if (auto kept_apart = reject_what_does_not_fit(session.subscription, session.layout, *before); !kept_apart) return kept_apart;
+  }
+  if (auto made = make_table(database_, session.layout, before == nullptr ? std::nullopt : std::optional(*before)); !made) return made;
+  if (inbox != nullptr) {
+    const bool refresh = session.mode == Session::Mode::kRefresh;
+    const auto fresh = before == nullptr ? std::vector<std::uint32_t>() : fresh_columns(session.layout, *before);
+    if (auto dropped = refresh ? drop_triggers(database_, session.layout) : Status{}; !dropped) return dropped;
+    if (auto taken = apply_rows(session, *inbox, fresh, report); !taken) return taken;
+    if (auto made = refresh ? make_triggers(database_, session.layout) : Status{}; !made) return made;
+  }
+  return check_references(session);
+}
+
+Status SyncRun::note_subscription(const Session& session, const SyncReply& reply) {
+  auto noted = database_.prepare("INSERT INTO verbund_subscription (name, table_name, csn, shape, layout, rights) VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (name) DO UPDATE SET"
+                                 " table_name = ?2, csn = ?3, shape = ?4, layout = ?5, rights = ?6, last_error = ''");
+  if (!noted) return pass(noted);
+  return noted->text(1, session.subscription).text(2, session.layout.table).integer(3, static_cast<std::int64_t>(reply.csn.value)).text(4, session.shape)
+      .text(5, boost::json::serialize(to_json(session.layout))).text(6, rights_of(session)).run();
+}
+
 Status SyncRun::apply(const Session& session, const SyncReply& reply, SessionReport& report) {
   auto all = known();
   if (!all) return pass(all);
@@ -262,22 +286,8 @@ Status SyncRun::apply(const Session& session, const SyncReply& reply, SessionRep
   auto transaction = database_.begin();
   if (!transaction) return pass(transaction);
   if (auto marked = database_.execute("UPDATE verbund_device SET applying = 1"); !marked) return marked;
-  const auto fresh = first ? std::vector<std::uint32_t>() : fresh_columns(session.layout, before->second.layout);
-  if (auto kept_apart = first ? Status{} : reject_what_does_not_fit(session.subscription, session.layout, before->second.layout); !kept_apart) return kept_apart;
-  if (auto made = make_table(database_, session.layout, first ? std::nullopt : std::optional(before->second.layout)); !made) return made;
-  if (has_rows) {
-    const bool refresh = session.mode == Session::Mode::kRefresh;
-    if (auto dropped = refresh ? drop_triggers(database_, session.layout) : Status{}; !dropped) return dropped;
-    if (auto taken = apply_rows(session, *inbox, fresh, report); !taken) return taken;
-    if (auto made = refresh ? make_triggers(database_, session.layout) : Status{}; !made) return made;
-  }
-  if (auto whole = check_references(session); !whole) return whole;
-  auto noted = database_.prepare("INSERT INTO verbund_subscription (name, table_name, csn, shape, layout, rights) VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (name) DO UPDATE SET"
-                                 " table_name = ?2, csn = ?3, shape = ?4, layout = ?5, rights = ?6, last_error = ''");
-  if (!noted) return pass(noted);
-  auto written = noted->text(1, session.subscription).text(2, session.layout.table).integer(3, static_cast<std::int64_t>(reply.csn.value)).text(4, session.shape)
-                     .text(5, boost::json::serialize(to_json(session.layout))).text(6, rights_of(session)).run();
-  if (!written) return written;
+  if (auto written = write_table(session, first ? nullptr : &before->second.layout, has_rows ? &*inbox : nullptr, report); !written) return written;
+  if (auto noted = note_subscription(session, reply); !noted) return noted;
   if (auto told = note_outcomes(session, reply); !told) return told;
   if (auto over = database_.execute("UPDATE verbund_device SET applying = 0"); !over) return over;
   if (auto committed = transaction->commit(); !committed) return committed;

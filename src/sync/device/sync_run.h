@@ -29,6 +29,8 @@ class SyncRun {
   SessionReport take_session(const Session& session, const SyncReply& reply);
   Status apply(const Session& session, const SyncReply& reply, SessionReport& report);
   Status apply_rows(const Session& session, Inbox& inbox, const std::vector<std::uint32_t>& fresh, SessionReport& report);
+  Status write_table(const Session& session, const TableLayout* before, Inbox* inbox, SessionReport& report);
+  Status note_subscription(const Session& session, const SyncReply& reply);
   Status check_references(const Session& session);
   Status reject_changes(const std::string& subscription, const TableLayout& layout, std::string_view reason, const std::function<bool(const UpRow&)>& which);
   Status reject_what_does_not_fit(const std::string& subscription, const TableLayout& layout, const TableLayout& before);
