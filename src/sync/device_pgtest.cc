@@ -310,6 +310,20 @@ TEST_F(DeviceTest, AnotherParameterBringsOtherRowsAndTakesTheOldOnes) {
   EXPECT_EQ(tablet.value("SELECT group_concat(name) FROM patient"), "S");
 }
 
+TEST_F(DeviceTest, ATextOfAllCodePointsIsExactBothWays) {
+  scene.subscribe("patient");
+  Tablet tablet(scene, "anna");
+  scene.sql("INSERT INTO patient SELECT 90, string_agg(chr(n), ''), 'nord' FROM generate_series(1, 1114111) n WHERE n NOT BETWEEN 55296 AND 57343");
+  scene.office().settle();
+  tablet.expect_synced();
+  EXPECT_EQ(tablet.value("SELECT length(name) FROM patient WHERE id = 90"), "1112063");
+  tablet.sql("INSERT INTO patient SELECT 91, name, letter FROM patient WHERE id = 90");
+  tablet.expect_synced();
+  EXPECT_EQ(tablet.last.applied, 1U);
+  EXPECT_EQ(office("SELECT count(DISTINCT name) FROM patient WHERE id IN (90, 91)"), "1");
+  EXPECT_EQ(tablet.fetched(), 0U);
+}
+
 TEST_F(DeviceTest, ValuesAreExactBothWays) {
   scene.sql("CREATE TYPE mood AS ENUM ('gut', 'schlecht'); CREATE DOMAIN weight AS numeric(6,2) CHECK (value > 0);"
             "CREATE TABLE kind (id bigint PRIMARY KEY, n numeric, f double precision, g real, t timestamptz, d date, b bytea, a text[], j jsonb, m mood, w weight, u uuid, o boolean, x text, i interval, s time);"

@@ -72,7 +72,7 @@ class Tablet {
   }
 
   testing::ScratchDirectory directory;
-  os::SystemClock clock;
+  server::testing_scene::JumpingClock clock;
   Loopback line;
   std::filesystem::path file;
   device::SyncReport last;

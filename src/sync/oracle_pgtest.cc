@@ -1,4 +1,9 @@
-// The oracle (oracle_storm.h) over the little practice and over random schemas. Seeds are printed; VERBUND_SIM_SEED runs one, VERBUND_SIM_RUNS many.
+// The oracle (oracle_storm.h) over the little practice and over random schemas. Seeds are printed; VERBUND_SIM_SEED runs one, VERBUND_SIM_RUNS many;
+// a seed that fails is shrunk to its fewest rounds, VERBUND_SIM_ROUNDS runs those.
+#include <iostream>
+
+#include <gtest/gtest-spi.h>
+
 #include "sync/oracle_storm.h"
 
 namespace verbund::sync {
@@ -209,33 +214,58 @@ class RandomSchema final : public Schema {
   std::vector<Table> tables_;
 };
 
-/// `one` with each seed until something fails.
-void for_seeds(const std::function<void(Random&)>& one) {
-  const char* given = std::getenv("VERBUND_SIM_SEED");
-  const char* runs = std::getenv("VERBUND_SIM_RUNS");
-  const std::uint64_t first = given != nullptr ? std::stoull(given) : std::random_device{}();
-  const std::uint64_t count = given != nullptr ? 1 : runs != nullptr ? std::stoull(runs) : 3;
-  for (std::uint64_t seed = first; seed < first + count && !::testing::Test::HasFailure(); ++seed) {
-    SCOPED_TRACE("VERBUND_SIM_SEED=" + std::to_string(seed));
-    Random random(seed);
-    one(random);
+using One = std::function<void(Random& random, int rounds)>;
+
+void run(const One& one, std::uint64_t seed, int rounds) {
+  SCOPED_TRACE("VERBUND_SIM_SEED=" + std::to_string(seed));
+  Random random(seed);
+  one(random, rounds);
+}
+
+/// The fewest rounds of a seed that fail: each is the beginning of the longer ones.
+void shrink(const One& one, std::uint64_t seed) {
+  for (int rounds = 1; rounds < Storm::kRounds; ++rounds) {
+    ::testing::TestPartResultArray found;
+    {
+      ::testing::ScopedFakeTestPartResultReporter taken(::testing::ScopedFakeTestPartResultReporter::INTERCEPT_ALL_THREADS, &found);
+      run(one, seed, rounds);
+    }
+    if (found.size() == 0) continue;
+    std::cout << "seed " << seed << " fails after " << rounds << " rounds (VERBUND_SIM_ROUNDS): " << found.GetTestPartResult(0).message() << "\n";
+    return;
+  }
+}
+
+/// With each seed until something fails.
+void for_seeds(const One& one) {
+  const auto number = [](const char* name, std::uint64_t fallback) {
+    const char* text = std::getenv(name);
+    return text == nullptr ? fallback : std::stoull(text);
+  };
+  const bool given = std::getenv("VERBUND_SIM_SEED") != nullptr;
+  const auto first = number("VERBUND_SIM_SEED", std::random_device{}());
+  const auto rounds = static_cast<int>(number("VERBUND_SIM_ROUNDS", Storm::kRounds));
+  const auto count = given ? 1 : number("VERBUND_SIM_RUNS", 3);
+  for (auto seed = first; seed < first + count && !::testing::Test::HasFailure(); ++seed) {
+    run(one, seed, rounds);
+    if (::testing::Test::HasFailure() && rounds == Storm::kRounds) shrink(one, seed);
   }
 }
 
 TEST(Oracle, AtRestEveryDeviceHasWhatItsFilterSaysAndEveryChangeIsDecided) {
-  for_seeds([](Random& random) {
+  for_seeds([](Random& random, int rounds) {
     SyncScene scene;
     Practice practice;
-    Storm(scene, practice, random).run();
+    Storm(scene, practice, random, rounds).run();
   });
 }
 
 TEST(Oracle, TheSameOfTablesThatNobodyHasThoughtOf) {
-  for_seeds([](Random& random) {
+  for_seeds([](Random& random, int rounds) {
     RandomSchema schema(random);
     SCOPED_TRACE(schema.definition());
     SyncScene scene(schema.definition(), schema.captured());
-    Storm(scene, schema, random).run();
+    Storm(scene, schema, random, rounds).run();
   });
 }
 

@@ -38,7 +38,8 @@ class Schema {
 
 class Storm {
  public:
-  Storm(SyncScene& scene, Schema& schema, Random& random) : random_(random), schema_(schema), scene_(scene) {
+  /// `rounds`: of those that the seed stands for, the first.
+  Storm(SyncScene& scene, Schema& schema, Random& random, int rounds = kRounds) : random_(random), schema_(schema), scene_(scene), rounds_(rounds) {
     schema.subscribe(scene, random);
     scene_.user("anna", {{"region", "nord"}});
     scene_.user("bert", {{"region", "süd"}});
@@ -46,9 +47,11 @@ class Storm {
     for (std::size_t at = 0; at < tablets; ++at) tablets_.push_back(std::make_unique<Tablet>(scene_, at % 2 == 0 ? "anna" : "bert"));
   }
 
+  static constexpr int kRounds = 12;
+
   void run() {
-    constexpr int kRounds = 12;
-    for (int round = 0; round < kRounds; ++round) {
+    for (int round = 0; round < rounds_; ++round) {
+      set_clocks();
       for (std::size_t changes = random_.below(6); changes > 0; --changes) change_office();
       open_and_close_records();
       for (auto& tablet : tablets_) {
@@ -77,6 +80,16 @@ class Storm {
     try {
       tablet.sql(schema_.statement(random_, false));
     } catch (const std::runtime_error&) {  // no table yet, or a constraint of the device
+    }
+  }
+
+  /// By up to ten years.
+  void set_clocks() {
+    constexpr std::int64_t kFarthest = 315'360'000;
+    const auto somewhen = [&] { return seconds{static_cast<std::int64_t>(random_.below(2 * kFarthest)) - kFarthest}; };
+    if (random_.once_in(4)) scene_.clock().jump(somewhen());
+    for (auto& tablet : tablets_) {
+      if (random_.once_in(4)) tablet->clock.jump(somewhen());
     }
   }
 
@@ -186,6 +199,7 @@ class Storm {
   Random& random_;
   Schema& schema_;
   SyncScene& scene_;
+  const int rounds_;
   std::vector<std::unique_ptr<Tablet>> tablets_;
   std::map<Tablet*, std::deque<DeviceCall>> old_calls_;
   std::set<std::uint64_t> retried_;  ///< rejects

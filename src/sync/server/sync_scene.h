@@ -1,6 +1,7 @@
 #pragma once
 /// The feed's little practice with a sync server on it, and devices that keep their rows in memory: the other end of model/messages.h, written a second time and as
 /// simply as it can be said, for the tests of this folder.
+#include <atomic>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -11,6 +12,18 @@
 #include "sync/server/device_service.h"
 
 namespace verbund::sync::server::testing_scene {
+
+/// A clock whose wall time somebody sets, forth and back. From any thread.
+class JumpingClock final : public Clock {
+ public:
+  [[nodiscard]] TimePoint now() const override { return real_.now(); }
+  [[nodiscard]] WallTime wall() const override { return real_.wall() + microseconds{ahead_}; }
+  void jump(seconds ahead) { ahead_ = std::chrono::duration_cast<microseconds>(ahead).count(); }
+
+ private:
+  os::SystemClock real_;
+  std::atomic<std::int64_t> ahead_ = 0;  // microseconds
+};
 
 /// Rules and devices as a test has set them; a device's authorization is "Device ID", its enrolment code the user's name.
 class ListedDirectory final : public Directory {
@@ -57,6 +70,7 @@ class SyncScene {
   std::uint64_t device(const std::string& user);
   ServiceSettings& settings() { return settings_; }
   ListedLocks& locks() { return locks_; }
+  JumpingClock& clock() { return clock_; }
 
  private:
   class Progress final : public FeedProgress {
@@ -70,7 +84,7 @@ class SyncScene {
 
   feed::testing_scene::Scene office_;
   feed::testing_scene::NoLog log_;
-  os::SystemClock clock_;
+  JumpingClock clock_;
   Progress progress_{office_};
   ListedDirectory directory_;
   ListedLocks locks_;

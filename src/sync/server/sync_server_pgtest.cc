@@ -167,6 +167,34 @@ TEST_F(SyncTest, NobodyChangesOrLearnsWhatLiesOutsideHisFilter) {
   EXPECT_EQ(scene.office().value("SELECT count(*) FROM patient WHERE name IN ('geraten', 'fremd')"), "0");
 }
 
+TEST_F(SyncTest, NoReplyHasARowOfAnotherUser) {
+  constexpr int kUsers = 6;
+  scene.sql("INSERT INTO patient SELECT 1000 + n, 'of ' || n % 6, 'region ' || n % 6 FROM generate_series(0, 59) n; INSERT INTO encounter SELECT n, 1000 + n, 'user ' || n % 6 FROM generate_series(0, 59) n");
+  scene.office().settle();
+  scene.subscribe("patient", {{Op::kEqual, With::kParameter, "letter", "region"}});
+  scene.subscribe("encounter", {{Op::kEqual, With::kUser, "kind", ""}});
+  std::vector<std::unique_ptr<ModelDevice>> devices;
+  for (int user = 0; user < kUsers; ++user) {
+    scene.user(fmt::format("user {}", user), {{"region", fmt::format("region {}", user)}});
+    devices.push_back(std::make_unique<ModelDevice>(scene, fmt::format("user {}", user)));
+  }
+  const auto expect_own = [&] {
+    for (int user = 0; user < kUsers; ++user) {
+      auto& device = *devices[static_cast<std::size_t>(user)];
+      expect_synced(device);
+      EXPECT_EQ(device.tables["patient"].size(), 10U);
+      EXPECT_EQ(device.tables["encounter"].size(), 10U);
+      for (const auto& [key, row] : device.tables["patient"]) EXPECT_EQ(row.at("letter"), fmt::format("region {}", user)) << key;
+      for (const auto& [key, row] : device.tables["encounter"]) EXPECT_EQ(row.at("kind"), fmt::format("user {}", user)) << key;
+    }
+  };
+  expect_own();
+  // All change hands: each gets what was another's, and what was its own goes.
+  scene.sql("UPDATE patient SET letter = 'region ' || (id + 1) % 6 WHERE id >= 1000; UPDATE encounter SET kind = 'user ' || (id + 2) % 6");
+  scene.office().settle();
+  expect_own();
+}
+
 TEST_F(SyncTest, RightsAreThoseOfTheSubscription) {
   auto& rule = scene.subscribe("patient");
   rule.rights = {true, false, true, false};
