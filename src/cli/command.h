@@ -79,6 +79,8 @@ void print_table(const std::vector<std::string>& header, const std::vector<std::
 void print_fields(const std::vector<std::pair<std::string, std::string>>& fields);
 /// A word of the protocol ("active", "insert", "staff", "running"), as people call it.
 std::string shown_word(const Globals& globals, std::string_view word);
+/// Why a change of a device was rejected (docs/formats/sync-laws.md), for people.
+std::string shown_reason(const Globals& globals, std::string_view reason);
 /// A JSON string literal.
 std::string json_string(std::string_view text);
 /// Local time, "2026-11-22 03:04:05", of the protocol's time text.

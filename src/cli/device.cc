@@ -103,6 +103,31 @@ int sync_now(const Globals& globals, const Words& words) {
   return done->result == SyncResult::kSucceeded ? 0 : kIncomplete;
 }
 
+std::string plain(const json::value& value) { return value.is_string() ? std::string(value.get_string()) : value.is_null() ? std::string("–") : json::serialize(value); }
+
+/// ["4711",3] as 4711, 3.
+std::string key_text(const std::string& key) {
+  boost::system::error_code failed;
+  const auto parsed = json::parse(key, failed);
+  if (failed || !parsed.is_array()) return key;
+  std::string text;
+  for (const auto& part : parsed.get_array()) text += (text.empty() ? "" : ", ") + plain(part);
+  return text;
+}
+
+/// Of a row as JSON, the columns that are not the other's; all of them when there is no other.
+std::string differing(const std::string& row, const std::string& other) {
+  boost::system::error_code failed, other_failed;
+  const auto parsed = json::parse(row, failed), compared = json::parse(other, other_failed);
+  if (failed || !parsed.is_object()) return row;
+  std::string text;
+  for (const auto& [name, value] : parsed.get_object()) {
+    const auto* same = other_failed || !compared.is_object() ? nullptr : compared.get_object().if_contains(name);
+    if (same == nullptr || *same != value) text += fmt::format("{}{} = {}", text.empty() ? "" : ", ", std::string_view(name), plain(value));
+  }
+  return text;
+}
+
 int status(const Globals& globals, const Words& words) {
   auto device = Device::open(words.db, the_clock());
   if (!device) return report(globals, device.error());
@@ -137,7 +162,7 @@ int rejects(const Globals& globals, const Words& words) {
   for (const auto& one : *found) {
     list.push_back(json::object{{"id", one.id}, {"subscription", one.subscription}, {"table", one.table}, {"op", one.op}, {"key", one.key}, {"reason", one.reason}, {"text", one.text}, {"mine", one.mine},
                                 {"theirs", one.theirs}, {"at", one.at}, {"state", one.state}});
-    rows.push_back({std::to_string(one.id), local_time(one.at), one.table, one.key, shown_word(globals, one.reason), one.mine, one.theirs});
+    rows.push_back({std::to_string(one.id), local_time(one.at), one.table, key_text(one.key), shown_reason(globals, one.reason), differing(one.mine, one.theirs), differing(one.theirs, one.mine)});
   }
   if (globals.json) {
     fmt::print("{}\n", json::serialize(list));

@@ -89,6 +89,7 @@ std::string shown_word(const Globals& globals, std::string_view word) {
       msgid("enabled"), msgid("disabled"),
       // device sync
       msgid("revoked"), msgid("record held"), msgid("source"), msgid("subscription"), msgid("set"), msgid("group"), msgid("user"), msgid("added"), msgid("changed"), msgid("replication"), msgid("upload"),
+      msgid("succeeded"), msgid("failed"), msgid("canceled"),
       // status: the node's role, the database, feed and history
       msgid("production"), msgid("mirror"), msgid("standby"), msgid("up"), msgid("down"), msgid("starting"), msgid("running"), msgid("waiting"),
       msgid("stopped"), msgid("far_behind"), msgid("off"),
@@ -98,6 +99,24 @@ std::string shown_word(const Globals& globals, std::string_view word) {
       // why a lock was lost, why a snapshot is needed
       msgid("expired"), msgid("broken"), msgid("refused"), msgid("cursor_too_old"), msgid("history_changed"), msgid("reconciled")};
   return std::string(translate(globals.language, word));
+}
+
+std::string shown_reason(const Globals& globals, std::string_view reason) {
+  static constexpr std::pair<std::string_view, const char*> kReasons[] = {
+      {"version", msgid("changed by somebody else meanwhile")},
+      {"gone", msgid("the row is gone")},
+      {"exists", msgid("the key is taken")},
+      {"filter", msgid("not one of the user's rows")},
+      {"right", msgid("no right to do this")},
+      {"policy", msgid("the table's function said no")},
+      {"unique", msgid("a value is taken that may stand only once")},
+      {"check", msgid("a check of the table")},
+      {"foreign_key", msgid("what it refers to is not there, or refers to it")},
+      {"not_null", msgid("a value is missing")},
+      {"value", msgid("a value can't be read")},
+      {"refused", msgid("refused by the database")}};
+  const auto found = std::ranges::find(kReasons, reason, &std::pair<std::string_view, const char*>::first);
+  return found == std::end(kReasons) ? shown_word(globals, reason) : std::string(translate(globals.language, found->second));
 }
 
 }  // namespace verbund::cli

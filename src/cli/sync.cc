@@ -216,14 +216,14 @@ int list_rejects(const Globals& globals, const Words& words) {
   std::vector<std::vector<std::string>> rows;
   for (const auto& one : answer.root.at("rejects").as_array()) {
     rows.push_back({text_of(one.at("reject")), text_of(one.at("device")), text_of(one.at("user")), text_of(one.at("subscription")), text_of(one.at("key")),
-                    op_shown(globals, one.at("op")), text_of(one.at("reason")), time_shown(one.at("decided"))});
+                    op_shown(globals, one.at("op")), shown_reason(globals, text_of(one.at("reason"))), time_shown(one.at("decided"))});
   }
   const auto text = [&](const char* msgid) { return std::string(translate(globals.language, msgid)); };
   print_table({text("REJECT"), text("DEVICE"), text("USER"), text("SUBSCRIPTION"), text("KEY"), text("OPERATION"), text("REASON"), text("SINCE")}, rows);
   return 0;
 }
 
-/// The columns of one, as the device knew them, wants them and as they were.
+/// The columns of one that differ: as the device knew them, wants them and as they were.
 int show_reject(const Globals& globals, const Words& words) {
   const auto answer = ask(globals, "GET", "/api/sync/rejects/all");
   if (answer.exit_code) return *answer.exit_code;
@@ -232,13 +232,14 @@ int show_reject(const Globals& globals, const Words& words) {
   if (found == rejects.end()) {
     return report(globals, make_error(ErrorCode::kNotFound, phrase("reject {}: there is none, or it was retried or dismissed", words.reject), phrase("`verbund sync reject list` shows them.")));
   }
-  fmt::print("{} {} · {} · {} ({})\n", text_of(found->at("subscription")), text_of(found->at("key")), text_of(found->at("reason")), text_of(found->at("device_name")), text_of(found->at("user")));
+  fmt::print("{} {} · {} · {} ({})\n", text_of(found->at("subscription")), text_of(found->at("key")), shown_reason(globals, text_of(found->at("reason"))), text_of(found->at("device_name")), text_of(found->at("user")));
   if (const auto message = text_of(found->at("message")); !message.empty()) fmt::print("{}\n", message);
   const auto at = [](const json::value& values, std::size_t place) { return place < values.as_array().size() ? text_of(values.as_array()[place]) : std::string("–"); };
   std::vector<std::vector<std::string>> rows;
   const auto& columns = found->at("columns").as_array();
   for (std::size_t place = 0; place < columns.size(); ++place) {
-    rows.push_back({text_of(columns[place]), at(found->at("before"), place), at(found->at("mine"), place), at(found->at("theirs"), place)});
+    std::vector<std::string> row{text_of(columns[place]), at(found->at("before"), place), at(found->at("mine"), place), at(found->at("theirs"), place)};
+    if (row[1] != row[2] || row[2] != row[3]) rows.push_back(std::move(row));
   }
   const auto text = [&](const char* msgid) { return std::string(translate(globals.language, msgid)); };
   print_table({text("COLUMN"), text("BEFORE"), text("DEVICE'S"), text("OFFICE'S")}, rows);
