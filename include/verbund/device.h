@@ -11,12 +11,14 @@
 /// changed, hears what became of it and applies what came, each subscription in one transaction. Interrupted at any point, the next one goes on from there; a change
 /// is done once. What the office refuses is a reject: the right row replaces the device's, the device's is kept beside it until it is resolved.
 ///
-/// Threads: all functions of one device may be called from any thread; syncs of one device run one after the other. Callbacks come from the thread that syncs and
-/// may call everything but verbund_device_sync, _stop_background and _close. Other programs may use the file at any time; they wait for the moments in which a
-/// subscription is applied (set a busy timeout).
+/// Threads: all functions of one device may be called from any thread; syncs of one device run one after the other. Callbacks come from the thread that syncs, must
+/// not throw, and may call everything but verbund_device_sync, _stop_background and _close; that of progress, which comes while rows are applied, nothing that writes
+/// either (_dismiss, _take_mine, the application's own changes). Other programs may use the file at any time; they wait for the moments in which a subscription is
+/// applied (set a busy timeout).
 /// Texts are UTF-8, zero-terminated; those handed to a callback are good until it returns. Times are ISO 8601 in UTC.
 /// Errors: a function that takes `error` sets *error when it fails, unless `error` is NULL; free it with verbund_error_free. Codes are those of docs/errors.md:
-/// "not_reachable", "unauthenticated", "forbidden" (the device is disabled or revoked), "not_found" (no device in this file), "in_use", "cancelled", ….
+/// "not_reachable", "unauthenticated", "forbidden" (the device is disabled or revoked), "not_found" (no device in this file), "in_use", "cancelled", "usage" (a text
+/// that is needed is NULL), "internal" (there was no memory for it, or no thread), …. `device` is never NULL, but for _close.
 /// Stable: only this folder is installed. The C part needs C99, the C++ part C++20.
 #ifndef VERBUND_DEVICE_H
 #define VERBUND_DEVICE_H
@@ -78,7 +80,8 @@ void verbund_device_on_synced(verbund_device *device, verbund_on_synced callback
 
 /// One sync of a set (NULL: everything), and before it the one that was interrupted. `report` may be NULL. With any other result than SUCCEEDED *error says why.
 verbund_sync_result verbund_device_sync(verbund_device *device, const char *set, verbund_sync_report *report, verbund_error **error);
-/// Ends a sync that is running, here or in the background, within a moment: it is CANCELED, and the next one goes on from there. Any thread, also a callback.
+/// Ends a sync that is running, here or in the background, within a moment: it is CANCELED, and the next one goes on from there. Nothing when none runs. Any thread,
+/// also a callback.
 void verbund_device_cancel(verbund_device *device);
 
 /// Syncs in a thread of its own: now, then every `every_ms` (0: as the server says, about 5 minutes), and soon after verbund_device_wake. While the server can't be
@@ -86,7 +89,7 @@ void verbund_device_cancel(verbund_device *device);
 int verbund_device_start_background(verbund_device *device, const char *set, uint32_t every_ms, verbund_error **error);
 /// Syncs soon, whatever the pace: something was changed, or the network is there again.
 void verbund_device_wake(verbund_device *device);
-/// Cancels a sync that is under way and waits for the thread's end.
+/// Cancels its sync and waits for the thread's end; a sync of verbund_device_sync goes on. Nothing when it does not run.
 void verbund_device_stop_background(verbund_device *device);
 
 typedef struct verbund_device_status {

@@ -52,9 +52,10 @@ class DeviceLibrary(unittest.TestCase):
         config = next(prefix.rglob("verbund-device.pc"))
         flags = subprocess.run(["pkg-config", "--cflags", "--libs", "verbund-device"], check=True, capture_output=True, text=True,
                                env={**os.environ, "PKG_CONFIG_PATH": str(config.parent)}).stdout.split()
-        for source, compiler in (("device_notes.c", ["gcc", "-std=c99", "-pedantic"]), ("device_background.cc", ["g++", "-std=c++20"])):
-            copy = shutil.copy(ROOT / "examples" / source, prefix)
-            built = subprocess.run([*compiler, "-Wall", "-Wextra", "-Werror", copy, *flags, "-o", prefix / source.split(".")[0]], capture_output=True, text=True, timeout=300)
+        for source, compiler in (("examples/device_notes.c", ["gcc", "-std=c99", "-pedantic"]), ("examples/device_background.cc", ["g++", "-std=c++20"]),
+                                 ("tests/whole/device_calls.c", ["gcc", "-std=gnu99", "-pthread"])):
+            copy = pathlib.Path(shutil.copy(ROOT / source, prefix))
+            built = subprocess.run([*compiler, "-Wall", "-Wextra", "-Werror", copy, *flags, "-o", prefix / copy.stem], capture_output=True, text=True, timeout=300)
             assert built.returncode == 0, built.stderr[-4000:]
         cls.programs = prefix
 
@@ -70,7 +71,10 @@ class DeviceLibrary(unittest.TestCase):
         return subprocess.run([self.programs / "device_notes", *words], capture_output=True, text=True, timeout=120)
 
     def background(self, *words):
-        running = subprocess.Popen([self.programs / "device_background", str(self.file), *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        return self.started("device_background", str(self.file), *words)
+
+    def started(self, program, *words):
+        running = subprocess.Popen([self.programs / program, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
         def end():
             if running.poll() is None:
@@ -80,6 +84,28 @@ class DeviceLibrary(unittest.TestCase):
                 pipe.close()
         self.addCleanup(end)
         return running
+
+    def asked(self, running, call, answer):
+        """Says `call` to device_calls and gives the lines up to the one that begins with `answer`."""
+        running.stdin.write(call + "\n")
+        running.stdin.flush()
+        lines = []
+        while line := running.stdout.readline():
+            lines.append(line.rstrip())
+            if line.startswith(answer):
+                return lines
+        self.fail(f"it ended at {call}: {lines} {running.stderr.read()}")
+
+    @contextlib.contextmanager
+    def node_stands_still(self):
+        self.office.node.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.office.node.send_signal(signal.SIGCONT)
+
+    def sync_hangs(self):
+        wait_for(lambda: self.app.execute("SELECT request <> '' FROM verbund_device").fetchone() == (1,), "a sync that is under way")
 
     def heard(self, running, word):
         while line := running.stdout.readline():
@@ -143,16 +169,73 @@ class DeviceLibrary(unittest.TestCase):
         running = self.background("50")
         self.heard(running, "synced")
         self.app.execute("INSERT INTO note VALUES (400, 'hängt')")
-        self.office.node.send_signal(signal.SIGSTOP)
-        try:
+        with self.node_stands_still():
             running.stdin.write("\n")
             running.stdin.close()
             self.assertEqual(running.wait(20), 0)
-        finally:
-            self.office.node.send_signal(signal.SIGCONT)
         done = wait_for(lambda: (synced := self.notes(str(self.file), "danach")).returncode == 0 and synced, "the next sync")
         self.assertIn("applied", done.stdout)
         self.assertIn("hängt", self.office_notes())
+
+    def test_each_call_of_c(self):
+        """What was rejected is told with the number by which it is dismissed or taken again, and with the words that device.h promises."""
+        calls = self.started("device_calls", str(self.file))
+        for number, text in ((500, "bleibt"), (501, "wird noch einmal versucht"), (502, "wird gelöscht")):
+            self.office.psql(f"INSERT INTO note VALUES ({number}, '{text}')")
+        self.asked(calls, "sync", "sync succeeded")
+        self.app.executescript("UPDATE note SET text = 'hier ' || text WHERE id IN (500, 501); DELETE FROM note WHERE id = 502")
+        self.office.psql("UPDATE note SET text = 'dort ' || text WHERE id IN (500, 501, 502)")
+        self.assertIn("pending 3, undecided 0, rejects 0", " ".join(self.asked(calls, "status", "anna")))
+        told = self.asked(calls, "sync", "sync succeeded")
+        self.assertEqual([line.split(" ", 2)[2] for line in told[:-1]], ["note delete [502] version open", "note update [500] version open", "note update [501] version open"])
+        numbers = {line.split()[4]: line.split()[1] for line in told[:-1]}
+        self.assertEqual([line.replace("reject ", "heard ", 1) for line in self.asked(calls, "rejects 0", "rejects ok")[:-1]], told[:-1])
+        self.asked(calls, f"dismiss {numbers['[500]']}", "dismiss ok")
+        self.assertIn("not_found", self.asked(calls, f"dismiss {numbers['[500]']}", "dismiss")[-1])
+        self.asked(calls, f"take {numbers['[501]']}", "take ok")
+        self.asked(calls, f"take {numbers['[502]']}", "take ok")
+        self.assertIn("not_found", self.asked(calls, "take 4711", "take")[-1])
+        self.asked(calls, "sync", "sync succeeded, sent 2, rejected 0")
+        self.assertEqual(self.office.psql("SELECT string_agg(text, ',') FROM note WHERE id BETWEEN 500 AND 502"), "dort bleibt,hier wird noch einmal versucht")
+        self.assertIn("rejects 0", " ".join(self.asked(calls, "status", "anna")))
+        states = [line.split(" ", 6)[6] for line in self.asked(calls, "rejects 1", "rejects ok")[:-1]]
+        self.assertEqual(sorted(states), ["dismissed", "taken again", "taken again"])
+        self.assertEqual([line.split(": ")[0] for line in self.asked(calls, "null", "enrol without")], ["open usage", "enrol usage", "enrol without error ok"])
+
+    def test_a_hanging_sync_is_cancelled_by_another_thread(self):
+        calls = self.started("device_calls", str(self.file))
+        self.asked(calls, "sync", "sync succeeded")
+        self.asked(calls, "cancel", "cancel ok")  # none runs: the next one is not meant
+        self.app.execute("INSERT INTO note VALUES (600, 'abgebrochen')")
+        with self.node_stands_still():
+            calls.stdin.write("thread\n")
+            calls.stdin.flush()
+            self.sync_hangs()
+            self.assertTrue(any("thread canceled" in line and "cancelled" in line for line in self.asked(calls, "cancel\njoin", "join")))
+        self.asked(calls, "sync", "sync succeeded, sent 1")
+        self.assertIn("abgebrochen", self.office_notes())
+
+    def test_the_background_ends_while_a_sync_of_the_application_hangs(self):
+        """Its stop was lost when it came between looking at it and the sync: that waited for its turn, and then for the node."""
+        calls = self.started("device_calls", str(self.file))
+        self.asked(calls, "sync", "sync succeeded")
+        with self.node_stands_still():
+            calls.stdin.write("thread\n")
+            calls.stdin.flush()
+            self.sync_hangs()
+            self.asked(calls, "background 50", "started ok")
+            self.assertIn("in_use", self.asked(calls, "background 50", "started")[-1])
+            stopped = self.asked(calls, "stop", "stopped ok")
+            self.assertEqual([line for line in stopped if line.startswith("thread")], [])
+        self.assertIn("thread succeeded", " ".join(self.asked(calls, "join", "join ok")))
+
+    def test_a_file_that_somebody_has_written_into_is_an_error(self):
+        self.app.execute("UPDATE verbund_subscription SET layout = '{'")
+        calls = self.started("device_calls", str(self.file))
+        self.assertIn("damaged: the device's database: the layout of notes can't be read", self.asked(calls, "status", "status")[-1])
+        self.assertIn("damaged", self.asked(calls, "sync", "sync failed")[-1])
+        calls.stdin.close()
+        self.assertEqual(calls.wait(30), 0)
 
 
 if __name__ == "__main__":

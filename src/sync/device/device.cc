@@ -158,7 +158,7 @@ Error not_as_kept(std::int64_t reject) { return make_error(ErrorCode::kDamaged, 
 /// The values that `writing_of` wants.
 Status bind_rejected(sqlite::Statement& statement, const Reject& reject, const TableLayout& layout) {
   const bool deletes = reject.op == "D";
-  auto kept = read_kept(deletes ? reject.key : reject.mine, reject.subscription);
+  auto kept = read_kept(deletes ? reject.key : reject.mine, fmt::format("reject {}", reject.id));
   if (!kept) return pass(kept);
   if (deletes) {
     const auto* key = kept->if_array();

@@ -1,6 +1,7 @@
 #include "sync/device/kept_json.h"
 
 #include <boost/json/parse.hpp>
+#include <fmt/format.h>
 
 #include "base/messages.h"
 
@@ -14,7 +15,7 @@ Result<boost::json::value> read_kept(std::string_view text, std::string_view wha
 }
 
 Result<TableLayout> read_kept_layout(std::string_view text, std::string_view subscription) {
-  auto value = read_kept(text, subscription);
+  auto value = read_kept(text, fmt::format("the layout of {}", subscription));
   if (!value) return pass(value);
   return read_layout(*value);
 }

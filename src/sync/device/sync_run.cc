@@ -205,7 +205,9 @@ SessionReport SyncRun::take_session(const Session& session, const SyncReply& rep
   } else if (stop_.stop_requested()) {
     done = std::unexpected(cancelled());
   } else {
+    const auto told = new_rejects_.size();
     done = apply(session, reply, report);
+    if (!done) new_rejects_.resize(told);  // rolled back: they are told again
   }
   if (done) return report;
   report.result = done.error().code == ErrorCode::kCancelled ? SyncResult::kCanceled : SyncResult::kFailed;

@@ -35,6 +35,8 @@ Result<std::uint64_t> count_changes(sqlite::Database& database, const TableLayou
 std::string change_key_condition(const TableLayout& layout);
 std::string key_condition(const TableLayout& layout);
 std::string change_table(const TableLayout& layout);  ///< quoted
+std::string change_keys(const TableLayout& layout, std::string_view prefix = {});  ///< `k0, k1`: the key in the change table
+std::string was_columns(const TableLayout& layout, std::string_view prefix = {});  ///< `, w0, w1`: there, the row as it was
 std::string column_list(const TableLayout& layout, std::string_view prefix);
 
 void bind_value(sqlite::Statement& statement, int at, const Value& value);

@@ -203,6 +203,20 @@ TEST(Rules, DifferByNamesAndFields) {
   EXPECT_EQ(found[2].name, "anna");
 }
 
+/// Found by fuzzing: with one name twice, rules differed from themselves. Faults are found by faults_of; until then somebody may want to see what differs.
+TEST(Rules, WithANameTwiceDoNotDifferFromThemselves) {
+  const auto twice = read_rules("[[subscription]]\nname = \"a\"\ntable = \"b\"\n[[subscription]]\nname = \"a\"\ntable = \"c\"\n", "twice").value();
+  EXPECT_THAT(difference(twice, twice), IsEmpty());
+  auto once = twice;
+  once.subscriptions.pop_back();
+  const auto less = difference(twice, once);
+  ASSERT_EQ(less.size(), 1U);
+  EXPECT_EQ(less[0].what, RuleChange::What::kRemoved);
+  const auto more = difference(once, twice);
+  ASSERT_EQ(more.size(), 1U);
+  EXPECT_EQ(more[0].what, RuleChange::What::kAdded);
+}
+
 // ------------------------------------------------------------- by chance: whatever is written reads back
 
 rc::Gen<std::string> any_text(std::size_t most) {

@@ -1,5 +1,7 @@
 // The way back to TOML, and what two sets of rules differ in: both by the same fields.
 #include <algorithm>
+#include <deque>
+#include <map>
 #include <set>
 
 #include "base/messages.h"
@@ -122,19 +124,21 @@ std::vector<std::string> changes(const Fields& before, const Fields& after) {
 
 template <typename T>
 void compare(std::vector<RuleChange>& to, const std::string& kind, const std::vector<T>& before, const std::vector<T>& after) {
-  std::map<std::string_view, const T*> old, fresh;
-  for (const auto& one : before) old.emplace(one.name, &one);
-  for (const auto& one : after) fresh.emplace(one.name, &one);
+  // Rules with faults may have a name twice: the first stands for the first.
+  std::map<std::string_view, std::deque<const T*>> old;
+  for (const auto& one : before) old[one.name].push_back(&one);
   for (const auto& one : after) {
-    const auto was = old.find(one.name);
-    if (was == old.end()) {
+    auto& was = old[one.name];
+    if (was.empty()) {
       to.push_back({RuleChange::What::kAdded, kind, one.name, {}});
-    } else if (!(*was->second == one)) {
-      to.push_back({RuleChange::What::kChanged, kind, one.name, changes(fields_of(*was->second), fields_of(one))});
+      continue;
     }
+    if (!(*was.front() == one)) to.push_back({RuleChange::What::kChanged, kind, one.name, changes(fields_of(*was.front()), fields_of(one))});
+    was.pop_front();
   }
   for (const auto& one : before) {
-    if (!fresh.contains(one.name)) to.push_back({RuleChange::What::kRemoved, kind, one.name, {}});
+    const auto& left = old[one.name];
+    if (std::ranges::find(left, &one) != left.end()) to.push_back({RuleChange::What::kRemoved, kind, one.name, {}});
   }
 }
 
