@@ -32,8 +32,13 @@ void Inbox::hand_over(Result<std::optional<std::string>> block) {
   changed_.notify_all();
 }
 
-/// What an earlier attempt has left of this session. False: it ends here, everything is there.
-bool Inbox::read_kept(std::uint32_t& number) {
+bool Inbox::wait_for_room(const std::stop_token& own) {
+  std::unique_lock lock(mutex_);
+  return changed_.wait(lock, own, [&] { return ready_.size() < kAhead; });
+}
+
+/// What an earlier attempt has left of this session.
+Inbox::Kept Inbox::read_kept(std::uint32_t& number, const std::stop_token& own) {
   std::ifstream file(path_, std::ios::binary);
   std::string head;
   std::uintmax_t whole = 0;
@@ -51,8 +56,9 @@ bool Inbox::read_kept(std::uint32_t& number) {
       whole += size_bytes.size() + size;
       ++number;
       const bool last = read->head().last;
+      if (!wait_for_room(own)) return Kept::kEnded;
       hand_over(std::optional(std::move(block)));
-      if (last) return false;
+      if (last) return Kept::kWhole;
     }
   }
   file.close();
@@ -63,7 +69,7 @@ bool Inbox::read_kept(std::uint32_t& number) {
     std::ofstream fresh(path_, std::ios::binary | std::ios::trunc);
     fresh << session_ << '\n';
   }
-  return true;
+  return Kept::kPart;
 }
 
 /// The file spares work; without it everything is fetched again.
@@ -81,14 +87,11 @@ void Inbox::run(const std::stop_token& own) {
   const std::stop_callback ended(own, [&] { either.request_stop(); });
   const std::stop_callback cancelled(stop_, [&] { either.request_stop(); });
   std::uint32_t number = 0;
-  if (!read_kept(number)) return hand_over(std::nullopt);
+  const auto before = read_kept(number, own);
+  if (before == Kept::kWhole) return hand_over(std::nullopt);
   bool kept = true;
   for (;;) {
-    {
-      std::unique_lock lock(mutex_);
-      changed_.wait(lock, own, [&] { return ready_.size() < kAhead; });
-    }
-    if (either.stop_requested()) return hand_over(fail(ErrorCode::kCancelled, phrase("sync: it was cancelled")));
+    if (before == Kept::kEnded || !wait_for_room(own) || either.stop_requested()) return hand_over(fail(ErrorCode::kCancelled, phrase("sync: it was cancelled")));
     auto block = fetch_(number, either.get_token());
     if (!block) return hand_over(pass(block));
     if (!*block) continue;  // not ready

@@ -33,7 +33,10 @@ class Inbox {
 
  private:
   void run(const std::stop_token& own);
-  bool read_kept(std::uint32_t& number);
+  enum class Kept { kWhole, kPart, kEnded };
+  Kept read_kept(std::uint32_t& number, const std::stop_token& own);
+  /// False: it ends.
+  bool wait_for_room(const std::stop_token& own);
   bool keep(const std::string& block);
   void hand_over(Result<std::optional<std::string>> block);
 
