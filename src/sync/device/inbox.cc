@@ -27,7 +27,6 @@ Inbox::~Inbox() {
 
 void Inbox::hand_over(Result<std::optional<std::string>> block) {
   const std::scoped_lock lock(mutex_);
-  over_ = over_ || !block || !*block;
   ready_.push_back(std::move(block));
   changed_.notify_all();
 }

@@ -47,7 +47,6 @@ class Inbox {
   std::mutex mutex_;
   std::condition_variable_any changed_;
   std::deque<Result<std::optional<std::string>>> ready_;  // mutex_
-  bool over_ = false;                                     // mutex_
   std::jthread fetching_;                                 // last: it uses the others
 };
 
