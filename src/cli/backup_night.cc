@@ -6,6 +6,7 @@
 #include <boost/json.hpp>
 
 #include "backup/night/copies.h"
+#include "backup/night/maker.h"
 #include "backup/night/round.h"
 #include "cli/backup_nights.h"
 #include "cli/backup_publish.h"
@@ -24,6 +25,7 @@ struct Options {
 struct Night {
   bool ran = false;
   std::string busy;                    ///< who is at work instead; empty: nobody
+  backup::NightTurn turn;              ///< of a pair
   int run_code = 0;
   std::vector<backup::CopyOut> copies;
 };
@@ -71,7 +73,13 @@ Result<Night> run_if_due(const Globals& globals, const OfficeAtHand& at_hand, st
   if (!lock) return pass(lock);
   auto ahead = outlook(at_hand.office);
   if (!ahead) return pass(ahead);
-  if (!ahead->due()) return night;
+  const auto now = [] { return os::local_time(os::SystemClock().wall()); };
+  const auto& office = at_hand.office;
+  auto turn = backup::turn_now(office.directory, *ahead, office.config.plan, now());
+  if (!turn) return pass(turn);
+  night.turn = std::move(*turn);
+  if (!night.turn.due) return night;
+  const auto began = now();
   // A night that was slept through is told of before it is made up for. What can't be told keeps no run from its time.
   static_cast<void>(round(globals, at_hand, backup::Post::kLeft));
   auto ran = run_now(globals, at_hand, {}, CalledOff::kStillDue);
@@ -80,6 +88,10 @@ Result<Night> run_if_due(const Globals& globals, const OfficeAtHand& at_hand, st
     return night;
   }
   night.ran = true;
+  // Whatever has come of it: the reports say that.
+  if (night.turn.turn == backup::Turn::kStandsIn) {
+    if (auto noted = backup::note_stood_in(office.directory, office.config.plan, began); !noted) return pass(noted);
+  }
   night.run_code = ran.exit_code;
   set = std::move(ran.set);
   return night;
@@ -117,6 +129,8 @@ void print_json(const Night& night, const Result<backup::Outlook>& ahead, int co
     copies.push_back(std::move(each));
   }
   json::object object{{"ran", night.ran}, {"busy", night.busy}, {"off_site", std::move(copies)}, {"exit_code", code}};
+  object["turn"] = backup::turn_name(night.turn.turn);
+  object["why"] = night.turn.why.english();
   if (ahead) object["backup"] = night_json(*ahead);
   fmt::print("{}\n", json::serialize(object));
 }
@@ -129,6 +143,7 @@ void print_text(const Globals& globals, const Night& night, const Result<backup:
   } else if (!night.ran && ahead && ahead->configured) {
     fmt::print("{}\n", translate(globals.language, "No run is due."));
   }
+  if (!night.turn.why.msgid.empty()) fmt::print("{}\n", said(globals.language, night.turn.why));
   if (ahead) print_fields(night_fields(globals, *ahead));
 }
 

@@ -96,9 +96,18 @@ Nights::Look Nights::look() {
   const auto open = backup::open_copies(*office);
   found.scheduler = office->config.scheduler;
   found.outlook = std::move(*outlook);
+  found.plan = office->config.plan;
   found.copies_open = open && !open->empty();
   found.readable = true;
   return found;
+}
+
+backup::NightTurn Nights::turn(const Look& seen) {
+  auto found = backup::turn_now(settings_.directory, seen.outlook, seen.plan, os::local_time(clock_.wall()));
+  const std::string error = found ? std::string() : found.error().message;
+  if (error != turn_error_ && !error.empty()) log_.warning("nights.turn_not_known", {{"error", error}});
+  turn_error_ = error;
+  return found ? std::move(*found) : backup::NightTurn{backup::Turn::kNobodys, false, false, {}};
 }
 
 void Nights::schedule() {
@@ -109,13 +118,13 @@ void Nights::schedule() {
     auto now = os::local_time(clock_.wall());
     if (seen.seen != files_now() || now < seen.outlook.now) seen = look();
     const bool ours = seen.readable && seen.scheduler == backup::Scheduler::kNode && seen.outlook.configured;
-    const bool due = ours && seen.outlook.next <= now && clock_.now() >= not_before;
+    const bool due = ours && turn(seen).due && clock_.now() >= not_before;
     if (due || (ours && seen.copies_open && clock_.now() >= copies_again)) {
       run("night", night_);
       copies_again = clock_.now() + kCopyPause;
       seen = look();
       now = os::local_time(clock_.wall());
-      const bool still_due = seen.outlook.next <= now;
+      const bool still_due = turn(seen).due;
       not_before = clock_.now() + (still_due ? pause : nanoseconds{0});
       pause = still_due ? std::min<nanoseconds>(pause * 2, kLongestPause) : nanoseconds{kFirstPause};
       const std::lock_guard lock(mutex_);

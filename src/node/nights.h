@@ -1,6 +1,6 @@
 #pragma once
 /// The node's own nights: the scheduler that starts `backup night` when a run is due, and beside it, independent of it, the round that says
-/// when none has happened. Both are processes of this program: what hangs or dies there, the node does not.
+/// when none has happened. In a pair both machines have them (backup/night/maker.h). Both are processes of this program: what hangs or dies there, the node does not.
 /// Threads: two of its own; the owner's calls from one thread. `[plan] scheduler` of config/backup.toml is read anew at each look.
 #include <condition_variable>
 #include <filesystem>
@@ -12,6 +12,7 @@
 
 #include "alarm/alarm.h"
 #include "backup/config.h"
+#include "backup/night/maker.h"
 #include "backup/night/outlook.h"
 #include "base/log.h"
 #include "platform/os/watched_child.h"
@@ -21,7 +22,7 @@ namespace verbund::node {
 struct NightsSettings {
   std::filesystem::path directory;                      ///< of the installation
   alarm::Config alarm;                                  ///< as the node has read it at its start
-  std::function<std::vector<alarm::State>()> feed;      ///< what the feed needs a person for; from a thread of ours
+  std::function<std::vector<alarm::State>()> feed;      ///< what the feed needs a person for; from a thread of ours; a mirror's says nothing
   std::filesystem::path program = "/proc/self/exe";     ///< ours
 };
 
@@ -39,6 +40,7 @@ class Nights {
     std::string seen;                                   // sizes and times of those files
     backup::Scheduler scheduler = backup::Scheduler::kOff;
     backup::Outlook outlook;
+    backup::PlanRules plan;
     bool copies_open = false;
     bool readable = false;
   };
@@ -46,6 +48,8 @@ class Nights {
   void look_round();
   bool wait(nanoseconds span);                          ///< false: it is to stop
   Look look();
+  /// In a pair: whose run it is, and whether it is due. What can't be read is nobody's turn, and logged.
+  backup::NightTurn turn(const Look& seen);
   [[nodiscard]] std::string files_now() const;
   void run(const char* what, os::WatchedChild& child);
   void hold(std::string_view source, const std::vector<alarm::State>& states);
@@ -54,6 +58,7 @@ class Nights {
   const Clock& clock_;
   Log& log_;
   os::WatchedChild night_, round_;
+  std::string turn_error_;                              // the scheduler's
   std::mutex mutex_;                                    // what follows
   std::condition_variable changed_;
   bool stopping_ = false, round_wanted_ = false;

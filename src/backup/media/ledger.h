@@ -47,6 +47,24 @@ class Ledger {
   /// Errors: kIo, kDiskFull, kMediumGone.
   Result<Exchange> exchange_with(const std::filesystem::path& target, const SigningKey& key);
 
+  // ledger_pair.cc: the two machines of a pair keep one ledger (ADR 31), each its own copy of it.
+  /// So many lines, and the hash of the last of them (of nothing: of whose ledger it is).
+  struct Place {
+    std::size_t lines = 0;
+    std::string hash;
+    friend bool operator==(const Place&, const Place&) = default;
+  };
+  [[nodiscard]] Place place() const { return {lines_.size(), last_hash()}; }
+  /// Whether the other machine's, which ends there, is the beginning of this one.
+  [[nodiscard]] bool has(const Place& place) const;
+  /// At least one when there is one; further ones while they come to less than `most_bytes`.
+  [[nodiscard]] std::vector<std::string> lines_behind(std::size_t lines, std::size_t most_bytes) const;
+  /// Takes the other machine's lines over. Errors: kInUse (this one does not end at `at` any more), kDamaged, kForbidden (they are not what was signed), kIo, kDiskFull.
+  Status extend(const Place& at, const std::vector<std::string>& lines);
+  /// Both have gone on from the same place: the other machine's, whole in `theirs`, goes on with what only this one has entered, signed anew; this one as it was is kept
+  /// beside. Errors: as `extend`.
+  Result<Exchange> go_on_from(const std::vector<std::string>& theirs, const SigningKey& key);
+
   [[nodiscard]] const Book& book() const { return book_; }
   [[nodiscard]] const std::vector<Entry>& entries() const { return entries_; }
   [[nodiscard]] const std::optional<Phrase>& mended() const { return mended_; }

@@ -258,5 +258,88 @@ TEST_F(LedgerTest, AnotherInstallationsLedgerIsAnotherFile) {
   EXPECT_EQ(office_.exchange(medium_).what, What::kSame);
 }
 
+// ------------------------------------------------------------- the two machines of a pair
+
+class PairLedgerTest : public LedgerTest {
+ protected:
+  PairLedgerTest() : other_((office_.add("Monday"), office_.copy(scratch_.path() / "other"))) {}
+  static std::vector<std::string> all(const Office& office) { return office.open().value().lines_behind(0, SIZE_MAX); }
+  Office other_;
+};
+
+TEST_F(PairLedgerTest, WhatOneHasEnteredTheOtherTakesOver) {
+  ASSERT_TRUE(office_.add("Tuesday", 1));
+  ASSERT_TRUE(office_.add("Wednesday", 2));
+  const auto ours = office_.open().value();
+  auto theirs = other_.open().value();
+  ASSERT_TRUE(ours.has(theirs.place()));
+  EXPECT_FALSE(theirs.has(ours.place()));
+  ASSERT_EQ(ours.lines_behind(1, 10).size(), 1U) << "at least one";
+  ASSERT_TRUE(theirs.extend(theirs.place(), ours.lines_behind(1, 10)));
+  ASSERT_TRUE(theirs.extend(theirs.place(), ours.lines_behind(2, SIZE_MAX)));
+  EXPECT_EQ(other_.text(), office_.text());
+  EXPECT_EQ(theirs.place(), ours.place());
+  EXPECT_EQ(other_.open().value().book().media().size(), 3U);
+}
+
+TEST_F(PairLedgerTest, AnEmptyOneIsTheBeginningOfEveryOther) {
+  const auto copy = office_.copy(scratch_.path() / "fresh");
+  fs::remove(copy.file());
+  fs::remove(copy.file("ledger.head"));
+  auto fresh = copy.open().value();
+  EXPECT_TRUE(office_.open().value().has(fresh.place()));
+  ASSERT_TRUE(fresh.extend(fresh.place(), all(office_)));
+  EXPECT_EQ(copy.text(), office_.text());
+}
+
+TEST_F(PairLedgerTest, WhatHasGoneOnMeanwhileIsNotWrittenOver) {
+  ASSERT_TRUE(office_.add("Tuesday", 1));
+  auto theirs = other_.open().value();
+  const auto place = theirs.place();
+  ASSERT_TRUE(other_.add("Wednesday", 1));
+  const auto before = other_.text();
+  EXPECT_EQ(theirs.extend(place, office_.open().value().lines_behind(1, SIZE_MAX)).error().code, ErrorCode::kInUse);
+  EXPECT_EQ(other_.text(), before);
+}
+
+TEST_F(PairLedgerTest, LinesThatNobodyOfOursHasSignedAreRefused) {
+  const Office stranger(scratch_.path() / "stranger");
+  ASSERT_TRUE(stranger.add("Friday"));
+  auto theirs = other_.open().value();
+  const auto before = other_.text();
+  EXPECT_FALSE(theirs.extend(theirs.place(), all(stranger)));
+  EXPECT_FALSE(theirs.go_on_from(all(stranger), other_.key()));
+  EXPECT_FALSE(theirs.extend(theirs.place(), {"{}"}));
+  EXPECT_EQ(other_.text(), before);
+}
+
+TEST_F(PairLedgerTest, WhenBothHaveGoneOnTheFirstOnesGoesOnWithBoth) {
+  ASSERT_TRUE(office_.add("Tuesday", 1));
+  ASSERT_TRUE(other_.add("Wednesday", 1));
+  ASSERT_TRUE(other_.add("Friday", 2));
+  const auto theirs = all(office_);
+  auto here = other_.open().value();
+  EXPECT_FALSE(office_.open().value().has(here.place()));
+  EXPECT_FALSE(here.has(office_.open().value().place()));
+  const auto old = other_.text();
+  const auto done = here.go_on_from(theirs, other_.key()).value();
+  EXPECT_EQ(done.what, What::kForked);
+  EXPECT_EQ(done.taken, 2U);
+  EXPECT_TRUE(other_.text().starts_with(office_.text()));
+  EXPECT_EQ(other_.open().value().book().media().size(), 4U);
+  std::size_t forks = 0;
+  for (const auto& entry : fs::directory_iterator(other_.directory() / "backup")) {
+    if (!entry.path().filename().string().starts_with("ledger.fork-")) continue;
+    ++forks;
+    EXPECT_EQ(os::read_file(entry.path()).value(), old);
+  }
+  EXPECT_EQ(forks, 1U);
+  // Once more, by somebody who was killed after it: nothing is entered twice.
+  EXPECT_EQ(here.go_on_from(all(other_), other_.key()).value().taken, 0U);
+  auto first = office_.open().value();
+  ASSERT_TRUE(first.extend(first.place(), here.lines_behind(first.place().lines, SIZE_MAX)));
+  EXPECT_EQ(office_.text(), other_.text());
+}
+
 }  // namespace
 }  // namespace verbund::backup

@@ -42,6 +42,13 @@ Outlook outlook_of(const Config& config, const Book& book, LocalTime since, Loca
   out.next = next_run(config.plan, book, since, now);
   out.last_good = book.last_good();
   out.last_run = book.last_run();
+  const auto see = [&out](const std::vector<SetOnMedium>& sets) {
+    for (const auto& set : sets) {
+      if (set.counts() && (!out.last_set || *out.last_set < set.at)) out.last_set = set.at;
+    }
+  };
+  see(book.copies());
+  for (const auto& [id, medium] : book.media()) see(medium.sets);
   if (out.copies_only) return out;
   const auto due = due_on(config.plan, book, out.next);
   if (due.medium) out.next_medium = book.find(*due.medium)->label;

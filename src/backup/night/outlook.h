@@ -18,6 +18,7 @@ struct Outlook {
   Phrase next_problem;                 ///< of its medium; msgid empty: none
   std::optional<Event<SetOnMedium>> last_good;
   std::optional<Event<fact::RunEnded>> last_run;
+  std::optional<LocalTime> last_set{};   ///< when the newest run ended that has left a set, complete or not, and not found damaged
   [[nodiscard]] bool due() const { return configured && next <= now; }
 };
 

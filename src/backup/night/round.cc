@@ -1,7 +1,10 @@
 #include "backup/night/round.h"
 
+#include <sstream>
+
 #include "backup/media/drives.h"
 #include "backup/night/copies.h"
+#include "backup/night/maker.h"
 #include "backup/report/surroundings.h"
 #include "backup/report/test_mail.h"
 #include "base/messages.h"
@@ -15,6 +18,9 @@ namespace fs = std::filesystem;
 constexpr std::size_t kMaxMissedBytes = 4 * 1024 * 1024;
 /// A net that is down for some hours is no alarm: the next attempt may do. In the morning somebody is to know.
 constexpr std::chrono::hours kCopyMayTake{6};
+
+/// The maker of a pair's nights leaves it so long to the other machine to tell of one that was missed.
+constexpr std::chrono::hours kOtherTells{1};
 
 /// The nights of which people have been told that nothing ran, a line each: DIR/backup/nights.missed.
 fs::path missed_file(const fs::path& installation) { return installation / "backup" / "nights.missed"; }
@@ -62,9 +68,13 @@ class Making {
       if (auto entered = ledger->enter(fact::ClockSetBack{}, now_, of->key); !entered) return entered;
     }
     duty_ = duty_now(office_.config.duty, ledger->book());
+    auto pair = read_pair_nights(office_.directory, clock_.wall());
+    // Without it this machine is as alone: better told twice than by nobody.
+    if (!pair) note("pair", std::unexpected(pair.error()));
+    if (pair) pair_ = std::move(*pair);
     if (auto nights = look_at_nights(ledger->book()); !nights) return nights;
     hold_off_site();
-    hold_test_mail(ledger->book());
+    if (!other_tells(false)) hold_test_mail(ledger->book());
     return {};
   }
 
@@ -75,15 +85,35 @@ class Making {
       if (!since) return pass(since);
       round_.outlook = outlook_of(office_.config, book, *since, now_);
       round_.troubles = troubles(office_.config.plan, duty_, book, *since, now_);
+      std::erase_if(round_.troubles, [this](const Trouble& trouble) { return other_tells(trouble.kind == Trouble::Kind::kMissed); });
       for (const auto& trouble : round_.troubles) states.push_back({trouble.key, trouble.text, addresses(trouble.to), {}});
       report_missed(book, *since);
+      if (auto state = stand_in()) states.push_back(std::move(*state));
     }
     note("hold", alarm_.hold(kBackupSource, states, clock_));
     return {};
   }
 
+  /// Whether the other machine of the pair tells of it.
+  [[nodiscard]] bool other_tells(bool missed) const {
+    if (!pair_ || !pair_->heard) return false;
+    if (pair_->part == PairNights::Part::kMirror) return missed;
+    return pair_->part == PairNights::Part::kProduction && pair_->makes && !missed;
+  }
+
+  std::optional<alarm::State> stand_in() {
+    const auto turn = turn_now(office_.directory, round_.outlook, office_.config.plan, now_);
+    if (!turn) note("turn", std::unexpected(turn.error()));
+    if (!turn || !turn->trouble) return std::nullopt;
+    const auto control = on_duty(duty_, std::chrono::floor<std::chrono::days>(now_), Task::kControl);
+    return alarm::State{"stand-in", phrase("production makes the backups itself: {}", turn->why), addresses({control.responsible}), {}};
+  }
+
   void report_missed(const Book& book, LocalTime since) {
-    const auto night_at = missed_night(office_.config.plan, book, since, now_);
+    // The other one is asked to be first; when it has not told by then it can't.
+    auto late = office_.config.plan;
+    if (other_tells(true)) late.missed_after += kOtherTells;
+    const auto night_at = missed_night(late, book, since, now_);
     if (!night_at) return;
     const auto name = local_time_text(*night_at);
     const auto told = told_of(office_.directory, name);
@@ -155,10 +185,34 @@ class Making {
   Log& log_;
   const LocalTime now_;
   DutyRules duty_ = office_.config.duty;
+  std::optional<PairNights> pair_;
   Round round_;
 };
 
 }  // namespace
+
+Result<std::vector<std::string>> told_nights(const fs::path& installation, std::size_t most) {
+  auto text = os::read_file(missed_file(installation), kMaxMissedBytes);
+  if (!text && text.error().code == ErrorCode::kNotFound) return std::vector<std::string>{};
+  if (!text) return pass(text);
+  std::vector<std::string> nights;
+  std::istringstream lines(*text);
+  for (std::string line; std::getline(lines, line);) nights.push_back(std::move(line));
+  if (nights.size() > most) nights.erase(nights.begin(), nights.end() - static_cast<std::ptrdiff_t>(most));
+  return nights;
+}
+
+Status note_told_elsewhere(const fs::path& installation, const std::vector<std::string>& nights) {
+  for (const auto& night : nights) {
+    if (!parse_local_time(night)) return fail(ErrorCode::kBadMessage, phrase("a night that was missed: '{}' is no time", night));
+    const auto told = told_of(installation, night);
+    if (!told) return std::unexpected(told.error());
+    if (*told) continue;
+    if (auto made = os::make_directories(missed_file(installation).parent_path(), 0700); !made) return made;
+    if (auto noted = note_told(installation, night); !noted) return noted;
+  }
+  return {};
+}
 
 Result<Round> make_round(const Office& office, alarm::Alarm& alarm, Post post, const Clock& clock, Log& log) {
   return Making(office, alarm, clock, log).make(post);

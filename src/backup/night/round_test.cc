@@ -4,6 +4,7 @@
 
 #include "backup/media/ledger.h"
 #include "backup/night/copies.h"
+#include "backup/night/maker.h"
 #include "backup/night/round.h"
 #include "backup/offsite/journal.h"
 #include "backup/report/store.h"
@@ -116,6 +117,69 @@ TEST_F(RoundTest, AMissedNightIsReportedOnceWhoeverIsKilledWhen) {
   EXPECT_THAT(*ReportStore(office_.directory).list(), SizeIs(1));
   EXPECT_TRUE(round_at("2026-11-25 06:31").missed) << "another night";
   EXPECT_FALSE(round_at("2026-11-24 08:00").missed) << "the clock went back to one that was told of";
+}
+
+// ------------------------------------------------------------- in a pair
+
+struct PairRoundTest : RoundTest {
+  /// The node notes it all the time.
+  Round round_as(PairNights::Part part, std::string_view when, bool heard = true) {
+    set_clock(when);
+    EXPECT_TRUE(write_pair_nights(office_.directory, PairNights{part, "other", heard, true, false}, clock_.wall()));
+    return round();
+  }
+  static constexpr auto kProduction = PairNights::Part::kProduction, kMirror = PairNights::Part::kMirror;
+};
+
+TEST_F(PairRoundTest, TheMachineThatDoesNotMakeTheNightsTellsOfOneThatWasMissed) {
+  round_as(kProduction, "2026-11-23 09:00");
+  EXPECT_TRUE(round_as(kProduction, "2026-11-24 06:31").missed);
+  EXPECT_THAT(keys("backup"), ::testing::Contains("missed/2026-11-24"));
+}
+
+TEST_F(PairRoundTest, TheMirrorTellsOfItWhenTheOtherOneHasNot) {
+  round_as(kMirror, "2026-11-23 09:00");
+  EXPECT_FALSE(round_as(kMirror, "2026-11-24 06:31").missed) << "production tells";
+  EXPECT_THAT(keys("backup"), IsEmpty());
+  EXPECT_TRUE(round_as(kMirror, "2026-11-24 07:31").missed) << "but it has not";
+}
+
+TEST_F(PairRoundTest, WhatOneHasToldTheOtherDoesNotTellAgain) {
+  round_as(kMirror, "2026-11-23 09:00");
+  ASSERT_TRUE(note_told_elsewhere(office_.directory, {"2026-11-24T01:30:00"}));
+  ASSERT_TRUE(note_told_elsewhere(office_.directory, {"2026-11-24T01:30:00"}));
+  EXPECT_FALSE(round_as(kMirror, "2026-11-24 07:31").missed);
+  EXPECT_THAT(told_nights(office_.directory, 5).value(), ElementsAre("2026-11-24T01:30:00"));
+  EXPECT_EQ(note_told_elsewhere(office_.directory, {"tomorrow"}).error().code, ErrorCode::kBadMessage);
+}
+
+TEST_F(PairRoundTest, WhoIsNotHeardIsNotReliedOn) {
+  round_as(kMirror, "2026-11-23 09:00", false);
+  EXPECT_TRUE(round_as(kMirror, "2026-11-24 06:31", false).missed);
+  EXPECT_THAT(keys("backup"), ElementsAre("missed/2026-11-24"));
+}
+
+TEST_F(PairRoundTest, WhatElseIsWrongIsToldByTheMachineThatMakesTheNights) {
+  round_as(kMirror, "2026-11-23 09:00");
+  set_clock("2026-11-24 02:00");
+  note(fact::RunEnded{.set = "", .set_sequence = 0, .outcome = fact::RunEnded::Outcome::kFailed, .level = Level::kNone, .medium = "", .night = d("2026-11-23")});
+  round_as(kProduction, "2026-11-24 02:10");
+  EXPECT_THAT(keys("backup"), IsEmpty());
+  round_as(kMirror, "2026-11-24 02:20");
+  EXPECT_THAT(keys("backup"), ElementsAre(::testing::StartsWith("failed")));
+}
+
+TEST_F(PairRoundTest, ProductionThatStandsInSaysSo) {
+  round_as(kProduction, "2026-11-23 09:00");
+  round_as(kProduction, "2026-11-24 03:31");
+  EXPECT_THAT(keys("backup"), ElementsAre("stand-in"));
+  good_run("2026-11-24 03:40", "2026-11-23");
+  ASSERT_TRUE(note_stood_in(office_.directory, office_.config.plan, t("2026-11-24 03:31")));
+  round_as(kProduction, "2026-11-24 12:00");
+  EXPECT_THAT(keys("backup"), ElementsAre("stand-in")) << "until the mirror has made one";
+  good_run("2026-11-25 01:40", "2026-11-24");
+  round_as(kProduction, "2026-11-25 03:31");
+  EXPECT_THAT(keys("backup"), IsEmpty());
 }
 
 TEST_F(RoundTest, ARunEndsTheAlarm) {

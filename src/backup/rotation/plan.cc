@@ -158,8 +158,10 @@ LocalTime next_run(const PlanRules& rules, const Book& book, LocalTime since, Lo
   return night;
 }
 
+LocalTime last_night(const PlanRules& rules, LocalTime now) { return first_night_after(rules, now) - days{1}; }
+
 std::optional<LocalTime> missed_night(const PlanRules& rules, const Book& book, LocalTime since, LocalTime now) {
-  const LocalTime last = first_night_after(rules, now - rules.missed_after) - days{1};
+  const LocalTime last = last_night(rules, now - rules.missed_after);
   if (last <= counted_from(book, since, now) || resting_tape(book, night_of(rules, last))) return std::nullopt;
   return last;
 }

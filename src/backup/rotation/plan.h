@@ -99,6 +99,8 @@ std::vector<PlannedNight> schedule(const PlanRules& rules, const Book& book, Loc
 /// Nights on which nobody could change a tape that holds the last working day already are left out.
 /// `since`: the installation's first day, before which nothing was due.
 LocalTime next_run(const PlanRules& rules, const Book& book, LocalTime since, LocalTime now);
+/// The newest time of a night that is not after `now`.
+LocalTime last_night(const PlanRules& rules, LocalTime now);
 /// The last night that should have had its run by `now` (missed_after has passed) and has none.
 std::optional<LocalTime> missed_night(const PlanRules& rules, const Book& book, LocalTime since, LocalTime now);
 

@@ -30,6 +30,8 @@ class FileLock {
   /// `holder` ends with a pid: who is dead is waited for, up to 2 s, until a child of its has let go.
   /// Errors: kInUse (message names the holder's text, written into the file by it), kIo.
   static Result<FileLock> acquire(const std::filesystem::path& path, std::string_view holder);
+  /// Whether somebody has it just now (/proc/locks): nothing is taken by looking. What can't be seen is not held.
+  static bool held(const std::filesystem::path& path);
   FileLock(FileLock&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
   FileLock& operator=(FileLock&& other) noexcept;
   ~FileLock();

@@ -64,7 +64,10 @@ TEST_F(File, LockNamesItsHolderAndEndsWithIt) {
     ASSERT_FALSE(second);
     EXPECT_EQ(second.error().code, ErrorCode::kInUse);
     EXPECT_NE(second.error().message.find("held by verbund node, pid 7"), std::string::npos) << second.error().message;
+    EXPECT_TRUE(FileLock::held(path));
   }
+  EXPECT_FALSE(FileLock::held(path));
+  EXPECT_FALSE(FileLock::held(scratch.path() / "nothing"));
   EXPECT_TRUE(FileLock::acquire(path, "next"));
 }
 

@@ -4,6 +4,9 @@
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include <fstream>
 
 #include "base/messages.h"
 #include "platform/os/descriptor.h"
@@ -86,6 +89,18 @@ Result<FileLock> FileLock::acquire(const std::filesystem::path& path, std::strin
 FileLock& FileLock::operator=(FileLock&& other) noexcept {
   std::swap(descriptor_, other.descriptor_);
   return *this;
+}
+
+bool FileLock::held(const std::filesystem::path& path) {
+  struct stat status{};
+  if (::stat(path.c_str(), &status) != 0) return false;
+  // Each line ends with "MAJOR:MINOR:INODE FROM TO"; the device in hexadecimal.
+  const auto place = fmt::format(" {:02x}:{:02x}:{} ", major(status.st_dev), minor(status.st_dev), status.st_ino);
+  std::ifstream locks("/proc/locks");
+  for (std::string line; std::getline(locks, line);) {
+    if (line.find(place) != std::string::npos && line.find("->") == std::string::npos) return true;
+  }
+  return false;
 }
 
 FileLock::~FileLock() {
