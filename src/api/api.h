@@ -52,6 +52,8 @@ struct MirrorDoor {
   std::function<Result<std::string>(const std::string& secret, const std::string& name, std::uint64_t offset)> log;
   /// For the mirror: which folders it is to copy, what lies in one, a piece of a file (with `asked["entry"]`).
   std::function<Result<std::string>(const std::string& secret, const boost::json::object& asked)> folders;
+  /// For the mirror: the backup ledger, and who makes the nights.
+  std::function<Result<std::string>(const std::string& secret, const boost::json::object& asked)> nights;
   std::function<Result<std::string>(const std::string& secret, const std::string& address, const std::string& body)> exchange;
   std::function<Result<std::string>(const std::string& user, const std::string& body)> act;
   std::function<bool(const std::string& shown)> is_control_secret;  ///< what this machine's commands show

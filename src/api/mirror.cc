@@ -1,4 +1,4 @@
-/// GET /api/mirror, POST /api/mirror/invitations, /api/mirror/look, /api/mirror/join, /api/mirror/beat, /api/mirror/pair, /api/mirror/do, /api/mirror/follow; /api/mirror/folders; GET /api/mirror/log, /api/mirror/log/NAME
+/// GET /api/mirror, POST /api/mirror/invitations, /api/mirror/look, /api/mirror/join, /api/mirror/beat, /api/mirror/pair, /api/mirror/do, /api/mirror/follow; /api/mirror/folders, /api/mirror/nights; GET /api/mirror/log, /api/mirror/log/NAME
 #include "access/audit.h"
 #include "api/api.h"
 #include "api/json.h"
@@ -112,6 +112,14 @@ net::HttpResponse folders(const Surroundings& surroundings, const Call& call) {
   return response;
 }
 
+net::HttpResponse nights(const Surroundings& surroundings, const Call& call) {
+  const auto secret = secret_of(call);
+  if (!secret) return error_response(call.language, secret.error());
+  const auto asked = read_object(call.request.body);
+  if (!asked) return error_response(call.language, asked.error());
+  return answer(call, surroundings.mirror.nights(*secret, *asked));
+}
+
 net::HttpResponse exchange(const Surroundings& surroundings, const Call& call) {
   const auto secret = secret_of(call);
   if (!secret) return error_response(call.language, secret.error());
@@ -149,6 +157,7 @@ void add_mirror_routes(std::vector<Route>& routes, const Surroundings& surroundi
   routes.push_back({"GET", "/api/mirror/log", {}, [&](const Call& call) { return log(surroundings, call); }});
   routes.push_back({"GET", "/api/mirror/log/*", {}, [&](const Call& call) { return log(surroundings, call); }});
   routes.push_back({"POST", "/api/mirror/folders", {}, [&](const Call& call) { return folders(surroundings, call); }});
+  routes.push_back({"POST", "/api/mirror/nights", {}, [&](const Call& call) { return nights(surroundings, call); }});
   routes.push_back({"POST", "/api/mirror/follow", Right::kManageMirror, [&](const Call& call) { return follow(surroundings, call); }});
 }
 

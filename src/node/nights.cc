@@ -47,13 +47,13 @@ void Nights::start() {
   rounds_ = std::jthread([this] { look_round(); });
 }
 
-void Nights::begin_stop(std::function<void()> stopped) {
+void Nights::begin_stop(std::function<void()> stopped, int signal) {
   {
     const std::lock_guard lock(mutex_);
     if (std::exchange(stopping_, true)) return;
   }
   changed_.notify_all();
-  night_.end(SIGINT);  // starts the services first that it has stopped
+  night_.end(signal);
   round_.end(SIGTERM);
   stopper_ = std::jthread([this, stopped = std::move(stopped)] {
     if (scheduler_.joinable()) scheduler_.join();

@@ -3,6 +3,7 @@
 /// when none has happened. In a pair both machines have them (backup/night/maker.h). Both are processes of this program: what hangs or dies there, the node does not.
 /// Threads: two of its own; the owner's calls from one thread. `[plan] scheduler` of config/backup.toml is read anew at each look.
 #include <condition_variable>
+#include <csignal>
 #include <filesystem>
 #include <functional>
 #include <mutex>
@@ -31,8 +32,9 @@ class Nights {
   Nights(NightsSettings settings, const Clock& clock, Log& log);
   ~Nights();  ///< stops
   void start();
-  /// Ends what runs, in order, and returns at once; `stopped` is called from a thread of ours when all has ended. Once.
-  void begin_stop(std::function<void()> stopped);
+  /// Ends what runs and returns at once; `stopped` is called from a thread of ours when all has ended. Once. `signal`: what a run is ended with; SIGINT, in order:
+  /// it starts first what it has stopped.
+  void begin_stop(std::function<void()> stopped, int signal = SIGINT);
 
  private:
   /// What a look has found, until one of the files it was taken from changes.

@@ -40,6 +40,7 @@ Status Node::Impl::prepare() {
   installation.emplace(std::move(*loaded));
   if (options.seat) installation->bind(options.seat->server, options.seat->term);
   folders = std::make_unique<FolderSource>(installation->settings().mirror_folders);
+  nights_source = std::make_unique<NightsSource>(options.directory, clock, *log);
   recover_office();
   auto made = access::load_or_create(options.directory / "tls", installation->settings().certificate_names, clock);
   if (!made) return pass(made);
@@ -156,6 +157,8 @@ void Node::Impl::start_nights() {
     if (status.state == feed::FeedState::kStopped) states.push_back({"feed/stopped", phrase("the feed has stopped: {}", retold(language, status.reason)), {}, {}});
     return states;
   };
+  const auto other = seat.paired() ? seat.peer() : std::nullopt;
+  nights_source->begin(other ? std::optional(other->name) : std::nullopt);
   nights = std::make_unique<Nights>(NightsSettings{.directory = options.directory, .alarm = installation->settings().alarm, .feed = feed_states}, clock, *log);
   nights->start();
   watch->start();

@@ -24,6 +24,7 @@
 #include "node/mirror/follow_folders.h"
 #include "node/mirror/follow_production.h"
 #include "node/mirror/production_side.h"
+#include "node/mirror/pair_nights.h"
 #include "node/nights.h"
 #include "node/patroni/node_seat.h"
 #include "node/node.h"
@@ -117,6 +118,7 @@ struct Node::Impl {
   TimePoint queues_tidied;  // of whoever settles
   std::unique_ptr<FollowProduction> follow;
   std::unique_ptr<FolderSource> folders;
+  std::unique_ptr<NightsSource> nights_source;
   std::unique_ptr<ProductionSide> pair;
   std::unique_ptr<PairWatch> watch;
   std::unique_ptr<api::Api> api;

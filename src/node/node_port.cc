@@ -42,6 +42,11 @@ Status Node::Impl::listen() {
                    if (auto known = pair->check(secret); !known) return pass(known);
                    return folders->answer(asked);
                  },
+                 .nights = [this](const std::string& secret, const boost::json::object& asked) -> Result<std::string> {
+                   if (auto known = pair->check(secret); !known) return pass(known);
+                   const auto other = seat.peer();
+                   return nights_source->answer(other ? other->name : std::string(), asked);
+                 },
                  .exchange = [this](const std::string& secret, const std::string& from, const std::string& body) { return seat.exchange(secret, from, body); },
                  .act = [this](const std::string& user, const std::string& body) { return seat.act(user, body); },
                  .is_control_secret = [this](const std::string& shown) { return seat.is_control_secret(shown); }},

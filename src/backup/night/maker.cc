@@ -1,5 +1,7 @@
 #include "backup/night/maker.h"
 
+#include <algorithm>
+
 #include <boost/json.hpp>
 
 #include "base/messages.h"
@@ -30,6 +32,13 @@ Result<std::optional<LocalTime>> read_stood_in(const fs::path& installation) {
   return std::optional(*night);
 }
 
+/// "2026-11-24 01:30"
+std::string night_text(LocalTime night) {
+  auto text = local_time_text(night).substr(0, 16);
+  std::ranges::replace(text, 'T', ' ');
+  return text;
+}
+
 }  // namespace
 
 std::string_view turn_name(Turn turn) {
@@ -55,12 +64,12 @@ Result<std::optional<PairNights>> read_pair_nights(const fs::path& installation,
     return member != nullptr && member->is_bool() ? std::optional(member->get_bool()) : std::nullopt;
   };
   const auto part = word("part"), other = word("other"), at = word("at");
-  const auto heard = flag("heard"), makes = flag("makes"), busy = flag("busy");
-  if (!part || !other || !at || !heard || !makes || !busy) return holds_nothing(file);
+  const auto heard = flag("heard"), makes = flag("makes"), busy = flag("busy"), apart = flag("apart");
+  if (!part || !other || !at || !heard || !makes || !busy || !apart) return holds_nothing(file);
   const auto which = std::ranges::find(kParts, *part);
   const auto noted = from_iso8601(*at);
   if (which == std::end(kParts) || !noted) return holds_nothing(file);
-  PairNights pair{static_cast<PairNights::Part>(which - kParts), *other, *heard, *makes, *busy};
+  PairNights pair{static_cast<PairNights::Part>(which - kParts), *other, *heard, *makes, *busy, *apart};
   // A clock that was set back has noted it in the future.
   if (now - *noted > kPairNoted || *noted - now > kPairNoted) pair.heard = false;
   return std::optional(std::move(pair));
@@ -74,7 +83,7 @@ Status write_pair_nights(const fs::path& installation, const std::optional<PairN
     return failed ? Status(fail(ErrorCode::kIo, phrase("remove {}: {}", file.native(), failed.message()))) : Status{};
   }
   if (auto made = os::make_directories(file.parent_path(), 0700); !made) return made;
-  const json::object object{{"part", kParts[static_cast<std::size_t>(pair->part)]}, {"other", pair->other}, {"heard", pair->heard}, {"makes", pair->makes}, {"busy", pair->busy},
+  const json::object object{{"part", kParts[static_cast<std::size_t>(pair->part)]}, {"other", pair->other}, {"heard", pair->heard}, {"makes", pair->makes}, {"busy", pair->busy}, {"apart", pair->apart},
                             {"at", to_iso8601(now)}};
   return os::write_file_atomically(file, json::serialize(object) + "\n", 0600);
 }
@@ -83,14 +92,15 @@ NightTurn turn_of(const std::optional<PairNights>& pair, const Outlook& outlook,
   const bool night_has_come = outlook.configured && outlook.next <= now;
   if (!pair || pair->part == PairNights::Part::kMirror) return {Turn::kOurs, night_has_come, false, {}};
   if (pair->part == PairNights::Part::kNone) return {Turn::kNobodys, false, false, {}};
+  if (pair->apart) return {Turn::kOurs, night_has_come, false, {}};
   if (!pair->heard) return {Turn::kStandsIn, night_has_come, true, phrase("the mirror {} is not heard", pair->other)};
   if (!pair->makes) return {Turn::kStandsIn, night_has_come, true, phrase("the mirror {} makes no backups: its config/backup.toml has neither target nor media, or its scheduler is off", pair->other)};
   const NightTurn theirs{Turn::kOthers, false, false, phrase("the mirror {} makes the backups", pair->other)};
   const auto night = last_night(plan, now - kMirrorMayTake);
   if (!outlook.configured || night <= since) return theirs;
-  if (stood_in && *stood_in >= night) return {Turn::kOthers, false, true, phrase("the mirror {} has made no backup of the night of {}: production has stood in", pair->other, local_time_text(*stood_in))};
+  if (stood_in && *stood_in >= night) return {Turn::kOthers, false, true, phrase("the mirror {} has made no backup of the night of {}: production has stood in", pair->other, night_text(*stood_in))};
   if (pair->busy || (outlook.last_set && *outlook.last_set >= night)) return theirs;
-  return {Turn::kStandsIn, true, true, phrase("the mirror {} has made no backup of the night of {}", pair->other, local_time_text(night))};
+  return {Turn::kStandsIn, true, true, phrase("the mirror {} has made no backup of the night of {}", pair->other, night_text(night))};
 }
 
 Result<NightTurn> turn_now(const fs::path& installation, const Outlook& outlook, const PlanRules& plan, LocalTime now) {

@@ -23,10 +23,11 @@ struct PairNights {
   bool heard = false;    ///< not long ago; what follows is of then
   bool makes = false;    ///< a backup is configured there, and somebody there is to make it
   bool busy = false;     ///< a run is under way there
+  bool apart = false;    ///< its ledger is another one, of before it was in the pair: then each makes its own nights, as if there were no other
   friend bool operator==(const PairNights&, const PairNights&) = default;
 };
 /// Noted longer ago, the other machine counts as not heard: nobody has renewed it.
-inline constexpr seconds kPairNoted{180};
+inline constexpr seconds kPairNoted{60};
 /// nullopt: this machine is in no pair. Errors: kDamaged, kIo.
 Result<std::optional<PairNights>> read_pair_nights(const std::filesystem::path& installation, WallTime now);
 /// nullopt: it is in no pair any more.

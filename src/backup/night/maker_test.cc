@@ -17,7 +17,7 @@ using Outcome = fact::RunEnded::Outcome;
 using ::testing::HasSubstr;
 
 struct MakerTest : ::testing::Test {
-  PairNights pair{Part::kProduction, "spiegel", true, true, false};
+  PairNights pair{Part::kProduction, "spiegel", true, true, false, false};
   PlanRules plan;
   Outlook outlook;
   LocalTime since = t("2026-11-02 09:00");
@@ -62,13 +62,19 @@ TEST_F(MakerTest, WhoMayNotWorkMakesNone) {
   EXPECT_FALSE(at("2026-11-24 09:30").due);
 }
 
+TEST_F(MakerTest, WithALedgerEachEachMakesItsOwn) {
+  pair.apart = true;
+  EXPECT_EQ(at("2026-11-24 01:30").turn, Turn::kOurs);
+  EXPECT_TRUE(at("2026-11-24 01:30").due);
+}
+
 TEST_F(MakerTest, ProductionStandsInForAMirrorThatIsSilentOrMakesNone) {
   pair.heard = false;
   EXPECT_EQ(at("2026-11-24 01:00").turn, Turn::kStandsIn);
   EXPECT_FALSE(at("2026-11-24 01:00").due);
   EXPECT_TRUE(at("2026-11-24 01:30").due);
   EXPECT_THAT(at("2026-11-24 01:30").why.english(), HasSubstr("not heard"));
-  pair = {Part::kProduction, "spiegel", true, false, false};
+  pair = {Part::kProduction, "spiegel", true, false, false, false};
   EXPECT_TRUE(at("2026-11-24 01:30").due);
   EXPECT_THAT(at("2026-11-24 01:30").why.english(), HasSubstr("makes no backups"));
 }
@@ -124,7 +130,7 @@ struct PairFileTest : ::testing::Test {
 
 TEST_F(PairFileTest, IsReadAsItWasWrittenAndGrowsOld) {
   EXPECT_EQ(read_pair_nights(scratch.path(), now).value(), std::nullopt);
-  const PairNights noted{Part::kProduction, "Spiegel \"hinten\"", true, true, true};
+  const PairNights noted{Part::kProduction, "Spiegel \"hinten\"", true, true, true, false};
   ASSERT_TRUE(write_pair_nights(scratch.path(), noted, now));
   EXPECT_EQ(read_pair_nights(scratch.path(), now + kPairNoted).value(), noted);
   EXPECT_FALSE(read_pair_nights(scratch.path(), now + kPairNoted + seconds{1}).value()->heard);
@@ -134,7 +140,7 @@ TEST_F(PairFileTest, IsReadAsItWasWrittenAndGrowsOld) {
 }
 
 TEST_F(PairFileTest, WhatSomebodyElseHasWrittenThereIsAnError) {
-  for (const auto* text : {"", "{", "[]", "{}", R"({"part":"boss","other":"x","heard":true,"makes":true,"busy":true,"at":"2026-11-24T00:30:00Z"})"}) {
+  for (const auto* text : {"", "{", "[]", "{}", R"({"part":"boss","other":"x","heard":true,"makes":true,"busy":true,"apart":false,"at":"2026-11-24T00:30:00Z"})"}) {
     ASSERT_TRUE(os::make_directories(scratch.path() / "backup", 0700));
     ASSERT_TRUE(os::write_file_atomically(scratch.path() / "backup" / "pair.json", text, 0600));
     const auto read = read_pair_nights(scratch.path(), now);
@@ -145,7 +151,7 @@ TEST_F(PairFileTest, WhatSomebodyElseHasWrittenThereIsAnError) {
 
 TEST_F(PairFileTest, AStandInIsNotedForItsNight) {
   ASSERT_TRUE(os::make_directories(scratch.path() / "backup", 0700));
-  ASSERT_TRUE(write_pair_nights(scratch.path(), PairNights{Part::kProduction, "spiegel", true, true, false}, os::wall_time(t("2026-11-24 03:30"))));
+  ASSERT_TRUE(write_pair_nights(scratch.path(), PairNights{Part::kProduction, "spiegel", true, true, false, false}, os::wall_time(t("2026-11-24 03:30"))));
   ASSERT_TRUE(begin_nights(scratch.path(), t("2026-11-20 09:00")));
   Outlook outlook;
   outlook.configured = true;

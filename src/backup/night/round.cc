@@ -96,7 +96,8 @@ class Making {
 
   /// Whether the other machine of the pair tells of it.
   [[nodiscard]] bool other_tells(bool missed) const {
-    if (!pair_ || !pair_->heard) return false;
+    if (pair_ && pair_->part == PairNights::Part::kNone) return true;
+    if (!pair_ || !pair_->heard || pair_->apart) return false;
     if (pair_->part == PairNights::Part::kMirror) return missed;
     return pair_->part == PairNights::Part::kProduction && pair_->makes && !missed;
   }

@@ -125,7 +125,7 @@ struct PairRoundTest : RoundTest {
   /// The node notes it all the time.
   Round round_as(PairNights::Part part, std::string_view when, bool heard = true) {
     set_clock(when);
-    EXPECT_TRUE(write_pair_nights(office_.directory, PairNights{part, "other", heard, true, false}, clock_.wall()));
+    EXPECT_TRUE(write_pair_nights(office_.directory, PairNights{part, "other", heard, true, false, false}, clock_.wall()));
     return round();
   }
   static constexpr auto kProduction = PairNights::Part::kProduction, kMirror = PairNights::Part::kMirror;

@@ -6,9 +6,11 @@
 #include "node/command_server.h"
 #include "node/installation.h"
 #include "node/mirror/mirror_port.h"
+#include "node/mirror/pair_nights.h"
 #include "node/mirror/replay_gate.h"
 #include "node/mirror/report.h"
 #include "node/mirror/role.h"
+#include "node/nights.h"
 #include "platform/os/clock.h"
 #include "platform/os/file.h"
 
@@ -16,6 +18,7 @@ namespace verbund::node {
 namespace {
 
 constexpr milliseconds kGrace{2000};
+constexpr seconds kNightsPatience{30};
 constexpr std::size_t kWorkers = 4, kWaitingTasks = 1'000, kConnections = 4;
 
 /// Members stand in the order in which they are made; the destructor goes the way back.
@@ -136,11 +139,47 @@ class MirrorNode {
     settings.folders = folders_.get();
     settings.watch = watch_.get();
     settings.on_promise = [this](Term term, TimePoint until) { seat_.promised(term, until); };
+    PairLine line{settings.production, settings.secret, nights_end_.get_token()};
     auto follower = std::make_unique<Follower>(std::move(settings), clock_, log_, counters_);
     follower->start();
-    const std::lock_guard guard(mutex_);
-    follower_ = std::move(follower);
+    {
+      const std::lock_guard guard(mutex_);
+      follower_ = std::move(follower);
+    }
+    begin_nights(std::move(line));
     return {};
+  }
+
+  /// What the feed needs a person for is production's to say.
+  void begin_nights(PairLine line) {
+    const auto name = [this] {
+      const auto other = seat_.peer();
+      return other ? other->name : std::string();
+    };
+    exchange_ = std::make_unique<NightsExchange>(options_.directory, [line](std::string body) { return line.post("/api/mirror/nights", std::move(body), kNightsPatience); }, name,
+                                                 [this] {
+                                                   const auto now = facts();
+                                                   return now.database_up && now.follow.received && now.follow.database_error.empty() && role_of(now) == "mirror";
+                                                 }, clock_, log_);
+    exchange_->start();
+    nights_ = std::make_unique<Nights>(NightsSettings{.directory = options_.directory, .alarm = installation_->settings().alarm, .feed = [] { return std::vector<alarm::State>(); }}, clock_, log_);
+    nights_->start();
+  }
+
+  /// A run that is under way ends in order, and the node answers on meanwhile; a takeover waits for none: production's part finds what was left.
+  void end_nights() {
+    nights_end_.request_stop();
+    if (exchange_) exchange_->stop();
+    if (!nights_) return;
+    bool ended = false;
+    nights_->begin_stop([this, &ended] {
+      loop_.post([this, &ended] {
+        ended = true;
+        loop_.stop();
+      });
+    }, seat_.turn() != turn_ ? SIGKILL : SIGINT);
+    while (!ended) loop_.run();
+    nights_.reset();
   }
 
   /// How this machine's commands reach the node, at its first start; as production's.
@@ -187,6 +226,7 @@ class MirrorNode {
   }
 
   void stop() {
+    end_nights();
     if (watch_) watch_->stop();
     if (follower_) follower_->stop();
     if (fetcher_) fetcher_->stop();
@@ -227,6 +267,9 @@ class MirrorNode {
   std::unique_ptr<LogFetcher> fetcher_;
   std::unique_ptr<FolderFetcher> folders_;
   std::unique_ptr<Follower> follower_;  // under mutex_ when it is set
+  std::stop_source nights_end_;
+  std::unique_ptr<NightsExchange> exchange_;
+  std::unique_ptr<Nights> nights_;
 };
 
 }  // namespace
