@@ -36,7 +36,7 @@ class PairOfNights(unittest.TestCase):
             self.targets[side] = side.directory / "medium"
             self.targets[side].mkdir()
             (side.data / "config" / "backup.toml").write_text(
-                f'[backup]\ntarget = "{self.targets[side]}"\ntarget_is_mount = false\nverify = "L2"\n[plan]\nnight_at = "{self.night:%H:%M}"\n{DUTY}', encoding="utf-8")
+                f'[backup]\ntarget = "{self.targets[side]}"\ntarget_is_mount = false\nverify = "L3"\n[plan]\nnight_at = "{self.night:%H:%M}"\n{DUTY}', encoding="utf-8")
             (side.data / "backup").mkdir(exist_ok=True)
             (side.data / "backup" / "nights.since").write_text(hours_ago(12).strftime("%Y-%m-%dT%H:%M:%S\n"))
 
