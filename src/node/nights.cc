@@ -17,7 +17,7 @@ namespace {
 namespace fs = std::filesystem;
 
 /// A clock that was set, a configuration that was changed: seen within this time.
-constexpr seconds kLookEvery{60};
+constexpr seconds kLookEvery{60}, kTurnEvery{5};
 constexpr seconds kRoundEvery{600};
 /// A run that left its night due (another command is at work) is tried again after this, then after ever longer pauses.
 constexpr seconds kFirstPause{600}, kLongestPause{7200};
@@ -131,7 +131,8 @@ void Nights::schedule() {
       round_wanted_ = true;
       changed_.notify_all();
     }
-    const auto until_next = ours && seen.outlook.next > now ? nanoseconds{seen.outlook.next - now} : nanoseconds{kLookEvery};
+    // A night that has come and is not this machine's, or not yet: that may change any time.
+    const auto until_next = !ours ? nanoseconds{kLookEvery} : seen.outlook.next > now ? nanoseconds{seen.outlook.next - now} : nanoseconds{kTurnEvery};
     if (!wait(std::clamp<nanoseconds>(until_next, milliseconds{100}, kLookEvery))) return;
   }
 }
