@@ -1,8 +1,8 @@
 #pragma once
 /// Whether production's commits wait for the mirror, and what it may be told about that. Pure engine: no I/O, no clock; one thread.
 ///
-/// Laws (sync_engine_simtest): a commit never waits for longer than `fall_back_after` and the time of a look; whatever was acknowledged
-/// to somebody who waited, before the end of a promise that was given, is on the mirror's disk.
+/// Laws (sync_engine_simtest): a commit never waits for longer than `fall_back_after` and the time of a look, counted from the start of this life at the
+/// earliest; whatever was acknowledged to somebody who waited, before the end of a promise that was given, is on the mirror's disk.
 #include <deque>
 #include <optional>
 #include <string_view>
