@@ -18,14 +18,19 @@ Attention attention(const Globals& globals) {
   return out;
 }
 
-std::optional<Result<backup::Outlook>> nights_ahead(const Globals& globals) {
+std::optional<Result<NightsAhead>> nights_ahead(const Globals& globals) {
   const auto dir = node::Installation::find(globals.dir.empty() ? std::nullopt : std::optional(globals.dir));
   if (::access((dir / "config" / "backup.toml").c_str(), R_OK) != 0 || ::access(dir.c_str(), W_OK) != 0) return std::nullopt;
   auto installation = node::Installation::load(dir);
-  if (!installation) return Result<backup::Outlook>(pass(installation));
+  if (!installation) return Result<NightsAhead>(pass(installation));
   auto office = node::office_of(*installation);
-  if (!office) return Result<backup::Outlook>(pass(office));
-  return backup::outlook_of(*office, os::local_time(os::SystemClock().wall()));
+  if (!office) return Result<NightsAhead>(pass(office));
+  const auto now = os::local_time(os::SystemClock().wall());
+  auto outlook = backup::outlook_of(*office, now);
+  if (!outlook) return Result<NightsAhead>(pass(outlook));
+  auto turn = backup::turn_now(dir, *outlook, office->config.plan, now);
+  if (!turn) return Result<NightsAhead>(pass(turn));
+  return NightsAhead{std::move(*outlook), std::move(*turn)};
 }
 
 std::vector<std::string> lines_of(const Globals& globals, const Attention& attention) {

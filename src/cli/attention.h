@@ -2,7 +2,7 @@
 /// What needs a person, shown at the next use of the command line (C2). Reads files of an installation on this machine, when there is one
 /// and this user may read it; says nothing else. Main thread.
 #include "alarm/alarm.h"
-#include "backup/night/outlook.h"
+#include "backup/night/maker.h"
 #include "cli/command.h"
 
 namespace verbund::cli {
@@ -13,8 +13,13 @@ struct Attention {
 };
 Attention attention(const Globals& globals);
 
-/// How the nights stand, of an installation on this machine that this user may work on; nullopt: there is none.
-std::optional<Result<backup::Outlook>> nights_ahead(const Globals& globals);
+/// How the nights stand, and whose they are.
+struct NightsAhead {
+  backup::Outlook outlook;
+  backup::NightTurn turn;
+};
+/// Of an installation on this machine that this user may work on; nullopt: there is none.
+std::optional<Result<NightsAhead>> nights_ahead(const Globals& globals);
 
 /// A line each, in the user's language.
 std::vector<std::string> lines_of(const Globals& globals, const Attention& attention);

@@ -129,8 +129,7 @@ void print_json(const Night& night, const Result<backup::Outlook>& ahead, int co
     copies.push_back(std::move(each));
   }
   json::object object{{"ran", night.ran}, {"busy", night.busy}, {"off_site", std::move(copies)}, {"exit_code", code}};
-  object["turn"] = backup::turn_name(night.turn.turn);
-  object["why"] = night.turn.why.english();
+  put_turn(object, night.turn);
   if (ahead) object["backup"] = night_json(*ahead);
   fmt::print("{}\n", json::serialize(object));
 }

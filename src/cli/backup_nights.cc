@@ -64,6 +64,11 @@ json::object night_json(const backup::Outlook& outlook) {
   return object;
 }
 
+void put_turn(json::object& to, const backup::NightTurn& turn) {
+  to["turn"] = backup::turn_name(turn.turn);
+  to["why"] = turn.why.english();
+}
+
 std::string_view weekday_word(std::chrono::weekday weekday) {
   constexpr std::string_view kWords[] = {"sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"};
   return kWords[weekday.c_encoding()];

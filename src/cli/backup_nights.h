@@ -4,7 +4,7 @@
 #include <boost/json/object.hpp>
 
 #include "backup/media/ledger.h"
-#include "backup/night/outlook.h"
+#include "backup/night/maker.h"
 #include "backup/rotation/duty.h"
 #include "cli/backup.h"
 
@@ -26,6 +26,8 @@ Result<NightsAtHand> nights_at_hand(const Globals& globals);
 std::vector<std::pair<std::string, std::string>> night_fields(const Globals& globals, const backup::Outlook& outlook);
 /// The same for programs.
 boost::json::object night_json(const backup::Outlook& outlook);
+/// Whose the nights of a pair are: "turn", "why".
+void put_turn(boost::json::object& to, const backup::NightTurn& turn);
 /// "Mo 2026-11-23 01:30"
 std::string shown_moment(const Globals& globals, backup::LocalTime time);
 

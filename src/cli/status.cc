@@ -87,8 +87,12 @@ int print_status_json(const Globals& globals, const std::string& text) {
   boost::system::error_code error;
   auto root = json::parse(text, error);
   const auto nights = nights_ahead(globals);
-  // A mirror makes no backup by itself yet.
-  if (!error && root.is_object() && at(root, "node.role") != "mirror" && at(root, "node.role") != "standby" && nights && *nights) root.as_object()["backup"] = night_json(**nights);
+  // A node that waits on a Patroni cluster makes none.
+  if (!error && root.is_object() && at(root, "node.role") != "standby" && nights && *nights) {
+    auto backup = night_json((*nights)->outlook);
+    put_turn(backup, (*nights)->turn);
+    root.as_object()["backup"] = std::move(backup);
+  }
   fmt::print("{}\n", error ? text : json::serialize(root));
   return 0;
 }
@@ -100,7 +104,8 @@ void add_nights(const Globals& globals, std::vector<std::pair<std::string, std::
     fields.emplace_back(translate(globals.language, "backup"), message_in(globals.language, nights->error()));
     return;
   }
-  for (auto& field : night_fields(globals, **nights)) fields.push_back(std::move(field));
+  for (auto& field : night_fields(globals, (*nights)->outlook)) fields.push_back(std::move(field));
+  if (const auto& why = (*nights)->turn.why; !why.msgid.empty()) fields.emplace_back(translate(globals.language, "who makes the backups"), said(globals.language, why));
 }
 
 /// A mirror takes no sessions, nor does a node that waits on a Patroni cluster: there, and on what was one, it is read over HTTP.
@@ -137,7 +142,7 @@ int status(const Globals& globals) {
     fields.emplace_back(translate(globals.language, row.label), shown(globals, row, value));
   }
   add_excluded(globals, root, fields);
-  if (!mirror) add_nights(globals, fields);
+  if (at(root, "node.role") != "standby") add_nights(globals, fields);
   print_fields(fields);
   for (const auto& line : lines_of(globals, attention(globals))) fmt::print("{}\n", line);
   return 0;

@@ -90,7 +90,8 @@ Status write_pair_nights(const fs::path& installation, const std::optional<PairN
 
 NightTurn turn_of(const std::optional<PairNights>& pair, const Outlook& outlook, const PlanRules& plan, LocalTime since, std::optional<LocalTime> stood_in, LocalTime now) {
   const bool night_has_come = outlook.configured && outlook.next <= now;
-  if (!pair || pair->part == PairNights::Part::kMirror) return {Turn::kOurs, night_has_come, false, {}};
+  if (!pair) return {Turn::kOurs, night_has_come, false, {}};
+  if (pair->part == PairNights::Part::kMirror) return {Turn::kOurs, night_has_come, false, phrase("this machine makes the backups: it is the mirror of {}", pair->other)};
   if (pair->part == PairNights::Part::kNone) return {Turn::kNobodys, false, false, {}};
   if (pair->apart) return {Turn::kOurs, night_has_come, false, {}};
   if (!pair->heard) return {Turn::kStandsIn, night_has_come, true, phrase("the mirror {} is not heard", pair->other)};

@@ -44,7 +44,7 @@ struct NightTurn {
   Turn turn = Turn::kOurs;
   bool due = false;      ///< this machine is to make a run now
   bool trouble = false;  ///< the mirror does not do what it is there for: somebody is to know, until a night has gone as it should
-  Phrase why;            ///< of kStandsIn and kOthers: for people
+  Phrase why;            ///< of a machine in a pair that may work: for people
 };
 /// So long a mirror may take from the night's time until a run that counts; one that is under way is waited for.
 inline constexpr std::chrono::hours kMirrorMayTake{2};
