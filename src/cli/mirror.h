@@ -23,6 +23,9 @@ Result<std::string> ask_pair(const Globals& globals, const boost::json::object& 
 /// preflight, switchover, promote, open, fence, rejoin.
 void add_mirror_roles(CLI::App& mirror, Globals& globals, const Runner& run);
 
+/// mirror release: old data that a rejoin has set aside.
+void add_mirror_release(CLI::App& mirror, Globals& globals, const Runner& run);
+
 /// mirror witness join, leave; what `mirror status` shows of it.
 void add_mirror_witness(CLI::App& mirror, Globals& globals, const Runner& run);
 void add_witness_fields(const Globals& globals, const boost::json::object& pair, std::vector<std::pair<std::string, std::string>>& fields);

@@ -22,7 +22,7 @@ constexpr milliseconds kLookEvery{100};
 constexpr std::uint64_t kMaxSwitchBytes = 64U << 20U;  // mirror/pair_engine.h, PairTuning
 
 struct Options {
-  bool dry_run = false, anyway = false;
+  bool dry_run = false, anyway = false, anew = false;
   std::string accept_loss, switched_off, to;
 };
 
@@ -216,6 +216,12 @@ int fence(const Globals& globals, const Options&) {
 }
 
 int rejoin(const Globals& globals, const Options& options) {
+  if (options.dry_run && options.anew) {
+    return print_steps(globals, {{msgid("end this machine's PostgreSQL"), "kill -INT POSTMASTER"},
+                                 {msgid("set the old data aside"), "mv …/data …/data.TERM"},
+                                 {msgid("copy anew and verify the copy; until then there is nothing to promote"), "pg_basebackup; pg_verifybackup"},
+                                 {msgid("follow"), "standby.signal, postgres -D …/data"}});
+  }
   if (options.dry_run) {
     return print_steps(globals, {{msgid("list what is given up, into mirror/lost-TERM.json"), "pg_waldump -s FORK"},
                                  {msgid("take over the other machine's history"), "pg_rewind --source-server=…"},
@@ -223,7 +229,7 @@ int rejoin(const Globals& globals, const Options& options) {
                                  {msgid("follow"), "standby.signal, postgres -D …/data"}});
   }
   const auto began = std::chrono::steady_clock::now();
-  if (auto asked = ask_pair(globals, {{"do", "rejoin"}}); !asked) return report(globals, asked.error());
+  if (auto asked = ask_pair(globals, {{"do", "rejoin"}, {"anew", options.anew}}); !asked) return report(globals, asked.error());
   const Awaited awaited{[](const json::object& now) { return at(now, "pair.stage") == "following" && at(now, "pair.running") == "true"; }, "rejoin"};
   return finish(globals, await(globals, awaited, kRejoinWithin), msgid("Done in {}: this machine follows {}."), began);
 }
@@ -251,7 +257,9 @@ void add_mirror_roles(CLI::App& mirror, Globals& globals, const Runner& run) {
   dry(promoting);
   off(add("open", msgid("on a production that waits or is fenced: let it work again"), open));
   add("fence", msgid("on the mirror: production shall take no more writes"), fence);
-  dry(add("rejoin", msgid("on a fenced machine: list what is given up, then become the other one's mirror"), rejoin));
+  auto* rejoining = add("rejoin", msgid("on a fenced machine: list what is given up, then become the other one's mirror"), rejoin);
+  rejoining->add_flag("--anew", options->anew, text("also on a mirror that can't follow any more: its data are set aside and copied anew"));
+  dry(rejoining);
 }
 
 }  // namespace verbund::cli

@@ -80,7 +80,10 @@ struct PromoteRequested {
 struct OpenRequested {
   Claim claim = Claim::kNothing;
 };
-struct RejoinRequested {};
+/// `anew`: of a mirror that can't follow any more; its data are set aside and copied again. Until that is whole there is nothing to promote.
+struct RejoinRequested {
+  bool anew = false;
+};
 /// The settings name no witness any more, neither here nor on the mirror, which answers or is off by the person's word.
 struct ForgetWitnessRequested {
   Claim claim = Claim::kNothing;

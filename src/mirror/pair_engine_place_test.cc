@@ -80,5 +80,40 @@ TEST_F(Pair, AMirrorWhoseServerTakesWritesIsStoppedFirst) {
   EXPECT_EQ(tasks_.front(), Task::kStop);
 }
 
+TEST_F(Pair, AMirrorThatCantFollowIsCopiedAnewWhenAPersonAsksAndHasNothingToPromoteMeanwhile) {
+  boot(Stage::kFollowing, Term{1});
+  hear(production(Term{1}));
+  hand_in(pair::RejoinRequested{});
+  EXPECT_FALSE(reply_.accepted) << "only a fenced machine, unless it is said";
+  refuse_ = Task::kRejoin;
+  hand_in(pair::RejoinRequested{.anew = true});
+  ASSERT_TRUE(reply_.accepted);
+  EXPECT_EQ(disk_.stage, Stage::kRejoining);
+  EXPECT_TRUE(did(Task::kStop)) << "not under a running server";
+  hand_in(pair::PromoteRequested{token_of(engine_->report(now_)), pair::Claim::kPeerIsOff});
+  EXPECT_FALSE(reply_.accepted);
+  refuse_.reset();
+  pass(seconds{2});
+  hear(production(Term{1}));
+  EXPECT_EQ(disk_.stage, Stage::kFollowing);
+  EXPECT_TRUE(server_.running);
+}
+
+TEST_F(Pair, AMirrorIsNotCopiedAnewWithoutProductionNorWhileItIsAskedToTakeOver) {
+  boot(Stage::kFollowing, Term{1});
+  hand_in(pair::RejoinRequested{.anew = true});
+  EXPECT_FALSE(reply_.accepted) << "nobody is there to copy from";
+  auto handing_over = production(Term{1});
+  handing_over.wish = Wish::kHandOver;
+  hear(handing_over);
+  hand_in(pair::RejoinRequested{.anew = true});
+  EXPECT_FALSE(reply_.accepted);
+  hear(production(Term{1}));
+  hand_in(pair::FenceRequested{});
+  hear(production(Term{1}));
+  hand_in(pair::RejoinRequested{.anew = true});
+  EXPECT_FALSE(reply_.accepted) << "production is being fenced: this machine is to take over";
+}
+
 }  // namespace
 }  // namespace verbund::mirror

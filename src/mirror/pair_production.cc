@@ -169,11 +169,20 @@ void PairEngine::on(const pair::OpenRequested& request, TimePoint now) {
   actions_.emplace_back(pair::Reply{});
 }
 
-void PairEngine::on(const pair::RejoinRequested&, TimePoint now) {
-  if (record_.stage != Stage::kFenced) return refuse(msgid("only a fenced machine rejoins"));
-  if (doing_ || server_.running) return refuse(msgid("another step is under way"));
+void PairEngine::on(const pair::RejoinRequested& request, TimePoint now) {
+  const bool mirror = request.anew && record_.stage == Stage::kFollowing;
+  if (record_.stage != Stage::kFenced && !mirror) return refuse(msgid("only a fenced machine rejoins"));
+  if (doing_ || (server_.running && !mirror)) return refuse(msgid("another step is under way"));
   if (!peer_alive(now) || peer_->stage != Stage::kServing || peer_->term < record_.term) {
     return refuse(msgid("the other machine is not production"));
+  }
+  if (mirror) {
+    // What it has offered or said to production's end it could not keep.
+    if (peer_->wish != Wish::kNone) return refuse(msgid("another step is under way"));
+    if (record_.seen > record_.term) return refuse(msgid("a higher term has begun"));
+    record_.declined = std::max(record_.declined, record_.offered);
+    record_.offered = {};
+    ready_for_ = {};
   }
   record_.stage = Stage::kRejoining;
   record_.peer_asks = false;

@@ -18,7 +18,7 @@ class PairWorld {
  public:
   struct Counts {
     std::uint64_t commits = 0, lost = 0, kills = 0, switchovers = 0, switchovers_failed = 0, promotions_none = 0,
-                  promotions_bounded = 0, promotions_unknown = 0, promotions_within = 0, rejoins = 0, fences = 0, lapses = 0, witness_kills = 0, asks = 0;
+                  promotions_bounded = 0, promotions_unknown = 0, promotions_within = 0, rejoins = 0, fences = 0, lapses = 0, witness_kills = 0, asks = 0, copied_anew = 0;
   };
 
   PairWorld(std::uint64_t seed, Counts& counts);

@@ -8,9 +8,9 @@ namespace verbund::mirror {
 std::string to_string(const PairWorld::Counts& counts) {
   return fmt::format(
       "{} commits, {} lost as announced, {} kills, {} switchovers, {} of them failed, promotions {} none {} bounded {} "
-      "unknown, {} without a person, {} fences, {} rejoins, {} leases lapsed, {} calls to the witness for production, it was killed {} times",
+      "unknown, {} without a person, {} fences, {} rejoins, {} mirrors copied anew, {} leases lapsed, {} calls to the witness for production, it was killed {} times",
       counts.commits, counts.lost, counts.kills, counts.switchovers + counts.switchovers_failed, counts.switchovers_failed,
-      counts.promotions_none, counts.promotions_bounded, counts.promotions_unknown, counts.promotions_within, counts.fences, counts.rejoins, counts.lapses,
+      counts.promotions_none, counts.promotions_bounded, counts.promotions_unknown, counts.promotions_within, counts.fences, counts.rejoins, counts.copied_anew, counts.lapses,
       counts.asks, counts.witness_kills);
 }
 
@@ -141,7 +141,12 @@ void PairWorld::person() {
       if (accepted_ && off) (void)write_off(machine.server);
       if (accepted_) tell(fmt::format("a person opens {}{}", i + 1, lies ? ", with a lie" : ""));
       break;
-    case 3: hand_in(i, pair::RejoinRequested{}); break;
+    case 3: {
+      const bool mirror = machine.record.stage == Stage::kFollowing;
+      hand_in(i, pair::RejoinRequested{.anew = chance(4)});
+      if (accepted_ && mirror) ++counts_.copied_anew;
+      break;
+    }
     default: hand_in(i, pair::SwitchoverRequested{}); break;
   }
   if (accepted_ && lies && !machines_[1 - i].off) lied_ = true;

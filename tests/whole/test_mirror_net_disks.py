@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import shutil
+import socket
 import unittest
 
 from net import full_disk, resize
@@ -28,6 +29,12 @@ class Disks(NetPair):
 
     def let_go(self):
         self.await_state(self.production, "production to miss the mirror", lambda state: not state["pair"]["peer"]["alive"] and not state["slot"]["active"])
+
+    def archive(self):
+        """Production's node makes it, a moment after it has begun to look after its log: a mount came before that once."""
+        archive = self.production.data / "postgres" / "archive"
+        wait_for(archive.is_dir, "production to look after its log", PATIENCE)
+        return archive
 
     def setUp(self):
         super().setUp()
@@ -75,7 +82,7 @@ class Disks(NetPair):
         goes on writing and production says why log can't be kept, and when there is room again it keeps it, and the mirror, reached again,
         has everything."""
         writer = self.writer("archived")
-        with full_disk(self.production.data / "postgres" / "archive"):
+        with full_disk(self.archive()):
             self.part()
             self.let_go()
             self.close_log(2)
@@ -90,9 +97,9 @@ class Disks(NetPair):
     def test_the_log_that_the_mirror_needs_is_gone(self):
         """Given a mirror that is cut off, no room for log that is kept for it beside PostgreSQL's, and a client that writes, When the files of the log
         that the mirror needs are deleted on production, Then the client goes on writing, both machines say that the mirror needs a new copy,
-        and a join into a new directory makes a mirror that has everything."""
+        and when the mirror is copied anew on command it has everything, and its old data are kept until they are given up by host name and term."""
         writer = self.writer("deleted")
-        with full_disk(self.production.data / "postgres" / "archive"):
+        with full_disk(self.archive()):
             self.part()
             self.let_go()
             needed = self.superuser("SELECT pg_walfile_name(restart_lsn + 1) FROM pg_replication_slots WHERE slot_name LIKE 'verbund_mirror%'")
@@ -111,9 +118,17 @@ class Disks(NetPair):
         for side in (self.production, self.mirror):
             self.assertIn("the mirror needs a new copy", side.run("mirror", "status").check().output)
         writer.wait_more()
-        self.replace_mirror()
+        self.assertIn("only a fenced machine rejoins", self.mirror.run("--json", "mirror", "rejoin").output)
+        self.mirror.run("--json", "mirror", "rejoin", "--anew").check()
         self.assertEqual(self.well(), (self.production, self.mirror))
         self.await_all(self.mirror, "deleted", writer.end())
+        old = self.mirror.data / "postgres" / "data.1"
+        kept = self.mirror.run("--json", "mirror", "release").check().json()["kept"]
+        self.assertEqual([(each["path"], each["term"]) for each in kept], [(str(old), "1")])
+        self.assertEqual(self.mirror.run("mirror", "release", "another", "1").code, 2, "the wrong machine")
+        self.assertTrue((old / "PG_VERSION").exists())
+        self.mirror.run("mirror", "release", socket.gethostname(), "1").check()
+        self.assertFalse(old.exists())
 
     def test_the_mirrors_disk_is_full(self):
         """Given production, its mirror and a client that writes, When the mirror's disk is full, Then the client goes on writing, production says how far

@@ -94,7 +94,7 @@ class ByTheMirror(PairOfNights):
         self.mirror.run("backup", "verify", self.sets(self.mirror)[0]).check()
 
     def test_production_stands_in_for_a_mirror_that_is_not_there(self):
-        """Given a mirror that is off, When the night has come, Then production makes it and says why, until the mirror is heard again, which knows it."""
+        """With the mirror off production makes the night that has come and says why, until the mirror is heard again, which knows it."""
         self.office.start()
         wait_for(lambda: self.runs(self.office), "production to stand in for a mirror that is not there", PATIENCE)
         self.assertEqual(len(self.sets(self.office)), 1)

@@ -183,7 +183,7 @@ Status LogFetcher::fetch_all(std::uint32_t timeline, Lsn from) {
     if (*name < next) continue;
     if (*name > next) {
       return fail(ErrorCode::kNotFound, phrase("fetch log from production: {} is needed, and {} is the oldest that is kept", next, *name),
-                  phrase("This machine needs a new copy: `verbund mirror invite --replace` on production, `verbund mirror join` into a new directory here."));
+                  phrase("This machine needs a new copy: `verbund mirror rejoin --anew` here."));
     }
     if (stopping()) return {};
     if (auto fetched = fetch(*name, *bytes); !fetched) return fetched;

@@ -22,7 +22,7 @@ Result<pair::Event> request_in(const json::object& object) {
   const auto claim = flag_in(object, "peer_is_off") ? pair::Claim::kPeerIsOff : pair::Claim::kNothing;
   if (*what == "switchover") return pair::Event(pair::SwitchoverRequested{});
   if (*what == "fence") return pair::Event(pair::FenceRequested{});
-  if (*what == "rejoin") return pair::Event(pair::RejoinRequested{});
+  if (*what == "rejoin") return pair::Event(pair::RejoinRequested{flag_in(object, "anew")});
   if (*what == "forget_witness") return pair::Event(pair::ForgetWitnessRequested{claim});
   if (*what == "open") return pair::Event(pair::OpenRequested{claim});
   if (*what != "promote") return fail(ErrorCode::kBadMessage, phrase("field do: switchover, promote, open, fence, rejoin, witness or forget_witness"));

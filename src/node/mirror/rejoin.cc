@@ -1,5 +1,6 @@
 // A machine whose data are of an older term becomes a mirror again.
 #include "base/messages.h"
+#include "node/mirror/kept_data.h"
 #include "node/mirror/lost.h"
 #include "node/mirror/pair_server.h"
 #include "node/provision.h"
@@ -33,14 +34,6 @@ Status begin(const Installation& installation, const mirror::PairRecord& record,
 bool needs_copy(const Error& error) {
   return error.code == ErrorCode::kDamaged || error.code == ErrorCode::kProgramFailed || error.code == ErrorCode::kTooLarge ||
          error.code == ErrorCode::kIncomplete || error.code == ErrorCode::kNotFound;
-}
-
-/// A name beside the data that is free.
-fs::path kept_beside(const fs::path& data, Term term) {
-  std::error_code ignored;
-  fs::path kept = fmt::format("{}.{}", data.string(), term.value);
-  for (int number = 2; fs::exists(kept, ignored); ++number) kept = fmt::format("{}.{}-{}", data.string(), term.value, number);
-  return kept;
 }
 
 }  // namespace
@@ -98,6 +91,11 @@ Status PairServer::recopy(const mirror::PairRecord& record) {
   const auto data = installation_.directory() / "postgres" / "data";
   return agent_.with_server([&](OwnedServer& server) -> Status {
     if (server.initialised()) {
+      // What can't be rewound is not looked at again. A mirror's data with that note would count as copied.
+      if (!server.mirror_data()) {
+        if (auto noted = begin(installation_, record, kCopy); !noted) return noted;
+      }
+      if (auto room = server.room_to_copy(); !room) return room;
       const auto kept = kept_beside(data, record.term);
       std::error_code error;
       fs::rename(data, kept, error);

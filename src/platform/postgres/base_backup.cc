@@ -111,6 +111,14 @@ Result<std::uint64_t> OwnedServer::bytes_to_copy(Connection& production) const {
                                            (*total + kSpareBytes) >> 20U, *room >> 20U));
 }
 
+Status OwnedServer::room_to_copy() const {
+  if (!settings_.follows) return fail(ErrorCode::kInternal, phrase("copy PostgreSQL: no server to follow"));
+  auto production = Connection::open(settings_.follows->server);
+  if (!production) return pass(production);
+  const auto total = bytes_to_copy(*production);
+  return total ? Status{} : std::unexpected(total.error());
+}
+
 Status OwnedServer::copy_from(const CopyProgress& step) {
   if (initialised()) {
     return fail(ErrorCode::kAlreadyExists, phrase("copy PostgreSQL into {}: it has data already", settings_.directory.string()));

@@ -74,6 +74,8 @@ class OwnedServer {
   enum class CopyStep { kCopy, kVerify };
   using CopyProgress = std::function<bool(CopyStep step, std::uint64_t done_bytes, std::uint64_t total_bytes)>;
   Status copy_from(const CopyProgress& step);
+  /// Whether there is room for it beside what is here. Errors: kDiskFull, kDatabaseDown, kUnauthenticated.
+  Status room_to_copy() const;
   /// Writes verbund.conf anew (wal_level=logical, max_wal_senders, max_replication_slots, wal_keep, …).
   Status write_settings();
   /// Starts and waits until it takes connections. A server of this very directory that already runs (orphan after
