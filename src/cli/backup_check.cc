@@ -4,6 +4,7 @@
 #include "backup/night/round.h"
 #include "cli/backup_nights.h"
 #include "cli/backup_publish.h"
+#include "cli/offsite_terms.h"
 #include "node/drill.h"
 
 namespace verbund::cli {
@@ -64,6 +65,10 @@ int check(const Globals& globals, const Options& options) {
     round->outlook = std::move(*ahead);
   }
   if (!round) return report(globals, round.error());
+  // After the round: a place that hangs keeps nobody from being told.
+  ProgressLine progress(globals, &interrupted_flag());
+  const auto met = meet_terms_everywhere(globals, desk->at_hand, progress);
+  if (!met) return report(globals, met.error());
   const auto states = desk->alarm.current();
   const bool undelivered = round->waiting > 0 || round->untold || !desk->alarm.current(alarm::kMailSource).empty();
   const int code = undelivered ? exit_code(ErrorCode::kNotDelivered) : states.empty() ? 0 : exit_code(ErrorCode::kIncomplete);

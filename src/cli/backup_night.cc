@@ -11,6 +11,7 @@
 #include "cli/backup_nights.h"
 #include "cli/backup_publish.h"
 #include "cli/backup_run.h"
+#include "cli/offsite_terms.h"
 
 namespace verbund::cli {
 namespace {
@@ -157,6 +158,12 @@ int round(const Globals& globals, const OfficeAtHand& at_hand, backup::Post post
   return exit_code(ErrorCode::kNotDelivered);
 }
 
+/// What stands at the places outside the house of terms that were begun.
+Status look_outside(const Globals& globals, const OfficeAtHand& at_hand) {
+  CopyProgress progress(globals, backup::LocalTime::max());
+  return meet_terms_everywhere(globals, at_hand, progress);
+}
+
 int night(const Globals& globals, const Options& options) {
   static_cast<void>(interrupted_flag());
   if (const auto said = said_of_drill(globals)) return *said;
@@ -167,6 +174,8 @@ int night(const Globals& globals, const Options& options) {
   if (options.parent != 0) fmt::print("---- {}\n", os::local_text(os::SystemClock().wall()));
   std::fflush(stdout);
   std::filesystem::path set;
+  // Whoever was overtaken makes no night, and sends nothing out.
+  if (const auto overtaken = look_outside(globals, *at_hand); !overtaken) return report(globals, overtaken.error());
   auto done = run_if_due(globals, *at_hand, set);
   // What can't be told of the night is told of by the round.
   const int broken = done ? 0 : report(globals, done.error());

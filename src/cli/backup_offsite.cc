@@ -3,6 +3,7 @@
 
 #include "backup/offsite/offsite.h"
 #include "cli/backup.h"
+#include "cli/offsite_terms.h"
 
 namespace verbund::cli {
 namespace {
@@ -108,6 +109,9 @@ std::optional<Outcome> enter_verified(const Globals& globals, const backup::OffS
 
 Outcome copy(const Globals& globals, const Options& options, const OfficeAtHand& at_hand, const backup::OffSiteTask& task) {
   const Say say(globals);
+  const auto own = own_term(globals, at_hand);
+  if (!own) return failed(globals, own.error());
+  if (auto met = *own ? meet_terms(globals, **own, task) : Status{}; !met) return failed(globals, met.error());
   auto set = find_set(at_hand.office, options.target, options.set);
   if (!set) return failed(globals, set.error());
   auto done = backup::copy_off_site(task, *set);

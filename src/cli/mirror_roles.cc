@@ -9,6 +9,7 @@
 #include "cli/mirror_machines.h"
 #include "cli/mirror_patroni.h"
 #include "cli/office_progress.h"
+#include "cli/offsite_terms.h"
 #include "cli/progress.h"
 #include "platform/os/clock.h"
 
@@ -198,6 +199,7 @@ int open(const Globals& globals, const Options& options) {
   if (!root) return report(globals, root.error());
   const auto off = claimed_off(*root, options);
   if (!off) return report(globals, off.error());
+  if (const auto may = *off ? may_open(globals, *root) : Status{}; !may) return report(globals, may.error());
   const auto began = std::chrono::steady_clock::now();
   if (auto asked = ask_pair(globals, {{"do", "open"}, {"peer_is_off", *off}}); !asked) return report(globals, asked.error());
   const Awaited awaited{[](const json::object& now) { return at(now, "role") == "production" && at(now, "pair.open") == "true"; }, "open"};

@@ -25,7 +25,7 @@ Result<pair::Event> request_in(const json::object& object) {
   if (*what == "rejoin") return pair::Event(pair::RejoinRequested{flag_in(object, "anew")});
   if (*what == "forget_witness") return pair::Event(pair::ForgetWitnessRequested{claim});
   if (*what == "open") return pair::Event(pair::OpenRequested{claim});
-  if (*what != "promote") return fail(ErrorCode::kBadMessage, phrase("field do: switchover, promote, open, fence, rejoin, witness or forget_witness"));
+  if (*what != "promote") return fail(ErrorCode::kBadMessage, phrase("field do: switchover, promote, open, fence, rejoin, term, witness or forget_witness"));
   auto token = text_of(object, "token");
   if (!token) return pass(token);
   return pair::Event(pair::PromoteRequested{*token, claim});
@@ -76,6 +76,13 @@ Result<std::string> PairSeat::act(const std::string& user, const std::string& bo
     log_->warning("pair.asked", {{"what", what}, {"by", user}});
     auto used = use_witness();
     return used ? Result<std::string>(R"({"accepted":true})") : pass(used);
+  }
+  if (what == "term") {
+    // From a place outside the house. What proves nothing changes nothing, as with what clients carry.
+    const auto proof = text_of(*object, "proof");
+    if (!proof) return std::unexpected(proof.error());
+    term_shown(*proof);
+    return std::string(R"({"accepted":true})");
   }
   auto request = request_in(*object);
   if (!request) return pass(request);
