@@ -245,6 +245,7 @@ void add_mirror(CLI::App& app, Globals& globals, const Runner& run) {
   auto* showing = mirror->add_subcommand("status", text("how far the mirror is, what would be lost now, how long production keeps its log"));
   showing->callback([&globals, run] { run([&globals] { return status(globals); }); });
   add_mirror_roles(*mirror, globals, run);
+  add_mirror_lost(*mirror, globals, run);
   add_mirror_release(*mirror, globals, run);
   add_mirror_upgrade(*mirror, globals, run);
   add_mirror_witness(*mirror, globals, run);

@@ -23,6 +23,9 @@ Result<std::string> ask_pair(const Globals& globals, const boost::json::object& 
 /// preflight, switchover, promote, open, fence, rejoin.
 void add_mirror_roles(CLI::App& mirror, Globals& globals, const Runner& run);
 
+/// mirror lost: what a rejoin has given up.
+void add_mirror_lost(CLI::App& mirror, Globals& globals, const Runner& run);
+
 /// mirror release: old data that a rejoin has set aside.
 void add_mirror_release(CLI::App& mirror, Globals& globals, const Runner& run);
 

@@ -84,6 +84,24 @@ TEST(Lost, CountsWhatWasCommittedAndWhatItTouched) {
   EXPECT_TRUE(lost_in("no such line\nrel \n").transactions.empty());
 }
 
+// Lines of PostgreSQL 15's pg_waldump: a savepoint's rows count with its transaction; what was rolled back, or not committed when the log ends, does not.
+TEST(Lost, CountsCommittedRowsByTable) {
+  const auto record = [](std::string_view manager, int transaction, std::string_view what) {
+    return fmt::format("rmgr: {:<11} len (rec/tot):     61/    61, tx: {:>10}, lsn: 0/01525CD8, prev 0/015257A0, desc: {}\n", manager, transaction, what);
+  };
+  const std::string log =
+      record("Heap", 725, "INSERT+INIT off 1 flags 0x08, blkref #0: rel 1663/5/16384 blk 0") +
+      record("Heap", 725, "HOT_UPDATE off 1 xmax 727 flags 0x10 ; new off 10 xmax 0, blkref #0: rel 1663/5/16384 blk 0") +
+      record("Btree", 725, "INSERT_LEAF off 2, blkref #0: rel 1663/5/16389 blk 1") + record("Heap", 726, "UPDATE off 5 xmax 729 flags 0x60 ; new off 7 xmax 0, blkref #0: rel 1663/5/16390 blk 0") +
+      record("Heap2", 728, "MULTI_INSERT 3 tuples flags 0x0A, blkref #0: rel 1663/5/16384 blk 0") + record("Heap2", 728, "NEW_CID rel 1663/5/1259; tid 0/5; cmin: 4294967295, cmax: 0") +
+      record("Heap", 730, "DELETE off 10 flags 0x04 KEYS_UPDATED , blkref #0: rel 1663/5/16384 blk 0") + record("Heap", 731, "INSERT off 2 flags 0x08, blkref #0: rel 1663/5/16384 blk 0") +
+      record("Transaction", 730, "ABORT 2026-11-23 13:38:47.423205 UTC") +
+      record("Transaction", 725, "COMMIT 2026-11-23 13:38:47.369901 UTC; subxacts: 726 728; inval msgs: relcache 16384");
+  const auto lost = lost_in(log);
+  EXPECT_EQ(lost.rows, (std::vector<LostRows>{{"1663/5/16384", 4, 1, 0}, {"1663/5/16390", 0, 1, 0}}));
+  EXPECT_EQ(lost.transactions.size(), 1U);
+}
+
 TEST(Lost, FindsWhereTheHistoriesPart) {
   const std::string_view history = "1\t0/3000148\tno recovery target specified\n\n2\t0/5000060\tno recovery target specified\n";
   EXPECT_EQ(*fork_of(history, 1), Lsn{0x3000148});

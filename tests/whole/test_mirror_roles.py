@@ -160,10 +160,15 @@ class Promotion(Pair):
         self.refused(self.mirror.run("--json", "mirror", "promote", "--accept-loss", report["token"]), "production is alive|the report has changed")
         writer = Writer(self.office, self.mirror, "promoted")
         writer.wait_more()
+        # What it writes from here on the mirror does not get.
+        sender = int(subprocess.run(["pgrep", "-P", str(self.office.postmaster()), "-f", "walsender verbund_mirror"], stdout=subprocess.PIPE, check=True).stdout)
+        os.kill(sender, signal.SIGSTOP)
+        writer.wait_more(100)
         # The machine dies: node and PostgreSQL at once.
         postmaster = self.office.postmaster()
         os.kill(postmaster, signal.SIGKILL)
         self.office.kill()
+        os.kill(sender, signal.SIGKILL)
         wait_for(lambda: not self.state(self.mirror)["pair"]["peer"]["alive"], "the mirror to miss production")
         shown = self.mirror.run("mirror", "promote").check().output
         self.assertIn("Lost would be at least", shown)
@@ -175,6 +180,7 @@ class Promotion(Pair):
         writer.wait_more()
         acknowledged = writer.end()
         missing = acknowledged - self.ids(self.mirror, "promoted")
+        self.assertGreaterEqual(len(missing), 100)
         # What the mirror had not received yet: the last ones before the machine died, and none in between.
         self.assertEqual(missing, set(range(min(missing), max(missing) + 1)) & acknowledged if missing else set())
         self.assertEqual(self.state(self.mirror)["pair"]["term"], "2")
@@ -189,6 +195,11 @@ class Promotion(Pair):
         lost = json.loads((self.office.data / "mirror" / "lost-1.json").read_text())
         self.assertGreaterEqual(int(lost["commits"]), len(missing))
         self.both_know(self.mirror, self.office)
+        shown = self.office.run("--json", "mirror", "lost").check().json()
+        rows = [row for row in shown["rows"] if row["table"] == "public.promoted"]
+        # And perhaps the one under way, which nobody was told of.
+        self.assertIn(sum(int(row["inserted"]) for row in rows) - len(missing), (0, 1), "as many rows as were acknowledged and are gone")
+        self.assertIn(self.office.run("mirror", "lost", LC_ALL="de_DE.UTF-8").check().output.splitlines()[1].split()[0], ("Nichts", lost["commits"]))
         wait_for(lambda: self.ids(self.office, "promoted") >= acknowledged - missing, "the old production to have what the new one has")
 
     def test_a_production_without_answer_waits_for_a_person(self):

@@ -1,6 +1,10 @@
 #include "node/mirror/lost.h"
 
+#include <algorithm>
+#include <functional>
+#include <map>
 #include <set>
+#include <unordered_map>
 
 #include <boost/json.hpp>
 
@@ -41,6 +45,47 @@ void note_relation(std::string_view line, std::set<std::string>& into) {
   into.insert(std::move(relation));
 }
 
+/// Rows of one transaction and of its parts (subtransactions), by relation.
+using RowsOf = std::map<std::string, LostRows, std::less<>>;
+
+/// A record of rmgr Heap or Heap2.
+void note_rows(std::string_view line, RowsOf& into) {
+  auto relation = between(line, "rel ", " ");
+  const auto what = between(line, "desc: ", " ");
+  std::uint64_t LostRows::* counted = nullptr;
+  std::uint64_t rows = 1;
+  if (what == "INSERT" || what == "INSERT+INIT") counted = &LostRows::inserted;
+  if (what == "UPDATE" || what == "UPDATE+INIT" || what == "HOT_UPDATE" || what == "HOT_UPDATE+INIT") counted = &LostRows::updated;
+  if (what == "DELETE") counted = &LostRows::deleted;
+  if (what == "MULTI_INSERT" || what == "MULTI_INSERT+INIT") {
+    counted = &LostRows::inserted;
+    auto text = line.substr(line.find("MULTI_INSERT"));
+    rows = parse_u64(between(text, " ", " ")).value_or(0);
+  }
+  if (counted == nullptr || relation.empty()) return;
+  auto found = into.find(relation);
+  if (found == into.end()) found = into.emplace(std::string(relation), LostRows{std::string(relation)}).first;
+  found->second.*counted += rows;
+}
+
+std::uint64_t transaction_of(std::string_view line) {
+  auto number = between(line, "tx: ", ",");
+  while (!number.empty() && number.front() == ' ') number.remove_prefix(1);
+  return parse_u64(number).value_or(0);
+}
+
+/// "COMMIT …; subxacts: 764 765; inval msgs: …"
+std::vector<std::uint64_t> parts_of(std::string_view commit) {
+  std::vector<std::uint64_t> parts;
+  auto rest = between(commit, "subxacts: ", ";");
+  while (!rest.empty()) {
+    const auto end = std::min(rest.find(' '), rest.size());
+    if (const auto number = parse_u64(rest.substr(0, end))) parts.push_back(*number);
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+  return parts;
+}
+
 /// The new production's timeline, by its log's files, and its history.
 Result<std::pair<std::uint32_t, std::string>> history_at(const postgres::ConnectionSettings& source) {
   auto connection = postgres::Connection::open(source);
@@ -61,7 +106,11 @@ json::object to_json(const Lost& lost, Term term, WallTime now) {
     transactions.push_back(json::object{{"number", std::to_string(each.number)}, {"committed", to_string(each.committed)}, {"time", each.time}});
   }
   for (const auto& each : lost.relations) relations.push_back(json::string(each));
-  return {{"term", std::to_string(term.value)}, {"listed", to_iso8601(now)}, {"timeline", std::to_string(lost.timeline)}, {"fork", to_string(lost.fork)},
+  json::array rows;
+  for (const auto& each : lost.rows) {
+    rows.push_back(json::object{{"relation", each.relation}, {"inserted", std::to_string(each.inserted)}, {"updated", std::to_string(each.updated)}, {"deleted", std::to_string(each.deleted)}});
+  }
+  return {{"rows", std::move(rows)}, {"term", std::to_string(term.value)}, {"listed", to_iso8601(now)}, {"timeline", std::to_string(lost.timeline)}, {"fork", to_string(lost.fork)},
           {"end", to_string(lost.end)}, {"commits", std::to_string(lost.transactions.size())}, {"transactions", transactions}, {"relations", relations}};
 }
 
@@ -87,20 +136,38 @@ Status write(const std::filesystem::path& directory, const mirror::PairRecord& r
 Lost lost_in(std::string_view waldump) {
   Lost lost;
   std::set<std::string> relations;
+  std::unordered_map<std::uint64_t, RowsOf> open;  // by transaction
+  RowsOf committed;
+  const auto take = [&](std::uint64_t number) {
+    const auto found = open.find(number);
+    if (found == open.end()) return;
+    for (auto& [relation, rows] : found->second) {
+      auto& sum = committed.try_emplace(relation, LostRows{relation}).first->second;
+      sum.inserted += rows.inserted;
+      sum.updated += rows.updated;
+      sum.deleted += rows.deleted;
+    }
+    open.erase(found);
+  };
   while (!waldump.empty()) {
     const auto line = next_line(waldump);
     note_relation(line, relations);
     if (const auto at = parse_lsn(between(line, "lsn: ", ","))) lost.end = *at;
     const bool commits = line.find("rmgr: Transaction") != std::string_view::npos && line.find("desc: COMMIT") != std::string_view::npos;
+    if (line.starts_with("rmgr: Heap")) note_rows(line, open[transaction_of(line)]);
     if (!commits) continue;
-    auto number = between(line, "tx: ", ",");
-    while (!number.empty() && number.front() == ' ') number.remove_prefix(1);
+    const auto number = transaction_of(line);
+    take(number);
+    for (const auto part : parts_of(line)) take(part);
     // "desc: COMMIT 2026-11-22 18:51:21.123456 UTC; …"
     auto time = between(line, "COMMIT ", ";");
     if (const auto prepared = time.find(": "); prepared != std::string_view::npos) time.remove_prefix(prepared + 2);
-    lost.transactions.push_back({parse_u64(number).value_or(0), lost.end, std::string(time)});
+    lost.transactions.push_back({number, lost.end, std::string(time)});
   }
   lost.relations.assign(relations.begin(), relations.end());
+  for (auto& [relation, rows] : committed) lost.rows.push_back(std::move(rows));
+  std::ranges::stable_sort(lost.rows, std::greater{}, [](const LostRows& each) { return each.inserted + each.updated + each.deleted; });
+  if (lost.rows.size() > kMostRelations) lost.rows.resize(kMostRelations);
   return lost;
 }
 

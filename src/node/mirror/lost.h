@@ -15,11 +15,18 @@ struct LostTransaction {
   Lsn committed;
   std::string time;           ///< of the commit, as PostgreSQL's log says it
 };
+/// Rows of committed transactions in one relation, as its records say; PostgreSQL's own relations are among them.
+struct LostRows {
+  std::string relation;       ///< "tablespace/database/filenode"
+  std::uint64_t inserted = 0, updated = 0, deleted = 0;
+  friend bool operator==(const LostRows&, const LostRows&) = default;
+};
 struct Lost {
   std::uint32_t timeline = 0; ///< of ours
   Lsn fork, end;              ///< [fork, end) is given up
   std::vector<LostTransaction> transactions;
-  std::vector<std::string> relations;  ///< "database/filenode" of what they touched; at most kMostRelations
+  std::vector<std::string> relations;  ///< "database/filenode" of what was touched, indexes among them; at most kMostRelations
+  std::vector<LostRows> rows;          ///< the most touched first; at most kMostRelations
 };
 inline constexpr std::size_t kMostRelations = 1000;
 
