@@ -115,5 +115,28 @@ TEST_F(Pair, AMirrorIsNotCopiedAnewWithoutProductionNorWhileItIsAskedToTakeOver)
   EXPECT_FALSE(reply_.accepted) << "production is being fenced: this machine is to take over";
 }
 
+// The handing over that an earlier life was told of: a person may have let production work again since, while this machine was off.
+TEST_F(Pair, AMirrorTakesOverWhatWasHandedToThisLifeAndReportsThatNothingIsLost) {
+  boot(Stage::kFollowing, Term{1});
+  auto handing = production(Term{1});
+  handing.wish = Wish::kHandOver;
+  hear(handing);
+  const auto offered = disk_.offered;
+  ASSERT_GT(offered, Term{1});
+  boot(disk_);
+  auto handed = production(Term{1}, Stage::kHandedOver);
+  handed.offered = offered;
+  auto stale = handed;
+  stale.boots = ++peer_boots_, stale.sequence = ++peer_sequence_, stale.heard_boots = disk_.boots - 1;
+  hand_in(pair::Heard{stale});
+  EXPECT_EQ(disk_.stage, Stage::kFollowing) << "said to an earlier life";
+  hear(handed);
+  EXPECT_FALSE(did(Task::kPromote) && disk_.stage == Stage::kFollowing);
+  ASSERT_TRUE(disk_.report);
+  EXPECT_EQ(disk_.report->kind, LossKind::kNone);
+  EXPECT_EQ(disk_.report->span, nanoseconds{0});
+  EXPECT_EQ(disk_.stage, Stage::kServing);
+}
+
 }  // namespace
 }  // namespace verbund::mirror

@@ -1,6 +1,7 @@
 #include "mirror/pair_journal.h"
 
 #include <algorithm>
+#include <limits>
 #include <span>
 
 #include "base/messages.h"
@@ -40,6 +41,13 @@ class Reader {
     good_ = false;
     return 0;
   }
+  /// Below zero, too: such were written once (test "AReportThatWasTakenBeforeItsTime").
+  std::int64_t signed_number() {
+    const bool below = rest_.starts_with('-');
+    if (below) rest_.remove_prefix(1);
+    const auto number = static_cast<std::int64_t>(this->number(static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())));
+    return below ? -number : number;
+  }
   Term term() { return {number(kMaxTerm)}; }
   Lsn lsn() { return {number()}; }
   template <typename Value, std::size_t N>
@@ -74,7 +82,7 @@ bool read_report(std::string_view text, std::optional<LossReport>& into) {
   report.bytes = reader.number();
   Reader commits(reader.word(), ',');
   if (commits.rest() != "-") report.commits = commits.number();
-  report.span = nanoseconds{static_cast<std::int64_t>(reader.number(static_cast<std::uint64_t>(nanoseconds::max().count())))};
+  report.span = nanoseconds{reader.signed_number()};
   into = report;
   return reader.good() && commits.good() && reader.rest().empty();
 }
@@ -174,7 +182,10 @@ Result<PairJournal> PairJournal::open(const std::filesystem::path& path, const C
 
 Status PairJournal::append(const PairRecord& record, std::string_view why) {
   PairEntry entry{last_ ? last_->sequence + 1 : 1, to_iso8601(clock_->wall()), record, std::string(why)};
-  if (auto written = file_.append(to_line(entry)); !written) return pass(written, "pair's journal");
+  const auto line = to_line(entry);
+  // What can't be read again would keep this machine from every start.
+  if (auto readable = parse_pair_line(line); !readable) return fail(ErrorCode::kInternal, phrase("write the {}", phrase_of(readable.error())));
+  if (auto written = file_.append(line); !written) return pass(written, "pair's journal");
   last_ = std::move(entry);
   return {};
 }

@@ -67,6 +67,15 @@ TEST_F(PairJournalTest, WhatAWitnessKnowsIsReadAgain) {
   EXPECT_EQ(open().last()->record, bound);
 }
 
+// A mirror that was killed after it had offered to take over took over with a report that counted from the clock's beginning: -29,855 s. No later start could read the record: both
+// machines stood (test_mirror_kills found it).
+TEST_F(PairJournalTest, AReportThatWasTakenBeforeItsTime) {
+  auto record = some_record();
+  record.report->span = -seconds{29'855};
+  ASSERT_TRUE(open().append(record, "takes over"));
+  EXPECT_EQ(open().last()->record, record);
+}
+
 TEST_F(PairJournalTest, ATornLastLineLeavesTheRecordBefore) {
   auto journal = open();
   ASSERT_TRUE(journal.append(some_record(), "whole"));

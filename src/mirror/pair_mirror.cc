@@ -56,10 +56,11 @@ bool PairEngine::offer() {
     write("offers to take over");
     return true;
   }
-  const bool handed_over = peer_->stage == Stage::kHandedOver && peer_->offered == record_.offered &&
+  // Said to this life: what was said to an earlier one a person may have taken back since, while this machine was off.
+  const bool handed_over = peer_->stage == Stage::kHandedOver && peer_->offered == record_.offered && peer_->heard_boots == record_.boots &&
                            record_.offered > std::max(record_.declined, record_.seen);
   if (!handed_over || !has_all) return false;
-  record_.report = report({});
+  record_.report = report(now_);
   record_.given = false;
   record_.stage = Stage::kPromoting;
   record_.seen = record_.offered;

@@ -1,6 +1,7 @@
 // The model behind pair_engine_simtest: what machines, network and PostgreSQL do.
 #include <algorithm>
 
+#include "mirror/pair_journal.h"
 #include "mirror/pair_world_model.h"
 
 namespace verbund::mirror {
@@ -261,6 +262,7 @@ void PairWorld::carry_out(std::size_t index, const pair::Record& record) {
                      record.record.seen.value, record.why));
   }
   machines_[index].record = record.record;
+  if (const auto read = parse_pair_line(to_line({1, "2026-11-23T12:00:00.000000Z", record.record, record.why})); !read) fail("a record is written that can't be read: " + read.error().message);
 }
 
 void PairWorld::carry_out(std::size_t index, const pair::Send& send) {
