@@ -78,7 +78,8 @@ class Killed(Pair):
             self.writer.wait_more()
             killer = Killer(side, why)
             try:
-                command = threading.Thread(target=procedure)
+                # What becomes of the two while it goes on is looked at by `settle`, besides.
+                command = threading.Thread(target=procedure, args=(self.production, self.other))
                 command.start()
                 killer.await_kill(why)
             finally:
@@ -87,12 +88,20 @@ class Killed(Pair):
             self.settle()
             command.join(200)
 
-    def switch_over(self):
-        self.production.run("--json", "mirror", "switchover")
+    def switch_over(self, production, _):
+        production.run("--json", "mirror", "switchover")
 
-    def promote(self, side):
-        token = side.run("--json", "mirror", "promote").check().json()["token"]
-        side.run("--json", "mirror", "promote", "--accept-loss", token)
+    def fence_and_promote(self, production, other):
+        """A person who looks again when the report has changed since, or the node was away for a moment."""
+        other.run("--json", "mirror", "fence").check()
+        def promoted():
+            state = self.state(other)
+            if not state.get("pair"):
+                return False
+            if state["pair"]["stage"] == "following" and state["pair"]["loss"]["kind"] in ("none", "bounded"):
+                other.run("--json", "mirror", "promote", "--accept-loss", state["pair"]["loss"]["token"])
+            return state["pair"]["stage"] == "serving"
+        wait_for(promoted, "the promotion", PATIENCE)
 
     def present(self):
         wait_for(lambda: self.ids(self.office, "kept") == self.ids(self.mirror, "kept"), "both to have the same", PATIENCE)
@@ -116,19 +125,15 @@ class Promotion(Killed):
     """Whoever is killed at whichever step of fencing, promotion and rejoin: one of the two is production in the end, and what is missing stands in the lists."""
 
     def test_fence_promotion_and_rejoin_are_killed_at_each_step(self):
-        def fence_and_promote():
-            self.other.run("--json", "mirror", "fence").check()
-            wait_for(lambda: self.state(self.other)["pair"]["loss"]["kind"] == "bounded" or self.state(self.other)["pair"]["loss"]["kind"] == "none", "production to have stopped", PATIENCE)
-            self.promote(self.other)
-        self.killed(self.production, "fenced: a higher term has begun", fence_and_promote)
+        self.killed(self.production, "fenced: a higher term has begun", self.fence_and_promote)
         for step in ("promotion confirmed", "promoted"):
-            self.production.run("--json", "mirror", "status").check()
-            self.killed(self.other, step, fence_and_promote)
+            self.killed(self.other, step, self.fence_and_promote)
 
-        def fence_promote_and_rejoin():
-            fence_and_promote()
-            self.production_again(self.other)
-            self.production.run("--json", "mirror", "rejoin")
+        def fence_promote_and_rejoin(production, other):
+            self.fence_and_promote(production, other)
+            self.production_again(other)
+            wait_for(lambda: self.state(production).get("role") in ("fenced", "rejoining", "mirror"), "the old production to know", PATIENCE)
+            production.run("--json", "mirror", "rejoin")
         for step in ("rejoin asked for", "rejoined"):
             self.killed(self.production, step, fence_promote_and_rejoin)
         acknowledged = self.writer.end()
