@@ -1,4 +1,6 @@
 """Benchmark of the mirror: what a program sees of a switchover beside Patroni's; from the word to the first write of a promotion; the first copy."""
+import datetime
+import json
 import os
 import pathlib
 import signal
@@ -22,8 +24,8 @@ FIXED_RATE = 1_000
 class Pair:
     """Production and its mirror, on loopback, in scratch directories; by the settings that every installation has."""
 
-    def __init__(self, rows=0):
-        self.office = open_for_mirrors(Office(demo=None, properties={})).start()
+    def __init__(self, rows=0, demo=None):
+        self.office = open_for_mirrors(Office(demo=demo, properties={"reconnect.ms": 30_000})).start()
         if rows:
             psql(self.office, f"CREATE TABLE fill AS SELECT i, md5(i::text) AS a, md5((i + 1)::text) AS b FROM generate_series(1, {rows}) AS i")
         self.mirror = Mirror(self.office)
@@ -95,13 +97,16 @@ def switchover_gap(rounds=3):
 
 
 def promotion():
-    """Production's node and PostgreSQL are killed. Seconds from the confirmation to the first write acknowledged to a program that connects anew by itself;
-    what is missing of what was acknowledged (asynchronous: what the mirror had not received)."""
-    pair = Pair()
+    """Production's node and PostgreSQL are killed. Seconds from the confirmation to the first write acknowledged to a program that connects anew by itself; from then until a
+    workstation that held a lock holds it again; what is missing of what was acknowledged (asynchronous: what the mirror had not received)."""
+    pair = Pair(demo="synthetic")
     try:
         pair.join()
         pair.follow()
         psql(pair.office, "CREATE TABLE gap (n bigint PRIMARY KEY)")
+        patient = psql(pair.office, "SELECT id FROM patient ORDER BY id LIMIT 1")
+        holder = pair.office.command("--workstation", "Labor", "--json", "lock", f"patient/{patient}")
+        holder.line(lambda line: f"patient/{patient}" in line)
         writer = patroni_gap.Writer(pair.connection())
         writes_more(writer)
         os.kill(pair.office.postmaster(), signal.SIGKILL)
@@ -110,16 +115,30 @@ def promotion():
         token = pair.mirror.run("--json", "mirror", "promote").check().json()["token"]
         start = time.monotonic()
         pair.mirror.run("mirror", "promote", "--accept-loss", token).check()
+        wait_for(lambda: any(lock["key"] == f"patient/{patient}" and lock["state"] == "held" for lock in held(pair.mirror)), "the lock to be held again")
+        again = time.monotonic()
         writes_more(writer)
         writer.end()
         first = next(at for at in writer.times if at >= start)
-        return {"first_write_s": first - start, "missing": len(set(writer.acknowledged) - pair.present(pair.mirror))}
+        return {"first_write_s": first - start, "lock_again_s": again - first, "missing": len(set(writer.acknowledged) - pair.present(pair.mirror))}
     finally:
         pair.close()
 
 
+def held(side):
+    done = side.run("--json", "locks")
+    return done.json() if done.code == 0 else []
+
+
+def log_time(side, event):
+    for line in (side.data / "log" / "verbund.log").read_text(encoding="utf-8").splitlines():
+        if f'"event":"{event}"' in line:
+            return datetime.datetime.fromisoformat(json.loads(line)["time"])
+    raise ValueError(f"{event} is not in the log")
+
+
 def first_copy(rows=FILL_ROWS):
-    """Seconds of `mirror join` (with verification), and of pg_basebackup alone over the same connection, right after it."""
+    """Seconds of `mirror join` (with verification), of its copying alone, and of pg_basebackup alone over the same connection, right after it."""
     pair = Pair(rows)
     try:
         joined = pair.join()
@@ -130,7 +149,8 @@ def first_copy(rows=FILL_ROWS):
                             f"host=127.0.0.1 port={pair.office.database_port} user=verbund_mirror_2 sslmode=require"],
                            check=True, env={**os.environ, "PGPASSWORD": log, "PATH": os.environ["PATH"] + ":/usr/lib/postgresql/15/bin"})
             plain = time.monotonic() - start
-        return {"join_s": joined, "pg_basebackup_s": plain}
+        copied = (log_time(pair.mirror, "postgres.copy_received") - log_time(pair.mirror, "postgres.copy_begins")).total_seconds()
+        return {"join_s": joined, "copy_s": copied, "pg_basebackup_s": plain}
     finally:
         pair.close()
 
@@ -170,6 +190,8 @@ def mirror(bench, topic):
     gap = topic.figure("longest gap between two acknowledged writes", "s", peer="Patroni", target=1.0, limit=1.0)
     lost = topic.figure("acknowledged and lost by switchovers", "rows", limit=0)
     word = topic.figure("promotion: from the confirmation to the first write of a program that connects anew", "s", limit=2.0)
+    locks = topic.figure("from then until a workstation's lock is held again", "s", limit=5.0)
+    pure = topic.figure("copying of 130 MB by mirror join, without verification", "s", peer="pg_basebackup alone", target=1 / 0.9)
     copy = topic.figure("mirror join, with verification, of 130 MB", "s", peer="pg_basebackup alone")
     cost = topic.figure(f"pgbench at {FIXED_RATE:,} tps: p99 with a mirror that follows, on the same machine", "ms", peer="without a mirror", target=1.05)
     ours = switchover_gap(1 if bench.quick else 2)
@@ -177,8 +199,11 @@ def mirror(bench, topic):
     for number, value in enumerate(ours["gaps_s"]):
         gap.add(value, theirs["gaps_s"][number] if theirs else None)
     lost.add(ours["lost"])
-    word.add(promotion()["first_write_s"])
+    promoted = promotion()
+    word.add(promoted["first_write_s"])
+    locks.add(promoted["lock_again_s"])
     times = first_copy(FILL_ROWS // 10 if bench.quick else FILL_ROWS)
+    pure.add(times["copy_s"], times["pg_basebackup_s"])
     copy.add(times["join_s"], times["pg_basebackup_s"])
     for with_mirror, without in following_cost(1 if bench.quick else 3, 5 if bench.quick else 15):
         cost.add(with_mirror, without)
