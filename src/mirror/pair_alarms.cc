@@ -15,6 +15,10 @@ void add_following(const Watched& watched, std::vector<PairAlarm>& alarms) {
   } else if (watched.safe_bytes && *watched.safe_bytes < kLittleLogLeft) {
     alarms.push_back({"slot", phrase("the mirror {} will soon need a new copy: production keeps its log only for another {} MB", watched.other, *watched.safe_bytes >> 20U)});
   }
+  // The mirror's figures say that it is not behind, and it would stay so for ever.
+  if (watched.ahead && *watched.ahead >= kAheadTolerated) {
+    alarms.push_back({"ahead", phrase("the mirror {} has more of the log than production: production's data are older than they were, as after a restored disk or snapshot. What is missing here may be on the mirror alone: look before anything is copied", watched.other)});
+  }
   if (!watched.behind || watched.behind->span < kBehindTolerated + 2 * watched.interval) return;
   alarms.push_back({"behind", phrase("the mirror is {} min behind production", in_minutes(watched.behind->span))});
 }

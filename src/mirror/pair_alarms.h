@@ -20,6 +20,7 @@ struct Watched {
   std::string database_error = {};                ///< a mirror's: why its own PostgreSQL does not answer
   nanoseconds database_silent{0};            ///< for so long
   std::optional<Behind> behind = {};
+  std::optional<nanoseconds> ahead = {};     ///< for so long the mirror has had log that production has not
   nanoseconds interval{0};                   ///< of a mirror that is sent the log in intervals
   bool slot_lost = false;                    ///< the mirror needs a new copy
   std::optional<std::uint64_t> safe_bytes = {};   ///< until it does
@@ -35,7 +36,7 @@ struct PairAlarm {
 };
 
 /// An update, a restart: not worth a mail.
-inline constexpr std::chrono::minutes kSilenceTolerated{5}, kBehindTolerated{15}, kWitnessSilenceTolerated{1};
+inline constexpr std::chrono::minutes kSilenceTolerated{5}, kBehindTolerated{15}, kWitnessSilenceTolerated{1}, kAheadTolerated{1};
 
 /// Production tells what both know. The mirror tells what production can't: that it is silent, and then everything. That backups are missing
 /// is told by the machine that does not make them: whoever forgets them forgets to say so, too.

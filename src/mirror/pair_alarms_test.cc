@@ -55,6 +55,15 @@ TEST(PairAlarms, OfAMirrorThatIsTooFarBehindOrWillLoseItsLog) {
   EXPECT_EQ(keys(alarms_of(watched)), Keys{"slot"});
 }
 
+// A production whose disk went back by a snapshot: its mirror shows "0 bytes behind", receives nothing, and nobody was told.
+TEST(PairAlarms, AMirrorThatHasMoreThanProductionIsTold) {
+  Watched watched{.production = true, .other = "spiegel", .behind = Behind{}, .ahead = seconds{59}};
+  EXPECT_TRUE(alarms_of(watched).empty());
+  watched.ahead = seconds{60};
+  ASSERT_EQ(keys(alarms_of(watched)), Keys{"ahead"});
+  EXPECT_NE(alarms_of(watched)[0].text.english().find("spiegel has more of the log"), std::string::npos);
+}
+
 TEST(PairAlarms, AMachineThatMayNotWorkIsToldOfAndNothingElse) {
   Watched watched{.other = "praxis", .silent = minutes{30}, .waits = true, .stands = minutes{4}, .findings = {kUnequal}};
   EXPECT_TRUE(alarms_of(watched).empty());

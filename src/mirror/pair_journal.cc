@@ -184,7 +184,7 @@ Status PairJournal::append(const PairRecord& record, std::string_view why) {
   PairEntry entry{last_ ? last_->sequence + 1 : 1, to_iso8601(clock_->wall()), record, std::string(why)};
   const auto line = to_line(entry);
   // What can't be read again would keep this machine from every start.
-  if (auto readable = parse_pair_line(line); !readable) return fail(ErrorCode::kInternal, phrase("write the {}", phrase_of(readable.error())));
+  if (auto readable = parse_pair_line(line); !readable) return fail(ErrorCode::kInternal, phrase("the pair's journal is not written with what could not be read again: {}", phrase_of(readable.error())));
   if (auto written = file_.append(line); !written) return pass(written, "pair's journal");
   last_ = std::move(entry);
   return {};

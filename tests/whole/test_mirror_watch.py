@@ -7,7 +7,7 @@ import unittest
 import urllib.request
 
 from office import BINARY, Office, wait_for
-from test_mirror import Mirror, invite, open_for_mirrors
+from test_mirror import Mirror, invite, open_for_mirrors, psql
 from test_report import MailServer
 
 PATIENCE = 120  # a look four times a minute, on a machine that is busy with other things
@@ -148,6 +148,37 @@ class Watched(unittest.TestCase):
             self.assertEqual((found["name"], found["production"], found["mirror"]), ("verbund.toml feed.journal_rows_kept", "5000000", "6000000"))
         finally:
             config.write_text(text, encoding="utf-8")
+
+
+class SetBack(unittest.TestCase):
+    """Given a pair, When production's disk is set back to an older state while both are off, Then production tells that its mirror has more than it has, instead of "0 bytes behind"."""
+
+    def test_production_tells_that_its_mirror_has_more(self):
+        office = open_for_mirrors(Office(demo=None)).start()
+        self.addCleanup(office.close)
+        mirror = Mirror(office)
+        self.addCleanup(mirror.close)
+        mirror.join(invite(office)).check()
+        mirror.start()
+        office.stop()
+        data = office.data / "postgres" / "data"
+        subprocess.run(["cp", "-a", str(data), str(data) + "-snapshot"], check=True)
+        office.start()
+        psql(office, "CREATE TABLE letters AS SELECT n, repeat('x', 1000) AS text FROM generate_series(1, 5000) n")
+        wait_for(lambda: mirror.psql("SELECT count(*) FROM letters")[1] == "5000", "the mirror to have them", PATIENCE)
+        mirror.stop()
+        office.stop()
+        subprocess.run(["rm", "-rf", str(data)], check=True)
+        os.rename(str(data) + "-snapshot", data)
+        # Without its mirror it would wait for a person; with it, it hears of no higher term.
+        program = office.start(wait=False).node
+        mirror.start()
+        started = json.loads(program.line(lambda line: '"started":true' in line or '"error"' in line))
+        self.assertTrue(started.get("started"), started)
+        office.port = started["port"]
+        wait_for(lambda: "has more of the log than production" in office.run("status").output, "production to tell", PATIENCE)
+        self.assertIn("mehr vom Log als der Produktivserver", german(office, "status"))
+        self.assertEqual(mirror.psql("SELECT count(*) FROM letters")[1], "5000", "what is on the mirror alone stays there")
 
 
 class Pretended(unittest.TestCase):

@@ -220,6 +220,7 @@ Result<std::string> ProductionSide::join(const std::string& code, const std::str
     known_ = std::move(mirror);
     read_ = true;
     heard_.reset();
+    ahead_since_.reset();
   }
   log_.info("mirror.admitted", {{"name", name}, {"address", address}});
   return admission(invitation->user, password, member);
@@ -298,6 +299,9 @@ Result<std::string> ProductionSide::beat(const std::string& secret, const std::s
   auto beat = ask<mirror::Beat>([](Connection& connection) { return mirror::read_beat(connection); });
   if (!beat) return pass(beat);
   meter_.heard(*beat, clock_.now());
+  // Asked for after the mirror has spoken: what it has was sent from here before.
+  if (received->received <= beat->position) ahead_since_.reset();
+  else if (!ahead_since_) ahead_since_ = clock_.now();
   auto slot = this->slot(known_->member);
   if (!slot) return pass(slot);
   json::object answer = to_json(*beat);
@@ -327,6 +331,7 @@ std::optional<mirror::Watched> ProductionSide::watched() {
   const std::lock_guard guard(mutex_);
   const auto now = clock_.now();
   watched.silent = now - (heard_ ? heard_->at : since_);
+  if (heard_ && ahead_since_) watched.ahead = now - *ahead_since_;
   if (heard_) watched.behind = meter_.behind(heard_->received.received, now);
   return watched;
 }

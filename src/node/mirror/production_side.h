@@ -100,6 +100,7 @@ class ProductionSide {
   std::optional<postgres::Connection> connection_; // as the node's role
   mirror::LossMeter meter_;
   std::optional<Heard> heard_;
+  std::optional<TimePoint> ahead_since_;  // the mirror has log that production has not
   std::optional<Mirror> known_;                    // as on disk
   bool read_ = false;
 };
