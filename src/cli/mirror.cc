@@ -89,7 +89,8 @@ int join(const Globals& globals, const Options& options) {
   auto joined = node::join_as_mirror(*request, clock, os::null_log());
   if (!joined) return report(globals, joined.error());
   if (globals.json) {
-    fmt::print("{}\n", json::serialize(json::object{{"joined", true}, {"name", joined->name}, {"production", joined->production}, {"directory", request->directory.string()}}));
+    fmt::print("{}\n", json::serialize(json::object{{"joined", true}, {"name", joined->name}, {"production", joined->production}, {"directory", request->directory.string()},
+                                                      {"copied_ms", joined->copied.count()}, {"verified_ms", joined->verified.count()}}));
     return 0;
   }
   fmt::print("{}\n", translated(globals.language, "{} is now the mirror of {} and follows it as soon as its node runs:", joined->name, joined->production));

@@ -12,7 +12,7 @@ using namespace protocol;
 
 // Between the end of editing and the end of the lease at the node: room for the timer that ends it.
 constexpr milliseconds kLeaseMargin{500};
-constexpr milliseconds kLongestRetry{5'000};
+constexpr milliseconds kLongestRetry{4'000};
 constexpr milliseconds kDefaultJitter{500};
 // Of what a welcome says we take only what can be meant: a wrong node must not make us spin or overflow.
 constexpr milliseconds kShortestSpan{10};
@@ -159,10 +159,13 @@ void Engine::retry_later(const Error& error, nanoseconds least, TimePoint now, A
   retry_at_ = now + std::max(retry_delay(), std::min<nanoseconds>(least, kLongestJitter));
 }
 
-/// A random part of a window that the node's jitter begins and each failure doubles.
+/// A random part of a window that the node's jitter begins and each round of all servers doubles. Within a round the next server is asked soon: when one machine of two is gone for good,
+/// its turns must not keep anybody from the other one.
 nanoseconds Engine::retry_delay() {
   const nanoseconds jitter = std::max<nanoseconds>(welcome_ ? welcome_->jitter : kDefaultJitter, kShortestSpan);
-  const auto doubled = jitter * (std::int64_t{1} << std::min<std::size_t>(failures_ - 1, 9));
+  const std::size_t servers = settings_.servers.size();
+  const std::size_t doublings = failures_ % servers == 0 ? (failures_ - 1) / servers : 0;
+  const auto doubled = jitter * (std::int64_t{1} << std::min<std::size_t>(doublings, 9));
   const auto window = std::max<nanoseconds>(jitter, std::min<nanoseconds>(doubled, kLongestRetry));
   return nanoseconds{static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(window.count() + 1))};
 }

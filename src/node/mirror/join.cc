@@ -194,7 +194,16 @@ class Join {
     if (!settings) return pass(settings);
     postgres::OwnedServer server(std::move(*settings), log_, clock_);
     if (server.initialised()) return {};
-    return server.copy_from(request_.on_copy);
+    const auto began = clock_.now();
+    std::optional<TimePoint> received;
+    auto copied = server.copy_from([&](postgres::OwnedServer::CopyStep step, std::uint64_t done, std::uint64_t total) {
+      if (step == postgres::OwnedServer::CopyStep::kVerify && !received) received = clock_.now();
+      return request_.on_copy(step, done, total);
+    });
+    const auto in_ms = [](nanoseconds span) { return std::chrono::duration_cast<milliseconds>(span); };
+    joined_.copied = in_ms(received.value_or(clock_.now()) - began);
+    if (received) joined_.verified = in_ms(clock_.now() - *received);
+    return copied;
   }
 
   /// Before the directory counts as a mirror: does it follow.

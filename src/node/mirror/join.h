@@ -28,6 +28,7 @@ struct Joined {
   std::string production;  ///< its name
   std::string name;        ///< ours
   bool went_on = false;    ///< an earlier join was ended
+  milliseconds copied{0}, verified{0};  ///< what took so long; 0: the copy was there already
 };
 /// Errors: kUsage (code), kUnauthenticated (code wrong, used, over), kUntrusted (another authority than the code's), kNotReachable,
 /// kAlreadyExists (directory), kDiskFull, kUnsupported (PostgreSQL's version), kInUse, those of OwnedServer::copy_from.

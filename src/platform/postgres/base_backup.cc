@@ -142,11 +142,9 @@ Status OwnedServer::copy_from(const CopyProgress& step) {
   };
   const auto program = [&](const char* name) { return (*binaries / name).string(); };
   const std::string shown = settings_.follows->server.shown();
-  log_.info("postgres.copy_begins", {{"directory", settings_.directory.string()}, {"bytes", *total}});
   Status outcome = run_program({program("pg_basebackup"), "-D", target.string(), "-X", "stream", "-S", settings_.follows->slot, "-c", "fast",
                                 "--no-password", "-d", follow_conninfo()}, copied);
   if (!outcome) return pass(outcome, phrase("copy {}", shown));
-  log_.info("postgres.copy_received", {{"directory", settings_.directory.string()}});
   outcome = run_program({program("pg_verifybackup"), "-e", "-q", target.string()},
                         [&] { return step(CopyStep::kVerify, *total, *total); });
   if (!outcome) return pass(outcome, phrase("verify the copy of {}", shown));
