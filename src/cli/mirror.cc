@@ -248,6 +248,7 @@ void add_mirror(CLI::App& app, Globals& globals, const Runner& run) {
   add_mirror_roles(*mirror, globals, run);
   add_mirror_lost(*mirror, globals, run);
   add_mirror_release(*mirror, globals, run);
+  add_mirror_salvage(*mirror, globals, run);
   add_mirror_upgrade(*mirror, globals, run);
   add_mirror_witness(*mirror, globals, run);
 }

@@ -26,6 +26,9 @@ void add_mirror_roles(CLI::App& mirror, Globals& globals, const Runner& run);
 /// mirror lost: what a rejoin has given up.
 void add_mirror_lost(CLI::App& mirror, Globals& globals, const Runner& run);
 
+/// mirror salvage: a gone production's log from its own disk.
+void add_mirror_salvage(CLI::App& mirror, Globals& globals, const Runner& run);
+
 /// mirror release: old data that a rejoin has set aside.
 void add_mirror_release(CLI::App& mirror, Globals& globals, const Runner& run);
 

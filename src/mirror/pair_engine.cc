@@ -88,6 +88,7 @@ void PairEngine::on(const pair::Heard& heard, TimePoint now) {
   if (peer_ && order(status) <= order(*peer_)) return;
   peer_ = status;
   heard_at_ = now;
+  salvaged_.reset();  // it is not switched off
   see(std::max(status.seen, status.term));
   if (status.stage == Stage::kServing && status.beat.position.value != 0) {
     if (meter_term_ != status.term) meter_ = {};
@@ -203,6 +204,7 @@ LossReport PairEngine::report(TimePoint now) const {
 
 /// Production's end as it told it in a stage that it can't leave without us, unless a person says that we are off.
 std::optional<Beat> PairEngine::stopped() const {
+  if (salvaged_ && salvaged_->first == record_.term) return salvaged_->second;
   if (!peer_ || peer_->term != record_.term || peer_->wish == Wish::kWithdraw) return std::nullopt;
   if (peer_->heard_boots != record_.boots) return std::nullopt;  // said to an earlier life: it may have gone on since
   if (peer_->stage != Stage::kFenced && peer_->stage != Stage::kHandedOver) return std::nullopt;

@@ -93,13 +93,19 @@ struct Promised {
   Term term;
   TimePoint until;
 };
+/// A person has the disk of a production that is switched off: its log was read to its end from there, and this mirror has replayed what it did not have. What would be lost is certain until
+/// production is heard again, or this life ends.
+struct Salvaged {
+  Beat end;
+  Claim claim = Claim::kNothing;
+};
 /// What the witness has answered to a Call.
 struct WitnessAnswered {
   WitnessAnswer answer;
 };
 
 using Event = std::variant<Booted, Observed, Heard, TermSeen, Disowned, Replaced, Done, Failed, Tick, SwitchoverRequested, FenceRequested,
-                           PromoteRequested, OpenRequested, RejoinRequested, ForgetWitnessRequested, Promised, WitnessAnswered>;
+                           PromoteRequested, OpenRequested, RejoinRequested, ForgetWitnessRequested, Promised, Salvaged, WitnessAnswered>;
 
 /// On disk before the next action. When that fails the engine's life ends (a new one begins with Booted), except that a
 /// stop that follows is carried out all the same: a full disk must not keep a fenced server writing.
@@ -175,6 +181,7 @@ class PairEngine {
   void on(const pair::PromoteRequested& request, TimePoint now);
   void on(const pair::OpenRequested& request, TimePoint now);
   void on(const pair::RejoinRequested&, TimePoint now);
+  void on(const pair::Salvaged&, TimePoint now);
   void on(const pair::ForgetWitnessRequested& request, TimePoint now);
   void on(const pair::Promised& promised, TimePoint now);
   void on(const pair::WitnessAnswered& answered, TimePoint now);
@@ -230,6 +237,7 @@ class PairEngine {
   std::optional<TimePoint> heard_at_;
   LossMeter meter_;
   Term meter_term_;
+  std::optional<std::pair<Term, Beat>> salvaged_;  // production's end, from its own disk
   std::optional<Task> doing_;
   TimePoint not_before_{};                // after a failure
   TimePoint booted_at_{};

@@ -138,5 +138,41 @@ TEST_F(Pair, AMirrorTakesOverWhatWasHandedToThisLifeAndReportsThatNothingIsLost)
   EXPECT_EQ(disk_.stage, Stage::kServing);
 }
 
+TEST_F(Pair, ALogThatWasSalvagedMakesTheReportCertainUntilProductionIsHeard) {
+  boot(Stage::kFollowing, Term{1});
+  hear(production(Term{1}));
+  hand_in(pair::Salvaged{server_.beat, pair::Claim::kPeerIsOff});
+  EXPECT_FALSE(reply_.accepted) << "it answers";
+  pass(seconds{20});
+  EXPECT_EQ(engine_->report(now_).kind, LossKind::kUnknown);
+  hand_in(pair::Salvaged{server_.beat});
+  EXPECT_FALSE(reply_.accepted) << "without a person's word that it is off";
+  server_.beat.position.value += 500;
+  hand_in(pair::Observed{server_});
+  hand_in(pair::Salvaged{server_.beat, pair::Claim::kPeerIsOff});
+  ASSERT_TRUE(reply_.accepted);
+  EXPECT_EQ(engine_->report(now_).kind, LossKind::kNone);
+  hear(production(Term{1}));
+  pass(seconds{20});
+  EXPECT_EQ(engine_->report(now_).kind, LossKind::kUnknown) << "it was on again";
+}
+
+// Simulation, seed 569192997: salvaged, confirmed as "nothing is lost", the agent killed; production was switched on again meanwhile and wrote on.
+TEST_F(Pair, APromotionThatReportedNoLossIsNotGoneOnWithWhenProductionWorksAgain) {
+  boot(Stage::kFollowing, Term{1});
+  PairRecord confirmed = disk_;
+  confirmed.stage = Stage::kPromoting;
+  confirmed.offered = confirmed.seen = Term{2};
+  confirmed.report.emplace();
+  confirmed.report->kind = LossKind::kNone;
+  confirmed.report->term = Term{1};
+  tasks_.clear();
+  boot(confirmed);
+  now_ += seconds{1};
+  hear(production(Term{1}));
+  EXPECT_EQ(disk_.stage, Stage::kFollowing);
+  EXPECT_FALSE(did(Task::kPromote));
+}
+
 }  // namespace
 }  // namespace verbund::mirror

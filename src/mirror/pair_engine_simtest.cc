@@ -39,6 +39,7 @@ TEST(PairEngine, KeepsItsLawsThroughKillsCutsAndFreezes) {
   EXPECT_GT(counts.promotions_unknown, runs() / 50);
   EXPECT_GT(counts.rejoins, runs() / 50);
   EXPECT_GT(counts.copied_anew, runs() / 200);
+  EXPECT_GT(counts.salvaged, runs() / 200);
   EXPECT_GT(counts.promotions_within, runs() / 50);
   EXPECT_GT(counts.lapses, runs() / 50);
   EXPECT_GT(counts.witness_kills, runs() / 50);

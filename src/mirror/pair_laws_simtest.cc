@@ -76,6 +76,7 @@ void PairWorld::settle() {
   witness_cut_ = {};
   witness_.down_until = witness_.frozen_until = {};
   const bool by_themselves = !forced_ && promotions_.empty();
+  for (std::size_t i = 0; i < 2; ++i) (void)stays_off(i);
   for (Machine& machine : machines_) machine.off = false, machine.frozen_until = {}, machine.down_until = {};
   for (int i = 0; i < 600 && broken_.empty(); ++i) {
     now_ += milliseconds{200};

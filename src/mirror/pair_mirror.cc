@@ -79,6 +79,14 @@ void PairEngine::on(const pair::FenceRequested&, TimePoint) {
   actions_.emplace_back(pair::Reply{});
 }
 
+void PairEngine::on(const pair::Salvaged& salvaged, TimePoint now) {
+  if (record_.stage != Stage::kFollowing) return refuse(msgid("this machine is no mirror"));
+  if (peer_alive(now)) return refuse(msgid("the other machine is not switched off: it answers"));
+  if (salvaged.claim != pair::Claim::kPeerIsOff) return refuse(msgid("production must be switched off, and stay so"));
+  salvaged_ = std::pair(record_.term, salvaged.end);
+  actions_.emplace_back(pair::Reply{});
+}
+
 void PairEngine::on(const pair::PromoteRequested& request, TimePoint now) {
   if (record_.stage != Stage::kFollowing) return refuse(msgid("this machine is no mirror"));
   if (doing_) return refuse(msgid("another step is under way"));
@@ -103,6 +111,10 @@ bool PairEngine::promote(TimePoint now) {
   const bool went_on = peer_ && peer_->term > record_.term;
   if (record_.seen > record_.offered || went_on) return step_back(msgid("another term has begun"));
   if (lapsed_) return step_back(msgid("it was confirmed too long ago"));
+  // Salvaged, confirmed, and switched on again before this could be done (simulation, seed 569192997): what it writes now was announced to nobody.
+  const bool certain = record_.report && (record_.report->kind == LossKind::kNone || record_.report->kind == LossKind::kBounded);
+  const bool works_again = certain && peer_ && peer_->stage == Stage::kServing && peer_->term == record_.term && heard_at_ > entered_at_;
+  if (works_again && !record_.given && server_.standby) return step_back(msgid("production works again"));
   if (!cleared_) {
     if (server_.running && !server_.standby) {
       begin(Task::kStop);

@@ -18,7 +18,7 @@ class PairWorld {
  public:
   struct Counts {
     std::uint64_t commits = 0, lost = 0, kills = 0, switchovers = 0, switchovers_failed = 0, promotions_none = 0,
-                  promotions_bounded = 0, promotions_unknown = 0, promotions_within = 0, rejoins = 0, fences = 0, lapses = 0, witness_kills = 0, asks = 0, copied_anew = 0;
+                  promotions_bounded = 0, promotions_unknown = 0, promotions_within = 0, rejoins = 0, fences = 0, lapses = 0, witness_kills = 0, asks = 0, copied_anew = 0, salvaged = 0;
   };
 
   PairWorld(std::uint64_t seed, Counts& counts);
@@ -56,6 +56,7 @@ class PairWorld {
     std::optional<TimePoint> guard;  // outlives the agent; by the machine's clock
     PairTuning tuning;
     bool off = false;          // the machine
+    bool disk_out = false;     // its log was salvaged
     bool server_frozen = false;
     bool answered = false;     // in this life of the agent, or it was promoted or let open in it
   };
@@ -139,6 +140,7 @@ class PairWorld {
   bool work(std::size_t index, const Work& work);  // false: failed
   bool stop(std::size_t index);
   bool promote(std::size_t index, Term term);
+  bool stays_off(std::size_t index);
   bool rejoin(std::size_t index);
   void append(std::size_t index, std::uint64_t commit);
   void check_promotions();

@@ -9,9 +9,9 @@ namespace verbund::mirror {
 std::string to_string(const PairWorld::Counts& counts) {
   return fmt::format(
       "{} commits, {} lost as announced, {} kills, {} switchovers, {} of them failed, promotions {} none {} bounded {} "
-      "unknown, {} without a person, {} fences, {} rejoins, {} mirrors copied anew, {} leases lapsed, {} calls to the witness for production, it was killed {} times",
+      "unknown, {} without a person, {} fences, {} rejoins, {} mirrors copied anew, {} logs salvaged, {} leases lapsed, {} calls to the witness for production, it was killed {} times",
       counts.commits, counts.lost, counts.kills, counts.switchovers + counts.switchovers_failed, counts.switchovers_failed,
-      counts.promotions_none, counts.promotions_bounded, counts.promotions_unknown, counts.promotions_within, counts.fences, counts.rejoins, counts.copied_anew, counts.lapses,
+      counts.promotions_none, counts.promotions_bounded, counts.promotions_unknown, counts.promotions_within, counts.fences, counts.rejoins, counts.copied_anew, counts.salvaged, counts.lapses,
       counts.asks, counts.witness_kills);
 }
 
@@ -74,13 +74,22 @@ void PairWorld::step() {
   advance();
 }
 
+/// Whoever has its disk in the hand has said that it stays off until the other one has gone on; few do not wait.
+bool PairWorld::stays_off(std::size_t index) {
+  Machine& machine = machines_[index];
+  if (!machine.disk_out || machines_[1 - index].record.term > machine.record.term) return machine.disk_out = false;
+  if (!calm_ && random_() % 20 != 0) return true;
+  lied_ = true;
+  return machine.disk_out = false;
+}
+
 void PairWorld::disturb() {
   for (std::size_t i = 0; i < 2; ++i) {
     Machine& machine = machines_[i];
     // Where only one of the two may go on, trouble comes oftener.
     const Stage stage = machine.record.stage;
     const std::uint64_t often = stage == Stage::kPromoting || stage == Stage::kHandedOver ? 12 : 1;
-    if (machine.off && chance(40)) {
+    if (machine.off && chance(40) && !stays_off(i)) {
       machine.off = false;
       machine.down_until = now_;
     } else if (!machine.off && trouble(400 / often)) {
@@ -147,6 +156,18 @@ void PairWorld::person() {
       hand_in(i, pair::RejoinRequested{.anew = chance(4)});
       if (accepted_ && mirror) ++counts_.copied_anew;
       break;
+    }
+    case 4: {
+      // Its disk in a person's hand.
+      const Server& other = machines_[1 - i].server;
+      if (machines_[1 - i].off && machine.record.stage == Stage::kFollowing && machine.server.standby && machine.server.running && prefix(machine.server, other)) {
+        machine.server.wal = other.wal;
+        hand_in(i, pair::Observed{facts(i)});
+        hand_in(i, pair::Salvaged{facts(i).beat, claim});
+        if (accepted_) ++counts_.salvaged, machines_[1 - i].disk_out = true;
+        break;
+      }
+      [[fallthrough]];
     }
     default: hand_in(i, pair::SwitchoverRequested{}); break;
   }

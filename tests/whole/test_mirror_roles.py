@@ -242,6 +242,42 @@ class Promotion(Pair):
         self.both_know(self.mirror, self.office)
 
 
+class Salvage(Pair):
+    """Given a production whose machine is gone and whose disk can be read, and a mirror that had not received all, When its log is taken over from that disk, Then the promotion reports that nothing
+    is lost, and nothing that was acknowledged is missing."""
+
+    def test_what_the_mirror_lacks_is_taken_from_the_old_disk(self):
+        writer = Writer(self.office, self.mirror, "salvaged")
+        writer.wait_more()
+        sender = int(subprocess.run(["pgrep", "-P", str(self.office.postmaster()), "-f", "walsender verbund_mirror"], stdout=subprocess.PIPE, check=True).stdout)
+        os.kill(sender, signal.SIGSTOP)
+        writer.wait_more(100)
+        # More than a file of the log.
+        psql(self.office, "CREATE TABLE large AS SELECT n, repeat(md5(n::text), 20) AS text FROM generate_series(1, 40000) n")
+        writer.wait_more(100)
+        name = self.state(self.mirror)["pair"]["peer"]["name"]
+        disk = self.office.data / "postgres" / "data"
+        self.refused(self.mirror.run("--json", "mirror", "salvage", "--from", str(disk), "--switched-off", name), "is not switched off: it answers")
+        os.kill(self.office.postmaster(), signal.SIGKILL)
+        self.office.kill()
+        os.kill(sender, signal.SIGKILL)
+        acknowledged = writer.end()
+        wait_for(lambda: not self.state(self.mirror)["pair"]["peer"]["alive"], "the mirror to miss production")
+        self.assertEqual(self.mirror.run("--json", "mirror", "promote").check().json()["kind"], "unknown")
+        self.assertEqual(self.mirror.run("mirror", "salvage", "--from", str(disk), "--switched-off", "another").code, 2)
+        wrong = self.mirror.run("--json", "mirror", "salvage", "--from", str(self.mirror.data / "config"), "--switched-off", name)
+        self.assertIn("is needed, and", json.loads(wrong.output.splitlines()[-1])["error"]["message"])
+        done = self.mirror.run("--json", "mirror", "salvage", "--from", str(disk), "--switched-off", name).check().json()
+        self.assertGreater(int(done["bytes"]), 16 * 1024 * 1024)
+        self.assertGreaterEqual(len(done["files"]), 2)
+        report = self.mirror.run("--json", "mirror", "promote").check().json()
+        self.assertEqual((report["kind"], report["bytes"]), ("none", "0"), report)
+        self.mirror.run("--json", "mirror", "promote", "--accept-loss", report["token"], "--switched-off", name).check()
+        self.production_again(self.mirror)
+        self.assertEqual(acknowledged - self.ids(self.mirror, "salvaged"), set())
+        self.assertEqual(self.mirror.psql("SELECT count(*) FROM large")[1], "40000")
+
+
 class Thawed(Pair):
     """Given a production that stood still while its mirror was promoted, and that can't reach it, When a workstation comes back to it that has
     been at the new one, Then it takes no more writes."""

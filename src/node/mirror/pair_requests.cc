@@ -21,11 +21,18 @@ Result<pair::Event> request_in(const json::object& object) {
   if (!what) return std::unexpected(what.error());
   const auto claim = flag_in(object, "peer_is_off") ? pair::Claim::kPeerIsOff : pair::Claim::kNothing;
   if (*what == "switchover") return pair::Event(pair::SwitchoverRequested{});
+  if (*what == "salvaged") {
+    const auto end = text_of(object, "end");
+    if (!end) return std::unexpected(end.error());
+    const auto position = parse_lsn(*end);
+    if (!position) return std::unexpected(position.error());
+    return pair::Event(pair::Salvaged{{*position, 0, 0}, claim});
+  }
   if (*what == "fence") return pair::Event(pair::FenceRequested{});
   if (*what == "rejoin") return pair::Event(pair::RejoinRequested{flag_in(object, "anew")});
   if (*what == "forget_witness") return pair::Event(pair::ForgetWitnessRequested{claim});
   if (*what == "open") return pair::Event(pair::OpenRequested{claim});
-  if (*what != "promote") return fail(ErrorCode::kBadMessage, phrase("field do: switchover, promote, open, fence, rejoin, term, witness or forget_witness"));
+  if (*what != "promote") return fail(ErrorCode::kBadMessage, phrase("field do: switchover, promote, open, fence, rejoin, salvaged, term, witness or forget_witness"));
   auto token = text_of(object, "token");
   if (!token) return pass(token);
   return pair::Event(pair::PromoteRequested{*token, claim});
