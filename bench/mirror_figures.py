@@ -16,18 +16,26 @@ from patroni_cluster import missing  # noqa: E402
 from test_mirror import Mirror, invite, open_for_mirrors, psql  # noqa: E402
 from test_mirror_follow import superuser  # noqa: E402
 
-FILL_ROWS = 1_000_000  # about 130 MB
+FILL_ROWS = 4_000_000  # about 520 MB
 FIXED_RATE = 1_000
+MEMORY = "/dev/shm"
 
 
 class Pair:
     """Production and its mirror, on loopback, in scratch directories; by the settings that every installation has."""
 
-    def __init__(self, rows=0, demo=None):
+    def __init__(self, rows=0, demo=None, own_disk=False):
+        """`own_disk`: the mirror's is memory, so that the two do not share one, as two machines don't."""
         self.office = open_for_mirrors(Office(demo=demo, properties={"reconnect.ms": 30_000})).start()
         if rows:
             psql(self.office, f"CREATE TABLE fill AS SELECT i, md5(i::text) AS a, md5((i + 1)::text) AS b FROM generate_series(1, {rows}) AS i")
-        self.mirror = Mirror(self.office)
+        before = tempfile.tempdir
+        tempfile.tempdir = MEMORY if own_disk else before
+        try:
+            self.mirror = Mirror(self.office)
+        finally:
+            tempfile.tempdir = before
+        self.standby = None
 
     def join(self):
         start = time.monotonic()
@@ -62,7 +70,18 @@ class Pair:
             return {int(n) for n in psql(self.office, "SELECT n FROM gap").split()}
         return {int(n) for n in self.mirror.psql("SELECT n FROM gap")[1].split()}
 
+    def follow_alone(self):
+        """PostgreSQL's standby without the mirror's node: what following costs in any case."""
+        data = self.mirror.data / "postgres" / "data"
+        binary = max(pathlib.Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+        user = data.owner()
+        self.standby = subprocess.Popen([str(binary), "-D", str(data)], user=user, group=user, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+        wait_for(lambda: superuser(self.office, "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming' AND application_name <> ''") != "0", "the standby to stream")
+
     def close(self):
+        if self.standby:
+            self.standby.send_signal(signal.SIGINT)
+            self.standby.wait(30)
         self.mirror.close()
         self.office.close()
 
@@ -133,9 +152,11 @@ def first_copy(rows=FILL_ROWS):
     """Seconds of `mirror join` (with verification), of its copying alone, and of pg_basebackup alone over the same connection, right after it."""
     pair = Pair(rows)
     try:
+        superuser(pair.office, "CHECKPOINT")  # or the first of the two writes what was just filled
         joined = pair.join()
         log = (pair.mirror.data / "secrets" / "pair").read_text().strip()
         with tempfile.TemporaryDirectory(prefix="verbund-bench-") as scratch:
+            superuser(pair.office, "CHECKPOINT")
             start = time.monotonic()
             subprocess.run(["pg_basebackup", "-D", f"{scratch}/copy", "-X", "stream", "-c", "fast", "--no-password", "-d",
                             f"host=127.0.0.1 port={pair.office.database_port} user=verbund_mirror_2 sslmode=require"],
@@ -164,15 +185,18 @@ def p99_at(office, where, seconds, rate=FIXED_RATE):
 
 
 def following_cost(rounds, seconds):
-    """pgbench at a fixed rate on a production with a mirror that follows, beside one that has none; in turns, one of the two is idle at a time."""
-    pair, alone = Pair(), open_for_mirrors(Office(demo=None, properties={})).start()
+    """pgbench at a fixed rate on a production with a mirror that follows, beside one with PostgreSQL's standby alone and one without; in turns, the others are idle."""
+    pair, plain, alone = Pair(own_disk=True), Pair(own_disk=True), open_for_mirrors(Office(demo=None, properties={})).start()
     try:
-        places = [(pair.office, fill_pgbench(pair.office)), (alone, fill_pgbench(alone))]
+        places = [(office, fill_pgbench(office)) for office in (pair.office, plain.office, alone)]
         pair.join()
         pair.follow()
+        plain.join()
+        plain.follow_alone()
         return [tuple(p99_at(office, where, seconds) for office, where in places) for _ in range(rounds)]
     finally:
         alone.close()
+        plain.close()
         pair.close()
 
 
@@ -182,9 +206,10 @@ def mirror(bench, topic):
     lost = topic.figure("acknowledged and lost by switchovers", "rows", limit=0)
     word = topic.figure("promotion: from the confirmation to the first write of a program that connects anew", "s", limit=2.0)
     locks = topic.figure("from then until a workstation's lock is held again", "s", limit=5.0)
-    pure = topic.figure("copying of 130 MB by mirror join, without verification", "s", peer="pg_basebackup alone", target=1 / 0.9)
-    copy = topic.figure("mirror join, with verification, of 130 MB", "s", peer="pg_basebackup alone")
+    pure = topic.figure("copying of 520 MB by mirror join, without verification", "s", peer="pg_basebackup alone", target=1 / 0.9)
+    copy = topic.figure("mirror join, with verification, of 520 MB", "s", peer="pg_basebackup alone")
     cost = topic.figure(f"pgbench at {FIXED_RATE:,} tps: p99 with a mirror that follows, on the same machine", "ms", peer="without a mirror", target=1.05)
+    standby = topic.figure(f"pgbench at {FIXED_RATE:,} tps: p99 with PostgreSQL's standby alone, without the mirror's node", "ms", peer="without a mirror")
     ours = switchover_gap(1 if bench.quick else 2)
     theirs = None if missing() else patroni_gap.patroni_switchover_gap(1 if bench.quick else 2)
     for number, value in enumerate(ours["gaps_s"]):
@@ -196,5 +221,6 @@ def mirror(bench, topic):
     times = first_copy(FILL_ROWS // 10 if bench.quick else FILL_ROWS)
     pure.add(times["copy_s"], times["pg_basebackup_s"])
     copy.add(times["join_s"], times["pg_basebackup_s"])
-    for with_mirror, without in following_cost(1 if bench.quick else 3, 5 if bench.quick else 15):
+    for with_mirror, with_standby, without in following_cost(1 if bench.quick else 5, 5 if bench.quick else 15):
         cost.add(with_mirror, without)
+        standby.add(with_standby, without)

@@ -3,6 +3,7 @@
 
 #include "cli/attention.h"
 #include "cli/backup_nights.h"
+#include "cli/mirror.h"
 #include "cli/mirror_patroni.h"
 #include "node/installation.h"
 
@@ -105,15 +106,25 @@ void add_nights(const Globals& globals, std::vector<std::pair<std::string, std::
     return;
   }
   for (auto& field : night_fields(globals, (*nights)->outlook)) fields.push_back(std::move(field));
-  if (const auto& why = (*nights)->turn.why; !why.msgid.empty()) fields.emplace_back(translate(globals.language, "who makes the backups"), said(globals.language, why));
+  // An office without any backup is told that, and nothing of who makes none.
+  const bool none = !(*nights)->outlook.configured && (*nights)->turn.turn != backup::Turn::kOthers;
+  if (const auto& why = (*nights)->turn.why; !why.msgid.empty() && !none) fields.emplace_back(translate(globals.language, "who makes the backups"), said(globals.language, why));
+}
+
+/// A machine of a pair that is not production now: whichever of the two it was when it was set up.
+bool follows_now(const Globals& globals, const std::filesystem::path& directory) {
+  std::error_code ignored;
+  if (!std::filesystem::exists(directory / "agent" / "pair", ignored)) return false;
+  const auto state = mirror_state(globals);
+  return state && at(*state, "role") != "production";
 }
 
 /// A mirror takes no sessions, nor does a node that waits on a Patroni cluster: there, and on what was one, it is read over HTTP.
 std::expected<std::string, int> status_text(const Globals& globals) {
-  std::error_code ignored;
   const auto directory = node::Installation::find(globals.dir.empty() ? std::nullopt : std::optional(globals.dir));
-  const bool mirror = std::filesystem::exists(directory / "config" / "mirror.toml", ignored);
-  if (globals.server.empty() && (mirror || on_patroni(globals))) {
+  std::error_code ignored;
+  const bool was_mirror = std::filesystem::exists(directory / "config" / "mirror.toml", ignored);
+  if (globals.server.empty() && (was_mirror || follows_now(globals, directory) || on_patroni(globals))) {
     auto answer = rest_call(globals, "GET", "/api/status");
     if (!answer) return std::unexpected(report(globals, answer.error()));
     return std::move(*answer);

@@ -195,6 +195,8 @@ class Promotion(Pair):
         lost = json.loads((self.office.data / "mirror" / "lost-1.json").read_text())
         self.assertGreaterEqual(int(lost["commits"]), len(missing))
         self.both_know(self.mirror, self.office)
+        # It has no config/mirror.toml, and yet takes no sessions: its status was an error.
+        self.assertIn("Spiegelserver", self.office.run("status", LC_ALL="de_DE.UTF-8").check().output)
         shown = self.office.run("--json", "mirror", "lost").check().json()
         rows = [row for row in shown["rows"] if row["table"] == "public.promoted"]
         # And perhaps the one under way, which nobody was told of.
