@@ -17,8 +17,10 @@
 /// applied (set a busy timeout).
 /// Texts are UTF-8, zero-terminated; those handed to a callback are good until it returns. Times are ISO 8601 in UTC.
 /// Errors: a function that takes `error` sets *error when it fails, unless `error` is NULL; free it with verbund_error_free. Codes are those of docs/errors.md:
-/// "not_reachable", "unauthenticated", "forbidden" (the device is disabled or revoked), "not_found" (no device in this file), "in_use", "cancelled", "usage" (a text
+/// "not_reachable", "unauthenticated", "forbidden" (the device is disabled), "revoked" (below), "not_found" (no device in this file), "in_use", "cancelled", "usage" (a text
 /// that is needed is NULL), "internal" (there was no memory for it, or no thread), …. `device` is never NULL, but for _close.
+/// Revoked: a sync that hears this of its own office removes all that came from there and was changed since: tables, changes, rejects, the device's secret. What the application has copied elsewhere it
+/// removes itself when a function says "revoked" or the status does. Syncs of that file are over; the tables are gone.
 /// Stable: only this folder is installed. The C part needs C99, the C++ part C++20.
 #ifndef VERBUND_DEVICE_H
 #define VERBUND_DEVICE_H
@@ -98,6 +100,7 @@ typedef struct verbund_device_status {
   uint64_t pending;                     /* changes that no sync has taken yet */
   uint64_t undecided;                   /* that went up and are not decided */
   uint64_t rejects;                     /* open ones */
+  const char *revoked;                  /* when the office revoked this device; empty: it has not */
 } verbund_device_status;
 /// NULL on failure; free it with verbund_device_status_free.
 verbund_device_status *verbund_device_status_read(verbund_device *device, verbund_error **error);
@@ -131,6 +134,7 @@ class Device {
   struct Status {
     std::string id, user, server, last_sync, last_result;
     std::uint64_t pending = 0, undecided = 0, rejects = 0;
+    std::string revoked;
   };
   struct Reject {
     std::int64_t id = 0;
@@ -195,7 +199,7 @@ class Device {
     verbund_error* error = nullptr;
     auto* read = verbund_device_status_read(device_.get(), &error);
     if (read == nullptr) return taken(error);
-    Status status{read->id, read->user, read->server, read->last_sync, read->last_result, read->pending, read->undecided, read->rejects};
+    Status status{read->id, read->user, read->server, read->last_sync, read->last_result, read->pending, read->undecided, read->rejects, read->revoked};
     verbund_device_status_free(read);
     return status;
   }

@@ -60,7 +60,7 @@ json::object report_json(const sync::device::SyncReport& done) {
   }
   json::object object{{"result", name_of(done.result)}, {"sent", done.sent}, {"applied", done.applied}, {"rejected", done.rejected}, {"waiting", done.waiting}};
   object["sessions"] = std::move(sessions);
-  if (done.error) object["message"] = done.error->message;
+  if (done.error) object["code"] = wire_name(done.error->code), object["message"] = done.error->message;
   return object;
 }
 
@@ -141,13 +141,14 @@ int status(const Globals& globals, const Words& words) {
   }
   if (globals.json) {
     fmt::print("{}\n", json::serialize(json::object{{"device", status->id}, {"user", status->user}, {"server", status->server}, {"last_sync", status->last_sync}, {"last_result", status->last_result},
-                                                    {"pending", status->pending}, {"undecided", status->undecided}, {"rejects", status->rejects}, {"tables", std::move(tables)}}));
+                                                    {"pending", status->pending}, {"undecided", status->undecided}, {"rejects", status->rejects}, {"revoked", status->revoked}, {"tables", std::move(tables)}}));
     return 0;
   }
   const auto text = [&](const char* msgid) { return std::string(translate(globals.language, msgid)); };
   print_fields({{text("device"), status->id}, {text("user"), status->user}, {text("server"), status->server},
                 {text("last sync"), status->last_sync.empty() ? "–" : local_time(status->last_sync) + " " + shown_word(globals, status->last_result)}, {text("changed here"), std::to_string(status->pending)},
                 {text("not decided"), std::to_string(status->undecided)}, {text("rejected"), std::to_string(status->rejects)}});
+  if (!status->revoked.empty()) fmt::print("{}\n", translated(globals.language, "The office has revoked this device at {}: its data were removed.", local_time(status->revoked)));
   if (!rows.empty()) print_table({text("SUBSCRIPTION"), text("TABLE"), text("ROWS"), text("CHANGED"), ""}, rows);
   return 0;
 }

@@ -1,5 +1,8 @@
 #include <fstream>
 
+#include <gmock/gmock.h>
+
+#include "sync/device/inbox.h"
 #include "sync/device_scene.h"
 
 namespace verbund::sync {
@@ -348,6 +351,65 @@ TEST_F(DeviceTest, ValuesAreExactBothWays) {
   EXPECT_EQ(tablet.fetched(), 0U);
   other.expect_synced();
   EXPECT_EQ(other.value("SELECT count(*) FROM kind"), "6");
+}
+
+class Revoked : public DeviceTest {
+ protected:
+  static std::string bytes(const std::filesystem::path& file) {
+    std::ifstream in(file, std::ios::binary);
+    return {std::istreambuf_iterator<char>(in), {}};
+  }
+  /// In the database, its write-ahead log and what was fetched.
+  static std::string all_bytes(const std::filesystem::path& file) { return bytes(file) + bytes(file.string() + "-wal") + bytes(device::inbox_file(file)); }
+};
+
+TEST_F(Revoked, ADeviceThatHearsItRemovesWhatItHas) {
+  scene.subscribe("patient");
+  Tablet tablet(scene, "anna");
+  tablet.expect_synced();
+  tablet.sql("CREATE TRIGGER keep BEFORE DELETE ON patient BEGIN SELECT RAISE(ABORT, 'the application forbids it'); END; CREATE TABLE own (text); INSERT INTO own VALUES ('mein eigenes')");
+  tablet.sql("UPDATE patient SET name = 'Geheimnis ' || hex(randomblob(2000)) WHERE id = 1");
+  EXPECT_THAT(all_bytes(tablet.file), ::testing::HasSubstr("Geheimnis"));
+  scene.directory().refuses = ErrorCode::kRevoked;
+  auto report = tablet.sync();
+  ASSERT_TRUE(report.error);
+  EXPECT_EQ(report.error->code, ErrorCode::kRevoked);
+  EXPECT_EQ(tablet.value("SELECT count(*) FROM sqlite_schema WHERE name LIKE '%patient%'"), "0");
+  EXPECT_EQ(tablet.value("SELECT secret FROM verbund_device"), "");
+  EXPECT_EQ(tablet.value("SELECT text FROM own"), "mein eigenes") << "what is the application's own";
+  EXPECT_THAT(all_bytes(tablet.file), ::testing::Not(::testing::HasSubstr("Geheimnis")));
+  EXPECT_THAT(all_bytes(tablet.file), ::testing::Not(::testing::HasSubstr("P3")));
+  EXPECT_NE(tablet.open().status()->revoked, "");
+  const auto calls = tablet.line.calls;
+  EXPECT_EQ(tablet.sync().error->code, ErrorCode::kRevoked);
+  EXPECT_EQ(tablet.line.calls, calls) << "there is nobody to ask any more";
+}
+
+TEST_F(Revoked, HeldUpByAnotherProgramItIsGoneOnWith) {
+  scene.subscribe("patient");
+  Tablet tablet(scene, "anna");
+  tablet.expect_synced();
+  scene.directory().refuses = ErrorCode::kRevoked;
+  {
+    auto reader = std::move(sqlite::Database::open(tablet.file, sqlite::Database::Mode::kOpen, milliseconds{100}).value());
+    auto reads = reader.prepare("SELECT * FROM patient");
+    ASSERT_TRUE(*reads->step());
+    auto opened = tablet.open();
+    EXPECT_FALSE(opened.sync(tablet.line, "", {}, {}));
+    EXPECT_EQ(tablet.value("SELECT secret FROM verbund_device"), "") << "whatever becomes of the rest";
+  }
+  EXPECT_EQ(tablet.sync().error->code, ErrorCode::kRevoked);
+  EXPECT_EQ(tablet.value("SELECT wiped FROM verbund_revoked"), "2");
+  EXPECT_THAT(all_bytes(tablet.file), ::testing::Not(::testing::HasSubstr("P3")));
+}
+
+TEST_F(Revoked, WhoIsOnlyDisabledKeepsEverything) {
+  scene.subscribe("patient");
+  Tablet tablet(scene, "anna");
+  tablet.expect_synced();
+  scene.directory().refuses = ErrorCode::kForbidden;
+  EXPECT_EQ(tablet.sync().error->code, ErrorCode::kForbidden);
+  EXPECT_EQ(tablet.value("SELECT count(*) FROM patient"), "5");
 }
 
 }  // namespace

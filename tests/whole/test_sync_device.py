@@ -2,6 +2,7 @@
 import pathlib
 import signal
 import sqlite3
+import subprocess
 import unittest
 
 from office import BINARY, Office, Program, wait_for
@@ -49,6 +50,10 @@ class Tablet:
 
     def sync(self):
         return self.run("sync").check().json()
+
+    def bytes(self):
+        """Of all its files, read by another process: closing them here would end the locks of this one's connection, and SQLite with them."""
+        return subprocess.run(["cat", *map(str, self.file.parent.glob(self.file.name + "*"))], stdout=subprocess.PIPE, check=True).stdout
 
     def rows(self, query):
         return self.app.execute(query).fetchall()
@@ -117,11 +122,29 @@ class Devices(unittest.TestCase):
         anna.sync()
         anna.app.execute("UPDATE patient SET name = 'nie' WHERE id = 1")
         device = anna.run("status").check().json()["device"]
-        self.office.run("sync", "device", "revoke", device).check()
+        self.office.run("sync", "device", "disable", device).check()
         refused = anna.run("sync")
         self.assertNotEqual(refused.code, 0)
         self.assertEqual(self.sql("SELECT name FROM patient WHERE id = 1"), "Müller")
         self.assertEqual(anna.rows("SELECT name FROM patient WHERE id = 1"), [("nie",)])
+
+    def test_a_lost_device_removes_its_data_when_it_calls(self):
+        """Given a device with patients and changes of its own, When the office revokes it, Then its next sync removes all of that, and there is nothing to read in its file."""
+        anna = Tablet(self, "anna")
+        anna.sync()
+        anna.app.execute("UPDATE patient SET name = 'Geheimes Zeichen' WHERE id = 1")
+        self.assertIn("Müller".encode(), anna.bytes())
+        device = anna.run("status").check().json()["device"]
+        self.office.run("sync", "device", "revoke", device).check()
+        lost = anna.run("sync")
+        self.assertEqual(lost.code, 4)
+        self.assertIn('"revoked"', lost.output)
+        self.assertEqual(anna.rows("SELECT count(*) FROM sqlite_schema WHERE name LIKE '%patient%' OR name LIKE '%visit%'"), [(0,)])
+        for word in ("Müller", "Geheimes Zeichen"):
+            self.assertNotIn(word.encode(), anna.bytes())
+        self.assertEqual(self.sql("SELECT name FROM patient WHERE id = 1"), "Müller", "what it had not sent is lost with it")
+        self.assertIn("widerrufen", self.office.run("device", "status", "--db", str(anna.file), LC_ALL="de_DE.UTF-8").check().output)
+        self.assertTrue(anna.run("status").check().json()["revoked"])
 
     def test_bad_words_get_clear_errors(self):
         missing = self.office.run("device", "sync", "--db", str(self.office.directory / "keines.db"))

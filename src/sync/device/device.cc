@@ -5,6 +5,7 @@
 #include "base/messages.h"
 #include "sync/device/kept_json.h"
 #include "sync/device/sync_run.h"
+#include "sync/device/wipe.h"
 
 namespace verbund::sync::device {
 namespace {
@@ -85,7 +86,17 @@ Result<Device::Identity> Device::identity() {
 }
 
 Result<SyncReport> Device::sync(DeviceTransport& transport, const std::string& set, const SyncEvents& events, std::stop_token stop) {
-  return SyncRun(database_, file_, *clock_, transport, events, std::move(stop)).run(set);
+  auto revoked = revoked_at(database_);
+  if (!revoked) return pass(revoked);
+  SyncReport over;
+  over.error = Error{ErrorCode::kRevoked, {}, {}};
+  auto report = revoked->empty() ? SyncRun(database_, file_, *clock_, transport, events, std::move(stop)).run(set) : Result<SyncReport>(std::move(over));
+  if (!report || !report->error || report->error->code != ErrorCode::kRevoked) return report;
+  // Once more at each sync until it came to its end: another program may have held the file.
+  if (auto wiped = wipe(database_, file_, clock_->wall()); !wiped) return pass(wiped);
+  report->result = SyncResult::kFailed;
+  report->error = make_error(ErrorCode::kRevoked, phrase("sync: the office has revoked this device, and its data were removed"), phrase("Was that a mistake? Enrol a new file: `verbund sync device invite` there, `verbund device init` here."));
+  return report;
 }
 
 Result<DeviceStatus> Device::status() {
@@ -102,6 +113,10 @@ Result<DeviceStatus> Device::status() {
   status.last_result = std::string(row->text(4));
   status.undecided = static_cast<std::uint64_t>(row->integer(5));
   status.rejects = static_cast<std::uint64_t>(row->integer(6));
+  row->reset();
+  auto revoked = revoked_at(database_);
+  if (!revoked) return pass(revoked);
+  status.revoked = std::move(*revoked);
   auto tables = database_.prepare("SELECT name, layout, last_error FROM verbund_subscription ORDER BY name");
   if (!tables) return pass(tables);
   for (;;) {

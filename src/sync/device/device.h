@@ -3,7 +3,8 @@
 ///
 /// Threads: an object belongs to one thread at a time; `sync` uses a second one of its own to fetch ahead. Other programs may use the file meanwhile: they wait for
 /// the moments in which a session is applied. Killed at any point, the next `sync` goes on from there.
-/// Errors: kNotFound (no device in this file), kInUse (the file is locked by somebody else), kNotReachable, kUnauthenticated, kForbidden (revoked), those of SQLite.
+/// Errors: kNotFound (no device in this file), kInUse (the file is locked by somebody else), kNotReachable, kUnauthenticated, kForbidden (disabled), kRevoked (by the
+/// office: the device's data are gone, wipe.h), those of SQLite.
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -46,6 +47,7 @@ struct DeviceStatus {
   std::uint64_t pending = 0;           ///< changes that no sync has taken yet
   std::uint64_t undecided = 0;         ///< that went up and are not decided
   std::uint64_t rejects = 0;           ///< open ones
+  std::string revoked;                 ///< when the office revoked this device, ISO 8601 in UTC: its data are gone; empty: it has not
   struct Table {
     std::string subscription, table, last_error;
     std::uint64_t rows = 0, pending = 0;

@@ -15,6 +15,9 @@
 
 namespace verbund::sync::device {
 
+/// Beside the device's database.
+inline std::filesystem::path inbox_file(const std::filesystem::path& database) { return database.string() + "-verbund-inbox"; }
+
 class Inbox {
  public:
   /// Block `number`; nothing: it is not ready, ask again. Blocks.

@@ -248,7 +248,7 @@ Status SyncRun::apply(const Session& session, const SyncReply& reply, SessionRep
     if (answer->status != 200) return std::unexpected(error_of(*answer));
     return std::optional(std::move(answer->body));
   };
-  const auto kept = file_.string() + "-verbund-inbox";
+  const auto kept = inbox_file(file_);
   const auto name = fmt::format("{} {} {} {}", request_.number, reply.csn.value, session.shape, session.subscription);
   std::optional<Inbox> inbox;
   if (has_rows) inbox.emplace(kept, name, fetch, stop_);

@@ -138,7 +138,7 @@ Result<DeviceIdentity> authenticate(Connection& mid_tier, std::string_view autho
   const auto state = state_of(rows->text(0, 3));
   const std::string name(rows->text(0, 0)), user(rows->text(0, 1));
   // Its secret's hash is gone: whoever calls by this number is told no more than that.
-  if (state == DeviceState::kRevoked) return fail(ErrorCode::kForbidden, phrase("a device's call: the device is revoked"), phrase("Enrol the device again: `verbund sync device invite`."));
+  if (state == DeviceState::kRevoked) return fail(ErrorCode::kRevoked, phrase("a device's call: the device is revoked"), phrase("Enrol the device again: `verbund sync device invite`."));
   if (!os::equal_secrets(os::blake2b_hex(given->second), rows->text(0, 2))) return nobody();
   if (state == DeviceState::kDisabled) return fail(ErrorCode::kForbidden, phrase("a device's call: device '{}' is disabled", name));
   if (rows->null(0, 5)) return fail(ErrorCode::kForbidden, phrase("a device's call: the rules of device sync know no user '{}'", user));

@@ -39,7 +39,7 @@ inline constexpr std::chrono::minutes kMaxInvitation{30 * 24 * 60};
 Result<DeviceInvitation> invite(postgres::Connection& mid_tier, const NewInvitation& wanted, WallTime now);
 /// Uses the code up and makes the device. Errors: kUnauthenticated (no such code, used, too old), kForbidden (the user is gone or disabled), kUsage (a name that can't be one).
 Result<EnrolReply> enrol(postgres::Connection& mid_tier, const EnrolRequest& request, WallTime now);
-/// "Device ID:SECRET". Notes when and from where, to ten seconds. Errors: kUnauthenticated (nobody with this secret), kForbidden (the device is disabled or revoked, its
+/// "Device ID:SECRET". Notes when and from where, to ten seconds. Errors: kUnauthenticated (nobody with this secret), kRevoked, kForbidden (the device is disabled, its
 /// user disabled or gone: says which).
 Result<DeviceIdentity> authenticate(postgres::Connection& mid_tier, std::string_view authorization, const std::string& address, WallTime now);
 

@@ -28,7 +28,7 @@ struct RulesInForce {
 class Directory {
  public:
   virtual ~Directory() = default;
-  /// Errors: kUnauthenticated, kForbidden (revoked, disabled: says so).
+  /// Errors: kUnauthenticated, kRevoked, kForbidden (disabled: says so).
   virtual Result<DeviceIdentity> authenticate(std::string_view authorization, const std::string& address) = 0;
   /// For what a device has left here. Nobody: it is gone, disabled or revoked, or its user is.
   virtual Result<std::optional<DeviceIdentity>> device(std::uint64_t id) = 0;

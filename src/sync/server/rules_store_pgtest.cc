@@ -256,6 +256,7 @@ TEST_F(SyncRules, RefuseADeviceThatIsDisabledOrRevokedAtOnce) {
   apply(rules);
   EXPECT_THAT(call(device).error().message, HasSubstr("know no user 'anna'"));
   ASSERT_TRUE(set_state(mid_tier_, id, DeviceState::kRevoked));
+  EXPECT_EQ(call(device).error().code, ErrorCode::kRevoked) << "the device removes its data when it hears this";
   EXPECT_THAT(call(device).error().message, HasSubstr("revoked"));
   EXPECT_EQ(set_state(mid_tier_, id, DeviceState::kActive).error().code, ErrorCode::kForbidden);
   EXPECT_EQ(set_state(mid_tier_, 99, DeviceState::kActive).error().code, ErrorCode::kNotFound);

@@ -35,6 +35,7 @@ class ListedDirectory final : public Directory {
 
   std::shared_ptr<RulesInForce> in_force = std::make_shared<RulesInForce>();
   std::map<std::uint64_t, DeviceIdentity> devices;
+  std::optional<ErrorCode> refuses;  ///< whoever calls
 };
 
 /// Records (TABLE/KEY) that workstations hold, and what devices have taken. From any thread; a test looks while no device syncs.

@@ -10,6 +10,7 @@
 namespace verbund::sync::server::testing_scene {
 
 Result<DeviceIdentity> ListedDirectory::authenticate(std::string_view authorization, const std::string&) {
+  if (refuses) return fail(*refuses, "as the test wants it");
   auto id = authorization.substr(authorization.find(' ') + 1);
   id = id.substr(0, id.find(':'));
   const auto found = devices.find(parse_u64(id).value_or(0));
