@@ -6,6 +6,7 @@
 #include "base/messages.h"
 #include "backup/services.h"
 #include "platform/os/file.h"
+#include "platform/os/new_file.h"
 #include "platform/os/random.h"
 
 namespace verbund::backup {
@@ -37,9 +38,14 @@ Result<std::string> installation_id(const fs::path& directory) {
   if (text) return first_line(std::move(*text));
   if (text.error().code != ErrorCode::kNotFound) return pass(text);
   if (auto made = os::make_directories(file.parent_path(), 0700); !made) return pass(made);
+  // Whoever is first: a run, a round and the node may look for the first time in the same moment.
   const auto id = os::random_hex(8);
-  if (auto written = os::write_file_atomically(file, id + "\n"); !written) return pass(written);
-  return id;
+  auto written = os::write_new_file(file, id + "\n");
+  if (written) return id;
+  if (written.error().code != ErrorCode::kAlreadyExists) return pass(written);
+  auto others = os::read_file(file, 1000);
+  if (!others) return pass(others);
+  return first_line(std::move(*others));
 }
 
 Result<SigningKey> signing_key(const fs::path& directory) {
@@ -47,9 +53,20 @@ Result<SigningKey> signing_key(const fs::path& directory) {
   auto loaded = SigningKey::load(file);
   if (loaded || loaded.error().code != ErrorCode::kNotFound) return loaded;
   if (auto made = os::make_directories(file.parent_path(), 0700); !made) return pass(made);
-  auto key = SigningKey::generate();
-  if (auto saved = key.save(file); !saved) return pass(saved, "make the installation's signing key");
-  if (auto written = os::write_file_atomically(below(directory, "signing.pub"), key.public_key().text()); !written) return pass(written);
+  // Whoever is first. Two threads of a node that had none each made one: the public key beside it was the other one's (CI, test_mirror_nights).
+  const auto beside = below(directory, fmt::format(".signing.{}", os::random_hex(8)).c_str());
+  if (auto saved = SigningKey::generate().save(beside); !saved) return pass(saved, "make the installation's signing key");
+  auto text = os::read_file(beside, 4096);
+  std::error_code ignored;
+  fs::remove(beside, ignored);
+  if (!text) return pass(text);
+  auto made = os::write_new_file(file, *text, 0600);
+  if (!made && made.error().code != ErrorCode::kAlreadyExists) return pass(made, "make the installation's signing key");
+  auto key = SigningKey::load(file);
+  if (!key) return key;
+  // Never over one that is there: the installation may have taken another one's key meanwhile (node/mirror/pair_nights).
+  auto written = os::write_new_file(below(directory, "signing.pub"), key->public_key().text());
+  if (!written && written.error().code != ErrorCode::kAlreadyExists) return pass(written);
   return key;
 }
 
