@@ -214,6 +214,96 @@ class RandomSchema final : public Schema {
   std::vector<Table> tables_;
 };
 
+/// Who sees a patient is said by other tables: assignments, and tours that have nurses.
+class Tours final : public Schema {
+ public:
+  static constexpr std::string_view kTables =
+      "CREATE TABLE tour (id integer PRIMARY KEY, nurse text, region text);"
+      "CREATE TABLE care (id integer PRIMARY KEY, patient_id integer REFERENCES patient ON DELETE CASCADE ON UPDATE CASCADE, tour_id integer, nurse text, ended integer)";
+  [[nodiscard]] static std::vector<std::string> captured() { return {"public.patient", "public.encounter", "public.observation", "public.care", "public.tour"}; }
+
+  void subscribe(SyncScene& scene, Random& random) override {
+    scene.sql("INSERT INTO patient SELECT n, 'P' || n, (ARRAY['nord', 'süd'])[1 + n % 2] FROM generate_series(1, 20) n; INSERT INTO encounter SELECT n, 1 + n % 20, 'k' FROM generate_series(1, 20) n;"
+              "INSERT INTO observation SELECT 1 + n % 20, n, 's' FROM generate_series(1, 20) n; INSERT INTO tour SELECT n, (ARRAY['anna', 'bert'])[1 + n % 2], 'nord' FROM generate_series(1, 4) n;"
+              "INSERT INTO care SELECT n, 1 + n % 20, 1 + n % 4, (ARRAY['anna', 'bert'])[1 + n % 2], 0 FROM generate_series(1, 10) n");
+    scene.office().settle();
+    static const std::vector<std::string> kPatients{
+        "", "id IN (SELECT patient_id FROM care WHERE nurse = :user)", "id IN (SELECT patient_id FROM care WHERE ended = 0 AND tour_id IN (SELECT id FROM tour WHERE nurse = :user))",
+        "letter = :region AND id IN (SELECT patient_id FROM care WHERE nurse = :user AND ended = 0)",
+        "id IN (SELECT patient_id FROM care WHERE nurse = :user) AND letter IN (SELECT region FROM tour WHERE nurse = :user)", "id IN (SELECT patient_id FROM care WHERE ended = 0)"};
+    static const std::vector<std::string> kEncounters{"id < 15", "patient_id IN (SELECT patient_id FROM care WHERE nurse = :user)",
+                                                      "patient_id IN (SELECT id FROM patient WHERE letter = :region AND id IN (SELECT patient_id FROM care WHERE nurse = :user))"};
+    static const std::vector<std::string> kObservations{"", "encounter_id IN (SELECT id FROM encounter WHERE patient_id IN (SELECT patient_id FROM care WHERE nurse = :user))",
+                                                        "encounter_id IN (SELECT id FROM encounter WHERE kind <> 't7')"};
+    static const std::vector<std::string> kCare{"", "nurse = :user", "ended = 0"};
+    for (const auto& [table, filters] : {std::pair{"patient", &kPatients}, std::pair{"encounter", &kEncounters}, std::pair{"observation", &kObservations}, std::pair{"care", &kCare}}) {
+      auto& rule = scene.subscribe(table, parse_filter(random.one_of(*filters)).value());
+      rule.conflict.kind = random.once_in(2) ? ConflictPolicy::Kind::kReject : ConflictPolicy::Kind::kMerge;
+    }
+  }
+
+  std::string statement(Random& random, bool office) override {
+    std::string all;
+    // What belongs together at the office is one transaction.
+    for (std::size_t more = office ? random.below(3) : 0; more > 0; --more) all += one(random, true) + ";";
+    return all + one(random, office);
+  }
+  std::string record(Random& random) override { return fmt::format("{}/{}", random.once_in(2) ? "patient" : "care", 1 + random.below(25)); }
+
+  std::string office_rows(const Subscription& rule, const std::string& user) const override {
+    auto where = rule.filter.empty() ? std::string("true") : to_string(rule.filter);
+    for (const auto& [name, value] : {std::pair<std::string, std::string>{":user", user}, {":region", region_of(user)}}) {
+      for (auto at = where.find(name); at != std::string::npos; at = where.find(name)) where.replace(at, name.size(), "'" + value + "'");
+    }
+    return fmt::format("SELECT coalesce(string_agg(r, ' ' ORDER BY r COLLATE \"C\"), '') FROM (SELECT {} AS r FROM {} WHERE {}) x", columns(rule), rule.table, where);
+  }
+  std::string device_rows(const Subscription& rule) const override {
+    return fmt::format("SELECT coalesce(group_concat(r, ' '), '') FROM (SELECT {} AS r FROM {} ORDER BY r)", columns(rule), rule.table);
+  }
+
+ private:
+  static std::string one(Random& random, bool office) {
+    const auto id = [&] { return std::to_string(1 + random.below(25)); };
+    const auto text = [&] { return "'t" + std::to_string(random.below(20)) + "'"; };
+    const auto region = random.once_in(2) ? "'nord'" : "'süd'";
+    const auto nurse = random.once_in(3) ? "'cara'" : random.once_in(2) ? "'anna'" : "'bert'";
+    const auto tour = 1 + random.below(4);
+    switch (random.below(office ? 20 : 14)) {
+      case 0: return fmt::format("INSERT INTO patient VALUES ({}, {}, {})", id(), text(), region);
+      case 1: return fmt::format("UPDATE patient SET name = {} WHERE id = {}", text(), id());
+      case 2: return fmt::format("UPDATE patient SET letter = {} WHERE id = {}", region, id());
+      case 3: return fmt::format("DELETE FROM patient WHERE id = {}", id());
+      case 4: return fmt::format("INSERT INTO encounter VALUES ({}, {}, {})", id(), id(), text());
+      case 5: return fmt::format("UPDATE encounter SET kind = {} WHERE id = {}", text(), id());
+      case 6: return fmt::format("DELETE FROM encounter WHERE id = {}", id());
+      case 7: return fmt::format("INSERT INTO observation VALUES ({}, {}, {})", id(), id(), text());
+      case 8: return fmt::format("UPDATE encounter SET patient_id = {} WHERE id = {}", id(), id());
+      case 9: return fmt::format("INSERT INTO care VALUES ({}, {}, {}, {}, 0)", id(), id(), tour, nurse);
+      case 10: return fmt::format("UPDATE care SET nurse = {} WHERE id = {}", nurse, id());
+      case 11: return fmt::format("DELETE FROM care WHERE id = {}", id());
+      case 12: return fmt::format("UPDATE care SET patient_id = {}, ended = {} WHERE id = {}", id(), random.below(2), id());
+      case 13: {
+        // Somebody new together with who cares for her.
+        const auto patient = id();
+        return fmt::format("INSERT INTO patient VALUES ({0}, 'neu', {1}); INSERT INTO care VALUES ({2}, {0}, {3}, {4}, 0)", patient, region, id(), tour, nurse);
+      }
+      case 14: return fmt::format("UPDATE tour SET nurse = {} WHERE id = {}", nurse, tour);
+      case 15: return fmt::format("UPDATE tour SET region = {} WHERE id = {}", region, tour);
+      case 16: return random.once_in(6) ? std::string("TRUNCATE care") : fmt::format("DELETE FROM tour WHERE id = {}", tour);
+      case 17: return fmt::format("INSERT INTO tour VALUES ({}, {}, {})", tour, nurse, region);
+      case 18: return fmt::format("UPDATE patient SET id = id + 5 WHERE id = {}", id());
+      default: return fmt::format("UPDATE care SET nurse = CASE nurse WHEN 'anna' THEN 'bert' ELSE 'anna' END WHERE id % 3 = {}", random.below(3));
+    }
+  }
+
+  static std::string columns(const Subscription& rule) {
+    if (rule.table == "patient") return "id || '|' || coalesce(name, '-') || '|' || coalesce(letter, '-')";
+    if (rule.table == "encounter") return "id || '|' || coalesce(patient_id || '', '-') || '|' || coalesce(kind, '-')";
+    if (rule.table == "care") return "id || '|' || coalesce(patient_id || '', '-') || '|' || coalesce(nurse, '-') || '|' || coalesce(ended || '', '-')";
+    return "encounter_id || '|' || line || '|' || coalesce(seen, '-')";
+  }
+};
+
 using One = std::function<void(Random& random, int rounds)>;
 
 void run(const One& one, std::uint64_t seed, int rounds) {
@@ -257,6 +347,14 @@ TEST(Oracle, AtRestEveryDeviceHasWhatItsFilterSaysAndEveryChangeIsDecided) {
     SyncScene scene;
     Practice practice;
     Storm(scene, practice, random, rounds).run();
+  });
+}
+
+TEST(Oracle, TheSameWhereOtherTablesSayWhoSeesARow) {
+  for_seeds([](Random& random, int rounds) {
+    SyncScene scene(Tours::kTables, Tours::captured());
+    Tours tours;
+    Storm(scene, tours, random, rounds).run();
   });
 }
 

@@ -11,23 +11,37 @@
 
 namespace verbund::sync {
 
+struct Comparison;
+
+/// `(SELECT column FROM schema.table WHERE filter)`: what a column is compared with by IN.
+struct Membership {
+  std::string schema = "public", table, column;
+  std::vector<Comparison> filter;
+  friend bool operator==(const Membership& left, const Membership& right);
+};
+
 /// One comparison of a filter; a filter is all of them. No comparisons: all rows.
 struct Comparison {
-  enum class Op { kEqual, kNotEqual, kLess, kLessOrEqual, kGreater, kGreaterOrEqual, kIsNull, kIsNotNull } op = Op::kEqual;
+  enum class Op { kEqual, kNotEqual, kLess, kLessOrEqual, kGreater, kGreaterOrEqual, kIsNull, kIsNotNull, kIn } op = Op::kEqual;
   enum class With { kConstant, kParameter, kUser } with = With::kConstant;
   std::string column;
   std::string operand;  ///< kConstant: the value's text; kParameter: the parameter's name. Parameters and the user stand with kEqual alone
+  std::vector<Membership> in = {};  ///< of kIn: one
   friend bool operator==(const Comparison&, const Comparison&) = default;
 };
 using Filter = std::vector<Comparison>;
 
-/// `active = true AND nurse = :user AND region = :region AND visit >= '2026-01-01' AND left_at IS NULL`. Constants: 'text' ('' is one quote), numbers, true,
-/// false; all are kept as texts. Columns as in SQL: without double quotes in small letters. Nothing but blanks: no comparison.
+/// `active = true AND nurse = :user AND region = :region AND visit >= '2026-01-01' AND left_at IS NULL`, and memberships:
+/// `patient_id IN (SELECT patient_id FROM care_assignment WHERE nurse = :user)`, which have filters of their own. Constants: 'text' ('' is one quote), numbers,
+/// true, false; all are kept as texts. Columns as in SQL: without double quotes in small letters. Nothing but blanks: no comparison.
 /// Errors: kBadConfig, with the position (in characters, from 1) and what is allowed.
 Result<Filter> parse_filter(std::string_view text);
 /// parse_filter of it is `filter` again.
 std::string to_string(const Filter& filter);
-inline constexpr std::size_t kMaxComparisons = 64;        ///< of a filter
+/// All comparisons, those within memberships right behind the one that has them.
+std::vector<const Comparison*> every_comparison(const Filter& filter);
+inline constexpr std::size_t kMaxComparisons = 64;        ///< of a filter, with those of its memberships
+inline constexpr std::size_t kMaxJoins = 2;               ///< memberships of a filter, one within the other or side by side
 inline constexpr std::size_t kMaxFilterBytes = 4 * 1024;  ///< as to_string gives it
 inline constexpr std::size_t kMaxRuleNameBytes = 64;      ///< of a subscription, set, group, user, parameter
 inline constexpr std::size_t kMaxRuleValueBytes = 4 * 1024;      ///< of a parameter, a default

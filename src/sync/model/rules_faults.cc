@@ -54,8 +54,8 @@ std::map<std::string_view, std::string_view> asked_by(const Rules& rules, const 
     for (const auto& member : set == nullptr ? std::vector<std::string>{} : set->subscriptions) {
       const auto* subscription = rules.subscription(member);
       if (subscription == nullptr) continue;
-      for (const auto& one : subscription->filter) {
-        if (one.with == Comparison::With::kParameter) asked.emplace(one.operand, subscription->name);
+      for (const auto* one : every_comparison(subscription->filter)) {
+        if (one->with == Comparison::With::kParameter) asked.emplace(one->operand, subscription->name);
       }
     }
   }

@@ -32,7 +32,7 @@ std::string small(std::string_view text) {
 }
 
 bool is_keyword(std::string_view name) {
-  static constexpr std::string_view kWords[] = {"and", "or", "not", "is", "null", "true", "false", "in", "like", "ilike", "between"};
+  static constexpr std::string_view kWords[] = {"and", "or", "not", "is", "null", "true", "false", "in", "like", "ilike", "between", "select", "from", "where"};
   return std::ranges::find(kWords, name) != std::ranges::end(kWords);
 }
 
@@ -48,21 +48,28 @@ class Parser {
 
   Result<Filter> parse() {
     if (auto first = step(); !first) return pass(first);
-    Filter filter;
-    while (token_.is != Token::Is::kEnd || !filter.empty()) {
-      auto one = comparison();
-      if (!one) return pass(one);
-      if (filter.size() == kMaxComparisons) return refuse(token_.at, phrase("more than {} comparisons", kMaxComparisons));
-      filter.push_back(std::move(*one));
-      if (token_.is == Token::Is::kEnd) break;
-      if (!is_word("and")) return refuse(token_.at, phrase("{} instead of AND or the end", shown()));
-      if (auto next = step(); !next) return pass(next);
-    }
+    if (token_.is == Token::Is::kEnd) return Filter{};
+    auto filter = comparisons();
+    if (filter && token_.is != Token::Is::kEnd) return refuse(token_.at, phrase("{} instead of AND or the end", shown()));
     return filter;
   }
 
  private:
+  /// One or more, until something else than AND follows.
+  Result<Filter> comparisons() {
+    Filter filter;
+    for (;;) {
+      auto one = comparison();
+      if (!one) return pass(one);
+      if (++comparisons_ > kMaxComparisons) return refuse(token_.at, phrase("more than {} comparisons", kMaxComparisons));
+      filter.push_back(std::move(*one));
+      if (!is_word("and")) return filter;
+      if (auto next = step(); !next) return pass(next);
+    }
+  }
+
   [[nodiscard]] bool is_word(std::string_view word) const { return token_.is == Token::Is::kName && token_.text == word; }
+  [[nodiscard]] bool is_sign(char sign) const { return token_.is == Token::Is::kOther && text_[token_.at] == sign; }
 
   [[nodiscard]] Phrase shown() const {
     if (token_.is == Token::Is::kEnd) return phrase("the end");
@@ -73,16 +80,72 @@ class Parser {
     const auto before = text_.substr(0, at);
     const auto position = 1 + std::ranges::count_if(before, [](char c) { return (static_cast<unsigned char>(c) & 0xc0U) != 0x80U; });
     return fail(ErrorCode::kBadConfig, phrase("position {}: {}", position, what),
-                phrase("Allowed are comparisons joined by AND: COLUMN = :user, COLUMN = :parameter, COLUMN IS [NOT] NULL, and COLUMN with =, <>, <, <=, >, >= and a "
-                       "constant ('text', 12.5, true, false)."));
+                phrase("Allowed are comparisons joined by AND: COLUMN = :user, COLUMN = :parameter, COLUMN IS [NOT] NULL, COLUMN with =, <>, <, <=, >, >= and a "
+                       "constant ('text', 12.5, true, false), and COLUMN IN (SELECT COLUMN FROM TABLE WHERE comparisons)."));
+  }
+
+  Result<std::string> name(const Phrase& instead_of) {
+    const bool bare = token_.is == Token::Is::kName && !is_keyword(token_.text);
+    if (!bare && token_.is != Token::Is::kQuoted) return refuse(token_.at, phrase("{} instead of {}", shown(), instead_of));
+    auto found = std::move(token_.text);
+    if (auto next = step(); !next) return pass(next);
+    return found;
+  }
+
+  Status expect_word(std::string_view word, std::string_view as_shown) {
+    if (!is_word(word)) return refuse(token_.at, phrase("{} instead of {}", shown(), as_shown));
+    return step();
+  }
+  Status expect_sign(char sign) {
+    if (!is_sign(sign)) return refuse(token_.at, phrase("{} instead of {}", shown(), fmt::format("'{}'", sign)));
+    return step();
+  }
+
+  /// Behind IN.
+  Result<Membership> membership(std::size_t at) {
+    if (++joins_ > kMaxJoins) return refuse(at, phrase("more than {} memberships", kMaxJoins));
+    if (auto open = expect_sign('('); !open) return pass(open);
+    if (auto select = expect_word("select", "SELECT"); !select) return pass(select);
+    Membership one;
+    auto column = name(phrase("a column"));
+    if (!column) return pass(column);
+    one.column = std::move(*column);
+    if (auto from = expect_word("from", "FROM"); !from) return pass(from);
+    auto table = name(phrase("a table"));
+    if (!table) return pass(table);
+    one.table = std::move(*table);
+    if (is_sign('.')) {
+      if (auto next = step(); !next) return pass(next);
+      one.schema = std::move(one.table);
+      auto second = name(phrase("a table"));
+      if (!second) return pass(second);
+      one.table = std::move(*second);
+    }
+    if (is_word("where")) {
+      if (auto next = step(); !next) return pass(next);
+      auto filter = comparisons();
+      if (!filter) return pass(filter);
+      one.filter = std::move(*filter);
+    }
+    if (!is_sign(')')) return refuse(token_.at, phrase("{} instead of AND or {}", shown(), "')'"));
+    if (auto next = step(); !next) return pass(next);
+    return one;
   }
 
   Result<Comparison> comparison() {
     Comparison one;
-    const bool name = token_.is == Token::Is::kName && !is_keyword(token_.text);
-    if (!name && token_.is != Token::Is::kQuoted) return refuse(token_.at, phrase("{} instead of a column", shown()));
-    one.column = std::move(token_.text);
-    if (auto next = step(); !next) return pass(next);
+    auto column = name(phrase("a column"));
+    if (!column) return pass(column);
+    one.column = std::move(*column);
+    if (is_word("in")) {
+      const auto at = token_.at;
+      if (auto next = step(); !next) return pass(next);
+      auto in = membership(at);
+      if (!in) return pass(in);
+      one.op = Op::kIn;
+      one.in.push_back(std::move(*in));
+      return one;
+    }
     if (is_word("is")) {
       if (auto done = null_test(one); !done) return pass(done);
       return one;
@@ -198,6 +261,7 @@ class Parser {
   std::string_view text_;
   std::size_t at_ = 0;
   Token token_;
+  std::size_t comparisons_ = 0, joins_ = 0;
 };
 
 std::string in_quotes(std::string_view text, char quote) {
@@ -214,10 +278,17 @@ std::string column_text(const std::string& name) {
   return bare ? name : in_quotes(name, '"');
 }
 
+std::string to_string(const Membership& one) {
+  auto text = "SELECT " + column_text(one.column) + " FROM " + (one.schema == "public" ? "" : column_text(one.schema) + ".") + column_text(one.table);
+  if (!one.filter.empty()) text += " WHERE " + verbund::sync::to_string(one.filter);
+  return text;
+}
+
 std::string to_string(const Comparison& one) {
   const auto column = column_text(one.column);
   if (one.op == Op::kIsNull) return column + " IS NULL";
   if (one.op == Op::kIsNotNull) return column + " IS NOT NULL";
+  if (one.op == Op::kIn) return column + " IN (" + to_string(one.in.front()) + ")";
   const auto sign = std::ranges::find(kSigns, one.op, &std::pair<std::string_view, Op>::second)->first;
   const auto operand = one.with == With::kUser        ? std::string(":user")
                        : one.with == With::kParameter ? ":" + one.operand
@@ -244,6 +315,21 @@ std::string to_string(const Filter& filter) {
     text += to_string(one);
   }
   return text;
+}
+
+bool operator==(const Membership& left, const Membership& right) {
+  return left.schema == right.schema && left.table == right.table && left.column == right.column && left.filter == right.filter;
+}
+
+std::vector<const Comparison*> every_comparison(const Filter& filter) {
+  std::vector<const Comparison*> all;
+  for (const auto& one : filter) {
+    all.push_back(&one);
+    for (const auto& membership : one.in) {
+      for (const auto* inner : every_comparison(membership.filter)) all.push_back(inner);
+    }
+  }
+  return all;
 }
 
 }  // namespace verbund::sync

@@ -76,6 +76,26 @@ TEST(Filter, ReadsEveryComparison) {
                                    Comparison{Op::kNotEqual, With::kConstant, "m", "7"}));
 }
 
+TEST(Filter, ReadsMembershipsWithFiltersOfTheirOwn) {
+  const std::string text = "active = 't' AND patient_id IN (SELECT patient_id FROM tours.\"Care Plan\" WHERE nurse = :user AND left_at IS NULL AND tour IN (SELECT id FROM tour)) AND n = 1";
+  const auto filter = parse_filter("active = 't' and Patient_ID in(select patient_id from Tours . \"Care Plan\" where nurse=:user and left_at is null and tour in (select id from tour)) and n=1");
+  ASSERT_TRUE(filter) << filter.error().message;
+  ASSERT_EQ(filter->size(), 3U);
+  const auto& in = (*filter)[1];
+  EXPECT_EQ(in.op, Op::kIn);
+  EXPECT_EQ(in.column, "patient_id");
+  ASSERT_EQ(in.in.size(), 1U);
+  EXPECT_EQ(in.in[0].schema, "tours");
+  EXPECT_EQ(in.in[0].table, "Care Plan");
+  ASSERT_EQ(in.in[0].filter.size(), 3U);
+  EXPECT_EQ(in.in[0].filter[2].in[0], (Membership{"public", "tour", "id", {}}));
+  EXPECT_EQ(to_string(*filter), text.substr(0, text.size() - 1) + "'1'");
+  EXPECT_EQ(parse_filter(to_string(*filter)), *filter);
+  std::vector<std::string> columns;
+  for (const auto* one : every_comparison(*filter)) columns.push_back(one->column);
+  EXPECT_THAT(columns, ElementsAre("active", "patient_id", "nurse", "left_at", "tour", "n"));
+}
+
 TEST(Filter, IsEmptyForNothingButBlanks) {
   EXPECT_EQ(parse_filter(" \t\n").value(), Filter{});
   EXPECT_EQ(to_string(Filter{}), "");
@@ -87,7 +107,14 @@ TEST(Filter, SaysWhereItIsNotUnderstood) {
   EXPECT_THAT(filter_refusal("a = b"), HasSubstr("position 5: 'b'"));
   EXPECT_THAT(filter_refusal("a < :user"), HasSubstr("position 5: ':user'"));
   EXPECT_THAT(filter_refusal("a = NULL"), HasSubstr("position 5"));
-  EXPECT_THAT(filter_refusal("a IN (1)"), HasSubstr("position 3"));
+  EXPECT_THAT(filter_refusal("a IN (1)"), HasSubstr("position 7: '1' instead of SELECT"));
+  EXPECT_THAT(filter_refusal("a IN 'b'"), HasSubstr("position 6: ''b'' instead of '('"));
+  EXPECT_THAT(filter_refusal("a IN (SELECT b, c FROM d)"), HasSubstr("position 15: ',' instead of FROM"));
+  EXPECT_THAT(filter_refusal("a IN (SELECT b FROM c WHERE d = 1 OR e = 2)"), HasSubstr("position 35: 'OR' instead of AND or ')'"));
+  EXPECT_THAT(filter_refusal("a IN (SELECT b FROM c"), HasSubstr("position 22: the end"));
+  EXPECT_THAT(filter_refusal("a IN (SELECT b FROM c) d"), HasSubstr("position 24: 'd' instead of AND or the end"));
+  EXPECT_THAT(filter_refusal("a IN (SELECT b FROM c WHERE d = 1))"), HasSubstr("position 35: ')'"));
+  EXPECT_THAT(filter_refusal("a IN (SELECT b FROM c WHERE d IN (SELECT e FROM f)) AND g IN (SELECT h FROM i)"), HasSubstr("position 59: more than 2 memberships"));
   EXPECT_THAT(filter_refusal("a = 'x"), HasSubstr("position 5: a quote that has no end"));
   EXPECT_THAT(filter_refusal("a = 1 AND"), HasSubstr("position 10: the end"));
   EXPECT_THAT(filter_refusal("a = 1.2.3"), HasSubstr("not a number"));
@@ -247,6 +274,20 @@ rc::Gen<Filter> any_filter() {
   })));
 }
 
+/// With up to two memberships, side by side or one within the other.
+rc::Gen<Filter> any_filter_with_memberships() {
+  return rc::gen::exec([] {
+    auto filter = *any_filter();
+    auto* to = &filter;
+    for (int joins = *rc::gen::inRange(0, 3); joins > 0; --joins) {
+      Membership in{*rc::gen::element<std::string>("public", "Other"), *any_name(), *any_name(), *any_filter()};
+      to->push_back({Op::kIn, With::kConstant, *any_name(), {}, {std::move(in)}});
+      if (*rc::gen::arbitrary<bool>()) to = &to->back().in.front().filter;
+    }
+    return filter;
+  });
+}
+
 std::map<std::string, std::string> some_values(bool identifiers) {
   std::map<std::string, std::string> values;
   for (int i = *rc::gen::inRange(0, 3); i > 0; --i) values[identifiers ? "p" + std::to_string(i) : *any_name()] = *any_text(20);
@@ -266,7 +307,7 @@ Subscription any_subscription(std::string name) {
   one.schema = *rc::gen::element<std::string>("public", "other.one");
   if (*rc::gen::arbitrary<bool>()) one.columns = {*any_name(), std::string(30, 'x'), std::string(30, 'y'), std::string(40, 'z')};
   one.defaults = some_values(false);
-  one.filter = *any_filter();
+  one.filter = *any_filter_with_memberships();
   one.rights = {true, *rc::gen::arbitrary<bool>(), *rc::gen::arbitrary<bool>(), *rc::gen::arbitrary<bool>()};
   one.conflict = *rc::gen::element(ConflictPolicy{}, ConflictPolicy{ConflictPolicy::Kind::kMerge, {}}, ConflictPolicy{ConflictPolicy::Kind::kFunction, "public.f"});
   one.max_rows = *rc::gen::inRange<std::uint64_t>(0, 3);

@@ -1,13 +1,11 @@
 #include "sync/server/bound.h"
 
 #include <algorithm>
-#include <array>
 #include <set>
 
 #include <fmt/format.h>
 
 #include "base/messages.h"
-#include "feed/layout.h"
 #include "feed/tables.h"
 #include "platform/os/random.h"
 
@@ -15,114 +13,6 @@ namespace verbund::sync::server {
 namespace {
 
 using postgres::Connection;
-
-std::string quote(std::string_view name) { return Connection::quote_identifier(name); }
-
-/// Types whose order is not that of their texts.
-std::string_view ordered_type(std::uint32_t oid) {
-  switch (oid) {
-    case 20: return "bigint";
-    case 21: return "smallint";
-    case 23: return "integer";
-    case 700: return "real";
-    case 701: return "double precision";
-    case 1700: return "numeric";
-    case 1082: return "date";
-    case 1083: return "time";
-    case 1114: return "timestamp";
-    case 1184: return "timestamptz";
-    case 1186: return "interval";
-    case 2950: return "uuid";
-    default: return {};
-  }
-}
-
-std::string_view sql_of(Comparison::Op op) {
-  switch (op) {
-    case Comparison::Op::kEqual: return "=";
-    case Comparison::Op::kNotEqual: return "<>";
-    case Comparison::Op::kLess: return "<";
-    case Comparison::Op::kLessOrEqual: return "<=";
-    case Comparison::Op::kGreater: return ">";
-    case Comparison::Op::kGreaterOrEqual: return ">=";
-    case Comparison::Op::kIsNull: return "IS NULL";
-    case Comparison::Op::kIsNotNull: return "IS NOT NULL";
-  }
-  return "=";
-}
-
-const SourceTable::Column* find_column(const SourceTable& table, std::string_view name) {
-  const auto found = std::ranges::find(table.columns, name, &SourceTable::Column::name);
-  return found == table.columns.end() ? nullptr : &*found;
-}
-
-bool without_operand(const Comparison& comparison) { return comparison.op == Comparison::Op::kIsNull || comparison.op == Comparison::Op::kIsNotNull; }
-
-std::string constant_sql(const SourceTable& table, const Comparison& comparison, std::string_view alias) {
-  const auto column = fmt::format("{}.{}", alias, quote(comparison.column));
-  if (without_operand(comparison)) return fmt::format("{} {}", column, sql_of(comparison.op));
-  const auto* found = find_column(table, comparison.column);
-  const auto type = found == nullptr ? std::string_view{} : ordered_type(found->type);
-  const auto value = Connection::quote_literal(comparison.operand);
-  if (type.empty()) return fmt::format("{} {} {}", column, sql_of(comparison.op), value);
-  return fmt::format("({})::{} {} {}::{}", column, type, sql_of(comparison.op), value, type);
-}
-
-constexpr std::string_view kTable = R"sql(
-  SELECT id, shadow, layout, coalesce(paused, '') FROM feed.source_table WHERE schema_name = $1 AND table_name = $2)sql";
-
-constexpr std::string_view kColumns = R"sql(
-  SELECT a.attnum, format_type(a.atttypid, a.atttypmod), a.attnotnull FROM pg_attribute a
-   WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped)sql";
-
-constexpr std::string_view kForeignKeys = R"sql(
-  SELECT (SELECT array_agg(a.attname ORDER BY k.n)::text FROM unnest(c.conkey) WITH ORDINALITY k(number, n) JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.number),
-         n.nspname, p.relname,
-         (SELECT array_agg(a.attname ORDER BY k.n)::text FROM unnest(c.confkey) WITH ORDINALITY k(number, n) JOIN pg_attribute a ON a.attrelid = c.confrelid AND a.attnum = k.number),
-         c.confdeltype
-    FROM pg_constraint c JOIN pg_class p ON p.oid = c.confrelid JOIN pg_namespace n ON n.oid = p.relnamespace
-   WHERE c.conrelid = to_regclass($1) AND c.contype = 'f' ORDER BY c.conname)sql";
-
-std::string_view action_of(std::string_view letter) {
-  if (letter == "c") return "CASCADE";
-  if (letter == "n") return "SET NULL";
-  if (letter == "d") return "SET DEFAULT";
-  if (letter == "r") return "RESTRICT";
-  return "NO ACTION";
-}
-
-Result<std::vector<std::string>> names_of(std::string_view array) {
-  auto read = feed::read_array(array);
-  if (!read) return pass(read);
-  std::vector<std::string> names;
-  for (auto& name : *read) names.push_back(std::move(name).value_or(""));
-  return names;
-}
-
-Status load_columns(Connection& source, SourceTable& table, const std::string& relation) {
-  auto rows = source.query(kColumns, {relation});
-  if (!rows) return pass(rows, phrase("columns of {}", relation));
-  for (int row = 0; row < rows->size(); ++row) {
-    const auto number = std::stoi(std::string(rows->text(row, 0)));
-    const auto found = std::ranges::find(table.columns, number, &SourceTable::Column::number);
-    if (found == table.columns.end()) continue;
-    found->type_name = std::string(rows->text(row, 1));
-    found->not_null = rows->text(row, 2) == "t";
-  }
-  return {};
-}
-
-Status load_foreign_keys(Connection& source, SourceTable& table, const std::string& relation) {
-  auto rows = source.query(kForeignKeys, {relation});
-  if (!rows) return pass(rows, phrase("references of {}", relation));
-  for (int row = 0; row < rows->size(); ++row) {
-    auto columns = names_of(rows->text(row, 0));
-    auto parents = names_of(rows->text(row, 3));
-    if (!columns || !parents) return fail(ErrorCode::kInternal, fmt::format("references of {}: not readable", relation));
-    table.foreign_keys.push_back({std::move(*columns), std::string(rows->text(row, 1)), std::string(rows->text(row, 2)), std::move(*parents), std::string(action_of(rows->text(row, 4)))});
-  }
-  return {};
-}
 
 /// Columns of the rule, or all; the key is always among them.
 Status choose_columns(Bound& bound) {
@@ -148,25 +38,65 @@ Status choose_columns(Bound& bound) {
   return {};
 }
 
-Status choose_bucket(Bound& bound, const Rules& rules, const DeviceIdentity& device) {
-  const auto* user = rules.user(device.user);
-  if (user == nullptr) return fail(ErrorCode::kForbidden, phrase("subscription {}: there is no user {}", bound.rule.name, device.user));
-  for (const auto& comparison : bound.rule.filter) {
-    if (find_column(bound.table, comparison.column) == nullptr) {
-      return fail(ErrorCode::kBadConfig, phrase("subscription {}: {} has no column {} any more", bound.rule.name, bound.table.name, comparison.column));
-    }
-    if (comparison.with == Comparison::With::kConstant) continue;
-    bound.bucket_columns.push_back(comparison.column);
-    if (comparison.with == Comparison::With::kUser) {
-      bound.bucket.push_back(device.user);
-      continue;
-    }
-    auto value = rules.parameter(*user, comparison.operand);
-    if (!value) return fail(ErrorCode::kForbidden, phrase("subscription {}: nobody has said what {} is for {}", bound.rule.name, ":" + comparison.operand, device.user));
-    bound.bucket.push_back(std::move(*value));
+/// The filter's tables and bucket, and the user's values for it.
+class Selecting {
+ public:
+  Selecting(Bound& bound, const FindTable& find, const Rules& rules, const DeviceIdentity& device) : bound_(bound), find_(find), rules_(rules), device_(device) {}
+
+  Status run() {
+    user_ = rules_.user(device_.user);
+    if (user_ == nullptr) return fail(ErrorCode::kForbidden, phrase("subscription {}: there is no user {}", bound_.rule.name, device_.user));
+    bound_.selection.sources.push_back({bound_.table, 0, {}, {}, {}});
+    return add(bound_.rule.filter, 0);
   }
-  return {};
-}
+
+ private:
+  Status add(const Filter& filter, std::size_t source) {
+    for (const auto& comparison : filter) {
+      if (auto there = check(source, comparison.column); !there) return there;
+      auto added = comparison.op == Comparison::Op::kIn ? add_membership(comparison, source) : add_comparison(comparison, source);
+      if (!added) return added;
+    }
+    return {};
+  }
+
+  Status add_membership(const Comparison& comparison, std::size_t source) {
+    const auto& in = comparison.in.front();
+    auto table = find_(in.schema, in.table);
+    if (!table) return pass(table);
+    auto& sources = bound_.selection.sources;
+    sources.push_back({std::move(*table), source, comparison.column, in.column, {}});
+    const auto place = sources.size() - 1;
+    if (auto there = check(place, in.column); !there) return there;
+    return add(in.filter, place);
+  }
+
+  Status add_comparison(const Comparison& comparison, std::size_t source) {
+    bound_.selection.sources[source].filter.push_back(comparison);
+    if (comparison.with == Comparison::With::kConstant) return {};
+    bound_.selection.bucket_columns.push_back({source, comparison.column});
+    if (comparison.with == Comparison::With::kUser) {
+      bound_.bucket.push_back(device_.user);
+      return {};
+    }
+    auto value = rules_.parameter(*user_, comparison.operand);
+    if (!value) return fail(ErrorCode::kForbidden, phrase("subscription {}: nobody has said what {} is for {}", bound_.rule.name, ":" + comparison.operand, device_.user));
+    bound_.bucket.push_back(std::move(*value));
+    return {};
+  }
+
+  [[nodiscard]] Status check(std::size_t source, const std::string& column) const {
+    const auto& table = bound_.selection.sources[source].table;
+    if (find_column(table, column) != nullptr) return {};
+    return fail(ErrorCode::kBadConfig, phrase("subscription {}: {} has no column {} any more", bound_.rule.name, table.name, column));
+  }
+
+  Bound& bound_;
+  const FindTable& find_;
+  const Rules& rules_;
+  const DeviceIdentity& device_;
+  const SyncUser* user_ = nullptr;
+};
 
 /// A session's rows are of another shape when any of this is another.
 std::string shape_of(const Bound& bound, const DeviceIdentity& device) {
@@ -195,63 +125,16 @@ void add_references(Bound& bound, const std::vector<Bound>& all) {
 
 }  // namespace
 
-std::vector<std::string> split_key(std::string_view key) {
-  std::vector<std::string> parts(1);
-  for (std::size_t at = 0; at < key.size(); ++at) {
-    if (key[at] == '\\' && at + 1 < key.size()) {
-      parts.back().push_back(key[++at]);
-    } else if (key[at] == ',') {
-      parts.emplace_back();
-    } else {
-      parts.back().push_back(key[at]);
-    }
-  }
-  return parts;
-}
-
 std::string array_parameter(const std::vector<std::string>& values) {
   feed::TextArray array;
   for (const auto& value : values) array.add(value);
   return array.take();
 }
 
-Result<SourceTable> load_table(Connection& mid_tier, Connection& source, const std::string& schema, const std::string& name) {
-  auto rows = mid_tier.query(kTable, {schema, name});
-  if (!rows) return pass(rows, phrase("table {}", name));
-  if (rows->size() != 1) return fail(ErrorCode::kNotFound, phrase("table {} is not captured by the feed", name), phrase("`verbund feed tables` says why."));
-  SourceTable table;
-  table.id = std::stoi(std::string(rows->text(0, 0)));
-  table.schema = schema;
-  table.name = name;
-  table.shadow = std::string(rows->text(0, 1));
-  table.paused = std::string(rows->text(0, 3));
-  const auto layout = feed::parse_layout(rows->text(0, 2));
-  if (!layout) return fail(ErrorCode::kInternal, fmt::format("table {}: its layout can't be read", name));
-  for (const auto& column : layout->columns) table.columns.push_back({column.name, column.number, column.type, {}, false});
-  for (const int number : layout->key) {
-    const auto found = std::ranges::find(table.columns, number, &SourceTable::Column::number);
-    if (found != table.columns.end()) table.key.push_back(static_cast<std::size_t>(found - table.columns.begin()));
-  }
-  const auto relation = quote(schema) + "." + quote(name);
-  if (auto loaded = load_columns(source, table, relation); !loaded) return pass(loaded);
-  if (auto loaded = load_foreign_keys(source, table, relation); !loaded) return pass(loaded);
-  return table;
-}
-
-std::string Bound::shadow() const { return "feed." + quote(table.shadow); }
-
-std::string Bound::constants(std::string_view alias) const {
-  std::string sql = "true";
-  for (const auto& comparison : rule.filter) {
-    if (comparison.with == Comparison::With::kConstant) sql += " AND " + constant_sql(table, comparison, alias);
-  }
-  return sql;
-}
+std::string Bound::shadow() const { return selection.shadow(0); }
 
 std::string Bound::condition(std::string_view alias) const {
-  std::string sql = constants(alias);
-  for (std::size_t at = 0; at < bucket.size(); ++at) sql += fmt::format(" AND {}.{} = {}", alias, quote(bucket_columns[at]), Connection::quote_literal(bucket[at]));
-  return sql;
+  return selection.condition(alias, bucket, [this](std::size_t source) { return selection.shadow(source); });
 }
 
 Result<std::string> Bound::key_of(const std::vector<Value>& values) const {
@@ -278,14 +161,16 @@ Result<std::vector<Value>> Bound::key_values(std::string_view key) const {
   return values;
 }
 
-Result<Bound> bind(const Subscription& rule, std::uint64_t version, SourceTable table, const Rules& rules, const DeviceIdentity& device) {
+Result<Bound> bind(const Subscription& rule, std::uint64_t version, const FindTable& find, const Rules& rules, const DeviceIdentity& device) {
+  auto table = find(rule.schema, rule.table);
+  if (!table) return pass(table);
   Bound bound;
   bound.rule = rule;
   bound.version = version;
-  bound.table = std::move(table);
+  bound.table = std::move(*table);
   bound.layout.table = bound.table.name;
   if (auto chosen = choose_columns(bound); !chosen) return pass(chosen);
-  if (auto chosen = choose_bucket(bound, rules, device); !chosen) return pass(chosen);
+  if (auto selected = Selecting(bound, find, rules, device).run(); !selected) return pass(selected);
   return bound;
 }
 

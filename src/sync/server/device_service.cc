@@ -138,16 +138,15 @@ Result<DeviceService::Prepared> DeviceService::bind_all(const DeviceIdentity& de
     prepared.not_now.insert(rule.name);
     prepared.failed.push_back({.mode = Session::Mode::kFailed, .subscription = rule.name, .shape = {}, .layout = {}, .error = std::string(wire_name(error.code)), .message = error.message});
   };
+  const FindTable find = [&](const std::string& schema, const std::string& name) -> Result<SourceTable> {
+    auto loaded = table(**mid_tier, **source, schema, name);
+    if (loaded && !loaded->paused.empty()) return fail(ErrorCode::kUnavailable, phrase("table {}: its capture is paused: {}", name, loaded->paused));
+    return loaded;
+  };
   for (const auto* rule : *subscriptions) {
-    auto loaded = table(**mid_tier, **source, rule->schema, rule->table);
-    if (loaded && !loaded->paused.empty()) loaded = fail(ErrorCode::kUnavailable, phrase("table {}: its capture is paused: {}", rule->table, loaded->paused));
-    if (loaded && !tables.insert(loaded->name).second) loaded = fail(ErrorCode::kBadConfig, phrase("subscription {}: another subscription of this device has a table {}, too", rule->name, rule->table));
-    if (!loaded) {
-      failing(*rule, loaded.error());
-      continue;
-    }
     const auto version = (*rules)->versions.find(rule->name);
-    auto bound = bind(*rule, version == (*rules)->versions.end() ? 0 : version->second, std::move(*loaded), (*rules)->rules, device);
+    auto bound = bind(*rule, version == (*rules)->versions.end() ? 0 : version->second, find, (*rules)->rules, device);
+    if (bound && !tables.insert(bound->table.name).second) bound = fail(ErrorCode::kBadConfig, phrase("subscription {}: another subscription of this device has a table {}, too", rule->name, rule->table));
     if (bound) {
       prepared.bounds.push_back(std::move(*bound));
     } else {

@@ -20,6 +20,9 @@ struct Column {
   bool supported = false;  ///< built in, an enum or a domain
   bool needed = false;  ///< a new row without it is refused
   bool key = false;
+  std::string full;           ///< the type with its length
+  std::uint32_t base = 0;     ///< `type`, or what a domain is made of
+  bool is_enum = false;
 };
 using Columns = std::vector<Column>;
 
@@ -28,7 +31,7 @@ constexpr std::string_view kColumns = R"sql(
          CASE WHEN a.atttypid = 'bpchar'::regtype THEN format_type(a.atttypid, a.atttypmod) ELSE format_type(a.atttypid, NULL) END,
          (t.oid < 16384 OR t.typtype IN ('e', 'd')),
          (a.attnotnull OR (t.typtype = 'd' AND t.typnotnull)) AND NOT a.atthasdef AND a.attidentity = '' AND a.attgenerated = '' AND t.typdefault IS NULL,
-         coalesce(a.attnum = ANY (i.indkey), false)
+         coalesce(a.attnum = ANY (i.indkey), false), format_type(a.atttypid, a.atttypmod), CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END, t.typtype = 'e'
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
     JOIN pg_type t ON t.oid = a.atttypid
@@ -39,6 +42,19 @@ constexpr std::string_view kColumns = R"sql(
 bool is_ordered(std::uint32_t type) {
   static constexpr std::uint32_t kOrdered[] = {20, 21, 23, 700, 701, 1082, 1083, 1114, 1184, 1186, 1700, 2950};
   return std::ranges::find(kOrdered, type) != std::ranges::end(kOrdered);
+}
+
+/// Whether values of both columns are equal when their texts are: how memberships are looked for in the shadow.
+bool are_alike(const Column& one, const Column& other) {
+  static constexpr std::uint32_t kIntegers[] = {20, 21, 23}, kTexts[] = {25, 1043};
+  static constexpr std::uint32_t kSame[] = {16, 19, 20, 21, 23, 25, 1042, 1043, 1082, 1083, 1114, 1184, 2950};
+  static constexpr std::uint32_t kNumeric = 1700;
+  const auto both = [&](const auto& list) { return std::ranges::find(list, one.base) != std::ranges::end(list) && std::ranges::find(list, other.base) != std::ranges::end(list); };
+  if (both(kIntegers) || both(kTexts)) return true;
+  if (one.base != other.base) return false;
+  if (one.base == kNumeric) return one.full == other.full && one.full.find(',') != std::string::npos;  // the same digits behind the point
+  if (one.base == 1042) return one.full == other.full;                                                 // filled up to the same length
+  return one.is_enum || both(kSame);
 }
 
 bool has_order(Comparison::Op op) {
@@ -79,42 +95,55 @@ class Fitter {
     if (std::ranges::none_of(faults_, [&](const Phrase& said) { return said.english() == what.english(); })) faults_.push_back(std::move(what));
   }
 
-  Result<Columns> columns_of(const Subscription& one) {
-    auto rows = source_.query(kColumns, {one.schema, one.table});
+  /// A table of the source.
+  struct Table {
+    std::string schema, name;
+    Columns columns;
+  };
+  Result<Table> table_of(const std::string& schema, const std::string& name) {
+    auto columns = columns_of(schema, name);
+    if (!columns) return pass(columns);
+    return Table{schema, name, std::move(*columns)};
+  }
+
+  Result<Columns> columns_of(const std::string& schema, const std::string& name) {
+    auto rows = source_.query(kColumns, {schema, name});
     if (!rows) return pass(rows, "read the source's catalog");
     Columns columns;
     for (int row = 0; row < rows->size(); ++row) {
       columns.push_back({std::string(rows->text(row, 0)), static_cast<std::uint32_t>(parse_u64(rows->text(row, 1)).value_or(0)), std::string(rows->text(row, 2)),
-                         rows->text(row, 3) == "t", rows->text(row, 4) == "t", rows->text(row, 5) == "t"});
+                         rows->text(row, 3) == "t", rows->text(row, 4) == "t", rows->text(row, 5) == "t", std::string(rows->text(row, 6)),
+                         static_cast<std::uint32_t>(parse_u64(rows->text(row, 7)).value_or(0)), rows->text(row, 8) == "t"});
     }
     return columns;
   }
 
   Status fit(Subscription& one) {
-    auto columns = columns_of(one);
-    if (!columns) return pass(columns);
-    if (columns->empty()) {
+    auto table = table_of(one.schema, one.table);
+    if (!table) return pass(table);
+    if (table->columns.empty()) {
       fault(phrase("subscription '{}': the source has no table {}.{}", one.name, one.schema, one.table));
       return {};
     }
-    if (std::ranges::none_of(*columns, &Column::key)) fault(phrase("subscription '{}': table {}.{} has no primary key", one.name, one.schema, one.table));
-    check_columns(one, *columns);
-    if (auto fitted = fit_defaults(one, *columns); !fitted) return fitted;
-    return fit_filter(one, *columns);
+    if (std::ranges::none_of(table->columns, &Column::key)) fault(phrase("subscription '{}': table {}.{} has no primary key", one.name, one.schema, one.table));
+    check_columns(one, *table);
+    if (auto fitted = fit_defaults(one, *table); !fitted) return fitted;
+    std::set<std::pair<std::string, std::string>> tables{{one.schema, one.table}};
+    return fit_filter(one, one.filter, *table, tables);
   }
 
   /// Null: there is none, which is said.
-  const Column* find(const Subscription& one, const Columns& columns, const std::string& name) {
-    const auto found = std::ranges::find(columns, name, &Column::name);
-    if (found != columns.end()) return &*found;
-    fault(phrase("subscription '{}': table {}.{} has no column {}", one.name, one.schema, one.table, name));
+  const Column* find(const Subscription& one, const Table& table, const std::string& name) {
+    const auto found = std::ranges::find(table.columns, name, &Column::name);
+    if (found != table.columns.end()) return &*found;
+    fault(phrase("subscription '{}': table {}.{} has no column {}", one.name, table.schema, table.name, name));
     return nullptr;
   }
 
-  void check_columns(const Subscription& one, const Columns& columns) {
+  void check_columns(const Subscription& one, const Table& table) {
     if (one.columns.empty()) return;
-    for (const auto& name : one.columns) find(one, columns, name);
-    for (const auto& column : columns) {
+    for (const auto& name : one.columns) find(one, table, name);
+    for (const auto& column : table.columns) {
       if (std::ranges::find(one.columns, column.name) != one.columns.end()) continue;
       if (column.key) {
         fault(phrase("subscription '{}': column {} is part of the primary key and left out", one.name, column.name));
@@ -124,9 +153,9 @@ class Fitter {
     }
   }
 
-  Status fit_defaults(Subscription& one, const Columns& columns) {
+  Status fit_defaults(Subscription& one, const Table& table) {
     for (auto& [name, value] : one.defaults) {
-      const auto* column = find(one, columns, name);
+      const auto* column = find(one, table, name);
       if (column == nullptr) continue;
       auto fitted = normal(*column, value);
       if (!fitted) return pass(fitted);
@@ -139,25 +168,53 @@ class Fitter {
     return {};
   }
 
-  Status fit_filter(Subscription& one, const Columns& columns) {
-    for (auto& comparison : one.filter) {
-      const auto* column = find(one, columns, comparison.column);
-      if (column == nullptr || comparison.op == Comparison::Op::kIsNull || comparison.op == Comparison::Op::kIsNotNull) continue;
-      if (!column->supported) {
-        fault(phrase("subscription '{}': filters can't compare column {} of type {}, which is not built in", one.name, column->name, column->cast));
-      } else if (has_order(comparison.op) && !is_ordered(column->type)) {
-        fault(phrase("subscription '{}': filters can't compare column {} of type {} by more or less, only numbers, dates and times", one.name, column->name, column->cast));
-      } else if (comparison.with == Comparison::With::kConstant) {
-        auto fitted = normal(*column, comparison.operand);
-        if (!fitted) return pass(fitted);
-        if (*fitted) {
-          comparison.operand = std::move(**fitted);
-        } else {
-          fault(phrase("subscription '{}': the filter's '{}' is no {}, which column {} is, or that has no equality", one.name, comparison.operand, column->cast, column->name));
-        }
-      } else {
-        asked_.emplace_back(comparison.with == Comparison::With::kUser ? std::string() : comparison.operand, Asked{one.name, *column});
+  /// `tables`: those that the filter has so far, its own among them.
+  Status fit_filter(const Subscription& one, Filter& filter, const Table& table, std::set<std::pair<std::string, std::string>>& tables) {
+    for (auto& comparison : filter) {
+      const auto* column = find(one, table, comparison.column);
+      if (comparison.op == Comparison::Op::kIn) {
+        if (auto fitted = fit_membership(one, comparison.in.front(), column, tables); !fitted) return fitted;
+      } else if (column != nullptr) {
+        if (auto fitted = fit_comparison(one, comparison, *column); !fitted) return fitted;
       }
+    }
+    return {};
+  }
+
+  Status fit_membership(const Subscription& one, Membership& in, const Column* outer, std::set<std::pair<std::string, std::string>>& tables) {
+    if (!tables.emplace(in.schema, in.table).second) {
+      fault(phrase("subscription '{}': its filter has table {}.{} twice", one.name, in.schema, in.table));
+      return {};
+    }
+    auto table = table_of(in.schema, in.table);
+    if (!table) return pass(table);
+    if (table->columns.empty()) {
+      fault(phrase("subscription '{}': the source has no table {}.{}", one.name, in.schema, in.table));
+      return {};
+    }
+    const auto* inner = find(one, *table, in.column);
+    if (outer != nullptr && inner != nullptr && !are_alike(*outer, *inner)) {
+      fault(phrase("subscription '{}': filters can't compare column {} of type {} with column {} of type {} by IN", one.name, outer->name, outer->full, inner->name, inner->full));
+    }
+    return fit_filter(one, in.filter, *table, tables);
+  }
+
+  Status fit_comparison(const Subscription& one, Comparison& comparison, const Column& column) {
+    if (comparison.op == Comparison::Op::kIsNull || comparison.op == Comparison::Op::kIsNotNull) return {};
+    if (!column.supported) {
+      fault(phrase("subscription '{}': filters can't compare column {} of type {}, which is not built in", one.name, column.name, column.cast));
+    } else if (has_order(comparison.op) && !is_ordered(column.type)) {
+      fault(phrase("subscription '{}': filters can't compare column {} of type {} by more or less, only numbers, dates and times", one.name, column.name, column.cast));
+    } else if (comparison.with == Comparison::With::kConstant) {
+      auto fitted = normal(column, comparison.operand);
+      if (!fitted) return pass(fitted);
+      if (*fitted) {
+        comparison.operand = std::move(**fitted);
+      } else {
+        fault(phrase("subscription '{}': the filter's '{}' is no {}, which column {} is, or that has no equality", one.name, comparison.operand, column.cast, column.name));
+      }
+    } else {
+      asked_.emplace_back(comparison.with == Comparison::With::kUser ? std::string() : comparison.operand, Asked{one.name, column});
     }
     return {};
   }

@@ -120,6 +120,13 @@ std::string open_keys(const Bound& bound, std::uint64_t device) {
   return fmt::format("SELECT c.key FROM sync.change c WHERE c.device = {} AND c.table_id = {} AND c.state IN ('accepted', 'applying') AND c.told_sync IS NULL", device, bound.table.id);
 }
 
+/// Keys that have come into the device's bucket or left it since its cursor, without regard to whether they are in it now.
+std::string moved_keys(const Bound& bound, const Wanted& wanted) {
+  std::string bucket;
+  for (const auto& value : bound.bucket) bucket += (bucket.empty() ? "" : ", ") + Connection::quote_literal(value);
+  return fmt::format("SELECT key FROM sync.moved WHERE subscription = {} AND bucket = ARRAY[{}]::text[] AND csn > {}", Connection::quote_literal(bound.rule.name), bucket, wanted.cursor.csn.value);
+}
+
 std::string changed_rows(const Bound& bound, std::uint64_t device, const Wanted& wanted) {
   const auto rows = [&](const std::string& which) {
     return fmt::format("SELECT s.verbund_key, {} FROM {} s WHERE {} AND NOT s.verbund_key IN ({}){}", row_columns(bound), bound.shadow(), bound.condition("s"), open_keys(bound, device), which);
@@ -128,20 +135,21 @@ std::string changed_rows(const Bound& bound, std::uint64_t device, const Wanted&
   if (wanted.refresh) return all(rows({}));
   const auto own = fmt::format("SELECT FROM sync.change c WHERE c.device = {} AND c.table_id = {} AND c.key = s.verbund_key AND c.state = 'applied' AND c.as_sent AND c.applied_csn = s.verbund_csn",
                                device, bound.table.id);
-  // Two looks, each along its index: with OR between them every row would be looked at.
-  return all(rows(fmt::format(" AND s.verbund_csn > {} AND NOT EXISTS ({}) AND NOT s.verbund_key IN ({})", wanted.cursor.csn.value, own, corrected(bound, device))) + " UNION ALL " +
-             rows(fmt::format(" AND s.verbund_key IN ({})", corrected(bound, device))));
+  // Looks of their own, each along its index: with OR between them every row would be looked at.
+  auto looks = rows(fmt::format(" AND s.verbund_csn > {} AND NOT EXISTS ({}) AND NOT s.verbund_key IN ({})", wanted.cursor.csn.value, own, corrected(bound, device))) + " UNION ALL " +
+               rows(fmt::format(" AND s.verbund_key IN ({})", corrected(bound, device)));
+  if (bound.selection.sources.size() > 1) {
+    looks += " UNION ALL " + rows(fmt::format(" AND s.verbund_csn <= {} AND s.verbund_key IN ({}) AND NOT s.verbund_key IN ({})", wanted.cursor.csn.value, moved_keys(bound, wanted), corrected(bound, device)));
+  }
+  return all(looks);
 }
 
 std::string gone_keys(const Bound& bound, std::uint64_t device, const Wanted& wanted) {
-  std::string bucket;
-  for (const auto& value : bound.bucket) bucket += (bucket.empty() ? "" : ", ") + Connection::quote_literal(value);
   return fmt::format(
-      "SELECT g.key FROM (SELECT key FROM sync.departed WHERE subscription = {0} AND bucket = ARRAY[{1}]::text[] AND csn > {2} UNION {3}) g"
-      " WHERE NOT EXISTS (SELECT FROM {4} s WHERE s.verbund_key = g.key AND {5}) AND NOT g.key IN ({6})"
+      "SELECT g.key FROM ({} UNION {}) g WHERE NOT EXISTS (SELECT FROM {} s WHERE s.verbund_key = g.key AND {}) AND NOT g.key IN ({})"
       // What it has deleted itself since its cursor, as its last word on that row, it does not have, whatever happened to the row after that.
-      " AND NOT coalesce((SELECT c.op = 'D' AND c.state = 'applied' AND c.as_sent AND c.applied_csn > {2} FROM sync.change c WHERE c.device = {7} AND c.table_id = {8} AND c.key = g.key ORDER BY c.id DESC LIMIT 1), false)",
-      Connection::quote_literal(bound.rule.name), bucket, wanted.cursor.csn.value, corrected(bound, device), bound.shadow(), bound.condition("s"), open_keys(bound, device), device, bound.table.id);
+      " AND NOT coalesce((SELECT c.op = 'D' AND c.state = 'applied' AND c.as_sent AND c.applied_csn > {} FROM sync.change c WHERE c.device = {} AND c.table_id = {} AND c.key = g.key ORDER BY c.id DESC LIMIT 1), false)",
+      moved_keys(bound, wanted), corrected(bound, device), bound.shadow(), bound.condition("s"), open_keys(bound, device), wanted.cursor.csn.value, device, bound.table.id);
 }
 
 Status write_keys(Connection& mid_tier, const std::string& query, DownRow::Op op, Output& output) {

@@ -155,6 +155,30 @@ TEST_F(SyncRules, AreRefusedWithTheUserWhoseParameterDoesNotFit) {
   EXPECT_THAT(faults("table = \"patient\"\nfilter = \"level = :p AND region = :p\"", "[[user]]\nname=\"a\"\ngroup=\"g\"\nparameters={p=\"007\"}"), IsEmpty());
 }
 
+TEST_F(SyncRules, OfMembershipsAreHeldAgainstTheirTablesToo) {
+  ASSERT_TRUE(source_.execute("CREATE SCHEMA tours; CREATE TABLE tours.care (patient_id integer, nurse text, since date, price numeric, code character(5), note json);"
+                              "CREATE TABLE visit (id bigint PRIMARY KEY, care_nurse nurse_name, code character(6), price numeric(8,2), note json)"));
+  const auto of = [&](std::string_view filter, std::string_view users = "") { return faults(fmt::format("table = \"patient\"\nfilter = \"{}\"", filter), users); };
+  EXPECT_THAT(of("id IN (SELECT patient_id FROM tours.care WHERE nurse IN (SELECT care_nurse FROM visit))"), IsEmpty());  // integers of two sizes; a domain and its type
+  EXPECT_THAT(of("id IN (SELECT patient_id FROM care)"), ElementsAre("subscription 'p': the source has no table public.care"));
+  EXPECT_THAT(of("id IN (SELECT patient FROM tours.care)"), ElementsAre("subscription 'p': table tours.care has no column patient"));
+  EXPECT_THAT(of("idd IN (SELECT patient_id FROM tours.care)"), ElementsAre("subscription 'p': table public.patient has no column idd"));
+  EXPECT_THAT(of("name IN (SELECT patient_id FROM tours.care)"), ElementsAre("subscription 'p': filters can't compare column name of type text with column patient_id of type integer by IN"));
+  EXPECT_THAT(of("short IN (SELECT code FROM visit)"), ElementsAre(HasSubstr("character(5) with column code of type character(6)")));
+  EXPECT_THAT(of("level IN (SELECT price FROM tours.care)"), ElementsAre(HasSubstr("by IN")));  // 1 and 1.0 are equal, their texts are not
+  EXPECT_THAT(of("note IN (SELECT note FROM visit)"), ElementsAre(HasSubstr("by IN")));
+  EXPECT_THAT(of("id IN (SELECT patient_id FROM tours.care WHERE since >= 'soon')"), ElementsAre(HasSubstr("'soon' is no date, which column since is")));
+  EXPECT_THAT(of("id IN (SELECT id FROM patient)"), ElementsAre("subscription 'p': its filter has table public.patient twice"));
+  EXPECT_THAT(of("id IN (SELECT patient_id FROM tours.care) AND name IN (SELECT nurse FROM tours.care)"), ElementsAre(HasSubstr("tours.care twice")));
+  const std::string_view users = "[[user]]\nname=\"a\"\ngroup=\"g\"\nparameters={p=\"x\"}";
+  EXPECT_THAT(of("id IN (SELECT patient_id FROM tours.care WHERE patient_id = :p)", users), ElementsAre(HasSubstr("user 'a': 'x' is no integer")));
+  auto rules = read("[[subscription]]\nname = \"p\"\ntable = \"patient\"\nfilter = \"id IN (SELECT patient_id FROM tours.care WHERE since >= '2026-1-2')\"\n");
+  EXPECT_THAT(fit_rules(source_, rules).value(), IsEmpty());
+  EXPECT_EQ(to_string(rules.subscriptions[0].filter), "id IN (SELECT patient_id FROM tours.care WHERE since >= '2026-01-02')");
+  EXPECT_THAT(faults_of(read("[[subscription]]\nname = \"p\"\ntable = \"patient\"\nfilter = \"id IN (SELECT patient_id FROM tours.care WHERE nurse = :who)\"\n[[set]]\nname=\"s\"\nsubscriptions=[\"p\"]\n"
+                             "[[group]]\nname=\"g\"\nsets=[\"s\"]\n[[user]]\nname=\"a\"\ngroup=\"g\"\n")).back().english(), HasSubstr("user 'a' has no parameter 'who'"));
+}
+
 TEST_F(SyncRules, AreAppliedOnceAndStandInTables) {
   auto rules = read(kNurses);
   ASSERT_TRUE(fit_rules(source_, rules));

@@ -63,6 +63,17 @@ std::vector<bool> theirs_of(const Change& change, const Bound& bound, const Text
   return differs;
 }
 
+/// Rows of a membership's table, and those that the device has sent and that are not decided: a patient comes together with who cares for her.
+std::string shadow_and_brought(const Selection& selection, std::size_t source, std::uint64_t device) {
+  std::string shadow, brought;
+  for (const auto& column : selection.deciding_columns(source)) {
+    shadow += (shadow.empty() ? "" : ", ") + Connection::quote_identifier(column);
+    brought += (brought.empty() ? "" : ", ") + fmt::format("c.after[array_position(c.columns, {})]", Connection::quote_literal(column));
+  }
+  return fmt::format("(SELECT {} FROM {} UNION ALL SELECT {} FROM sync.change c WHERE c.device = {} AND c.table_id = {} AND c.op IN ('I', 'U') AND c.state IN ('accepted', 'applying'))", shadow,
+                     selection.shadow(source), brought, device, selection.sources[source].table.id);
+}
+
 Rights rights_of(const Bound& bound) {
   if (bound.rule.kind == SubscriptionKind::kUpload) return {false, bound.rule.rights.insert, false, false};
   return bound.rule.direction == Direction::kDown ? Rights{bound.rule.rights.read, false, false, false} : bound.rule.rights;
@@ -153,7 +164,7 @@ Result<std::vector<Settlement::Judged>> Settlement::judged(Connection& mid_tier,
   for (const auto& change : changes) {
     if (not_now_.contains(change.subscription)) continue;
     const auto found = std::ranges::find_if(bounds_, [&](const Bound& bound) { return bound.rule.name == change.subscription; });
-    Judged item{change, found == bounds_.end() ? nullptr : &*found, std::nullopt};
+    Judged item{change, found == bounds_.end() ? nullptr : &*found, std::nullopt, false, false};
     if (item.bound == nullptr) {
       if (auto done = reject(mid_tier, change, "right", "", nullptr, nullptr); !done) return pass(done);
       ++decided;
@@ -162,7 +173,7 @@ Result<std::vector<Settlement::Judged>> Settlement::judged(Connection& mid_tier,
     auto shadow = shadow_of(mid_tier, *item.bound, change.key);
     if (!shadow) return pass(shadow);
     item.shadow = std::move(*shadow);
-    auto situation = situation_of(mid_tier, change, *item.bound, item.shadow);
+    auto situation = situation_of(mid_tier, item);
     if (!situation) return pass(situation);
     auto verdict = judge(*situation);
     if (verdict.what == Verdict::What::kFunction) {
@@ -201,7 +212,10 @@ constexpr std::string_view kStanding = R"sql(
   SELECT EXISTS (SELECT FROM sync.change WHERE table_id = $1::integer AND key = $2 AND id < $3::bigint AND state IN ('accepted', 'applying')),
          EXISTS (SELECT FROM sync.change WHERE device = $4::bigint AND table_id = $1::integer AND key = $2 AND id < $3::bigint AND state = 'applied' AND as_sent AND applied_csn = $5::bigint))sql";
 
-Result<Situation> Settlement::situation_of(Connection& mid_tier, const Change& change, const Bound& bound, const std::optional<Shadow>& shadow) {
+Result<Situation> Settlement::situation_of(Connection& mid_tier, Judged& item) {
+  const auto& change = item.change;
+  const auto& bound = *item.bound;
+  const auto& shadow = item.shadow;
   Situation s;
   s.op = change.op;
   s.base = change.base;
@@ -222,13 +236,14 @@ Result<Situation> Settlement::situation_of(Connection& mid_tier, const Change& c
   if (change.op == UpRow::Op::kInsert) {
     auto fits = fits_filter(mid_tier, bound, change);
     if (!fits) return pass(fits);
-    s.after_in_filter = *fits;
+    s.after_in_filter = *fits != Fits::kNo;
+    item.on_credit = *fits == Fits::kOnCredit;
   }
   return s;
 }
 
-Result<bool> Settlement::fits_filter(Connection& mid_tier, const Bound& bound, const Change& change) {
-  if (bound.rule.filter.empty()) return true;
+Result<Settlement::Fits> Settlement::fits_filter(Connection& mid_tier, const Bound& bound, const Change& change) {
+  if (bound.rule.filter.empty()) return Fits::kYes;
   std::string columns;
   std::vector<postgres::Parameter> values;
   for (const auto& column : bound.table.columns) {
@@ -241,10 +256,12 @@ Result<bool> Settlement::fits_filter(Connection& mid_tier, const Bound& bound, c
     }
     columns += fmt::format("{}${}::text AS {}", columns.empty() ? "" : ", ", values.size(), Connection::quote_identifier(column.name));
   }
-  auto rows = mid_tier.query(fmt::format("SELECT coalesce(({}), false) FROM (SELECT {}) s", bound.condition("s"), columns), values);
-  if (rows) return rows->text(0, 0) == "t";
+  const auto brought = [&](std::size_t source) { return shadow_and_brought(bound.selection, source, device_.id); };
+  auto rows = mid_tier.query(fmt::format("SELECT coalesce(({}), false), coalesce(({}), false) FROM (SELECT {}) s", bound.condition("s"),
+                                         bound.selection.sources.size() == 1 ? "false" : bound.selection.condition("s", bound.bucket, brought), columns), values);
+  if (rows) return rows->text(0, 0) == "t" ? Fits::kYes : rows->text(0, 1) == "t" ? Fits::kOnCredit : Fits::kNo;
   // A value that PostgreSQL can't read as the column's type fits no filter.
-  if (mid_tier.healthy()) return false;
+  if (mid_tier.healthy()) return Fits::kNo;
   return pass(rows, "filter");
 }
 

@@ -76,10 +76,14 @@ class Settlement {
     Change change;
     const Bound* bound = nullptr;
     std::optional<Shadow> shadow;
+    bool on_credit = false;  ///< its membership is one that the device brings with it: the source has the last word
+    bool over = false;       ///< rejected or put back while it was applied
   };
+  enum class Fits { kNo, kYes, kOnCredit };
   enum class Wrote { kYes, kNo /* rejected */, kUnseen /* judged again when the feed has told more */, kLater };
   struct Round {
     std::size_t written = 0, decided = 0, unseen = 0;
+    bool again = false;  ///< nothing was written: without those that are over now
     Lsn behind;  ///< the source's position after it
   };
 
@@ -88,8 +92,8 @@ class Settlement {
   Result<std::vector<Change>> undecided(postgres::Connection& mid_tier);
   Result<std::vector<Judged>> judged(postgres::Connection& mid_tier, const std::vector<Change>& changes, std::size_t& decided);
   Result<std::optional<Shadow>> shadow_of(postgres::Connection& mid_tier, const Bound& bound, const std::string& key);
-  Result<Situation> situation_of(postgres::Connection& mid_tier, const Change& change, const Bound& bound, const std::optional<Shadow>& shadow);
-  Result<bool> fits_filter(postgres::Connection& mid_tier, const Bound& bound, const Change& change);
+  Result<Situation> situation_of(postgres::Connection& mid_tier, Judged& item);
+  Result<Fits> fits_filter(postgres::Connection& mid_tier, const Bound& bound, const Change& change);
   Result<bool> ask_function(postgres::Connection& mid_tier, Judged& item);
   Status reject(postgres::Connection& mid_tier, const Change& change, std::string_view reason, std::string_view message, const Bound* bound, const Shadow* shadow);
   Status wait_for(postgres::Connection& mid_tier, const Change& change, std::string_view what);
@@ -97,6 +101,7 @@ class Settlement {
   Result<std::uint64_t> begin_apply(postgres::Connection& mid_tier, const std::vector<Judged>& items);
   Result<Round> apply_once(postgres::Connection& mid_tier, postgres::Connection& source, std::vector<Judged>& items, std::uint64_t author);
   Result<std::size_t> one_by_one(postgres::Connection& mid_tier, std::vector<Judged>& items, std::uint64_t id, Deadline deadline);
+  Result<std::size_t> without_membership(postgres::Connection& mid_tier, postgres::Connection& source, std::vector<Judged>& items, bool others_wait);
   Result<Wrote> write(postgres::Connection& mid_tier, postgres::Connection& source, Judged& item, std::uint64_t author);
   Result<Wrote> refused(postgres::Connection& mid_tier, postgres::Connection& source, const Judged& item, const Error& error);
   Result<RecordLocks::Taken> lock(postgres::Connection& source, const Judged& item, std::uint64_t author);

@@ -150,6 +150,11 @@ Result<std::size_t> Settlement::apply(Connection& mid_tier, std::vector<Judged>&
   // Until the feed has told of the writes, or will not in time: who has a lock next sees them.
   Held held(surroundings_.locks, author);
   auto round = apply_once(mid_tier, **source, items, author);
+  while (round && round->again) {
+    auto without = apply_once(mid_tier, **source, items, author);
+    if (without) without->decided += round->decided;
+    round = std::move(without);
+  }
   if (!round && round.error().code == ErrorCode::kConstraint) {
     held.release();
     return one_by_one(mid_tier, items, *id, deadline);
@@ -171,6 +176,7 @@ Result<std::size_t> Settlement::one_by_one(Connection& mid_tier, std::vector<Jud
   if (!again) return pass(again, "sync.change");
   std::size_t decided = 0;
   for (auto& item : items) {
+    if (item.over) continue;  // rejected or put back already
     std::vector<Judged> alone;
     alone.push_back(std::move(item));
     if (items.size() == 1) {
@@ -191,12 +197,25 @@ Result<Settlement::Round> Settlement::apply_once(Connection& mid_tier, Connectio
   auto named = source.query("SELECT pg_advisory_xact_lock($1::bigint), pg_logical_emit_message(true, 'verbund.by', $1::text)", {std::to_string(author)});
   if (!named) return pass(named, "pg_logical_emit_message");
   Round round;
+  bool others_wait = false;
   for (auto& item : items) {
+    if (item.over) continue;
     auto wrote = write(mid_tier, source, item, author);
     if (!wrote) return pass(wrote);
+    item.over = *wrote != Wrote::kYes;
+    others_wait = others_wait || *wrote == Wrote::kUnseen || *wrote == Wrote::kLater;
     if (*wrote == Wrote::kYes) ++round.written;
     if (*wrote == Wrote::kNo) ++round.decided;
     if (*wrote == Wrote::kUnseen) ++round.unseen;
+  }
+  auto without = without_membership(mid_tier, source, items, others_wait);
+  if (!without) return pass(without);
+  if (*without > 0) {
+    transaction->rollback();
+    round.written = 0;
+    round.again = true;
+    round.decided += *without;
+    return round;
   }
   if (round.written > 0) {
     if (auto committed = transaction->commit(); !committed) return pass(committed, phrase("apply changes of {}", device_.name));
@@ -209,6 +228,29 @@ Result<Settlement::Round> Settlement::apply_once(Connection& mid_tier, Connectio
   if (!lsn) return pass(lsn);
   round.behind = *lsn;
   return round;
+}
+
+/// What was written on credit, and the membership that the device wanted to bring is not there: how many. They are over.
+Result<std::size_t> Settlement::without_membership(Connection& mid_tier, Connection& source, std::vector<Judged>& items, bool others_wait) {
+  std::size_t found = 0;
+  for (auto& item : items) {
+    if (item.over || !item.on_credit) continue;
+    const auto& bound = *item.bound;
+    const auto table = [&](std::size_t at) {
+      const auto& its = bound.selection.sources[at].table;
+      return Connection::quote_identifier(its.schema) + "." + Connection::quote_identifier(its.name);
+    };
+    postgres::Statement look;
+    look.sql = fmt::format("SELECT FROM {} s WHERE {} AND ({})", table(0), by_key(bound, item.change.key, look.parameters), bound.selection.condition("s", bound.bucket, table));
+    auto rows = source.query(look.sql, look.parameters);
+    if (!rows) return pass(rows, phrase("subscription {}", bound.rule.name));
+    if (rows->size() > 0) continue;
+    auto done = others_wait ? put_back(mid_tier, item.change, "source") : reject(mid_tier, item.change, "filter", "", item.bound, nullptr);
+    if (!done) return pass(done);
+    item.over = true;
+    ++found;
+  }
+  return found;
 }
 
 Result<Settlement::Wrote> Settlement::write(Connection& mid_tier, Connection& source, Judged& item, std::uint64_t author) {

@@ -1,6 +1,7 @@
 #include "sync/server/tidy.h"
 
 #include "base/messages.h"
+#include "sync/server/watch.h"
 
 namespace verbund::sync::server {
 namespace {
@@ -19,6 +20,7 @@ constexpr std::string_view kStatements[] = {
 }  // namespace
 
 Result<std::uint64_t> tidy(postgres::Connection& mid_tier) {
+  if (auto ended = end_watches(mid_tier); !ended) return pass(ended, "tidy the queues of device sync");
   std::uint64_t gone = 0;
   for (const auto statement : kStatements) {
     auto done = mid_tier.query(statement, {std::to_string(kKeptFor.count())});

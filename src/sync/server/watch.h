@@ -1,15 +1,15 @@
 #pragma once
-/// Which rows leave a bucket: triggers on the shadow tables, in the transaction in which the feed writes (docs/adr/0033-departures-by-triggers.md).
-/// Blocking; any thread, one connection each.
+/// Which rows come into a bucket or leave it without that their version says so: triggers on the shadow tables, in the transaction in which the feed writes
+/// (docs/adr/0033-departures-by-triggers.md, docs/adr/0035-memberships-move-rows.md). Blocking; any thread, one connection each.
 #include "sync/server/bound.h"
 
 namespace verbund::sync::server {
 
-/// From there on departures of the subscription are known; a device whose cursor lies before it gets everything anew. Makes what is missing: index, function,
-/// triggers. Waits for the feed's write under way. Errors: those of the database; kBadConfig (the last departure could not be told: says why).
+/// From there on moves of the subscription are known; a device whose cursor lies before it gets everything anew. Makes what is missing: indexes, functions,
+/// triggers. Waits for the feed's write under way. Errors: those of the database; kUnavailable (others hold its tables).
 Result<Csn> keep_watch(postgres::Connection& mid_tier, const Bound& bound);
 
-/// Of subscriptions that are not among `names`: their triggers and departures go.
-Status end_watches(postgres::Connection& mid_tier, const std::vector<std::string>& names);
+/// Of subscriptions that are no longer among the rules: triggers, indexes and moves go; what is in use stays until the next call.
+Status end_watches(postgres::Connection& mid_tier);
 
 }  // namespace verbund::sync::server
