@@ -1,4 +1,4 @@
-"""Benchmark of device sync: a first sync beside COPY piped into sqlite3; a sync without changes; many devices at once."""
+"""Benchmark of device sync: a first sync beside COPY piped into sqlite3; a sync without changes; many devices at once; what a change costs that says who has which rows."""
 import concurrent.futures
 import json
 import os
@@ -214,6 +214,84 @@ def many_devices(devices):
         office.close()
 
 
+TOURS = """[[subscription]]
+name = "observations"
+direction = "down"
+table = "observation"
+filter = "patient_id IN (SELECT patient_id FROM care WHERE nurse = :user)"
+
+[[set]]
+name = "all"
+subscriptions = ["observations"]
+
+[[group]]
+name = "nurses"
+sets = ["all"]
+
+[[user]]
+name = "nurse1"
+group = "nurses"
+"""
+
+
+class Tours:
+    """Nurses with 20 patients each, who have 5 observations each; one nurse has a device."""
+
+    def __init__(self):
+        self.office = Office(demo=None, properties={}).start()
+        self.nurses = 0
+        self.office.psql("CREATE TABLE care (id bigint PRIMARY KEY, patient_id bigint NOT NULL, nurse text NOT NULL);"
+                         "CREATE TABLE observation (id bigint PRIMARY KEY, patient_id bigint NOT NULL, text text NOT NULL)")
+        rules = self.office.directory / "rules.toml"
+        rules.write_text(TOURS, encoding="utf-8")
+        self.office.run("sync", "apply", str(rules)).check()
+        self.device = self.office.directory / "device.db"
+        code = self.office.run("sync", "device", "invite", "--user", "nurse1").check().output.split()[0]
+        self.office.run("device", "init", "--db", str(self.device), "--server", f"127.0.0.1:{self.office.port}", "--code", code).check()
+        self.office.run("device", "sync", "--db", str(self.device)).check()
+
+    def mid_tier(self, sql):
+        return self.office.psql(sql, database="verbund_mid")
+
+    def grow_to(self, nurses):
+        self.office.psql(f"INSERT INTO care SELECT n, n, 'nurse' || 1 + (n - 1) / 20 FROM generate_series({self.nurses * 20 + 1}, {nurses * 20}) n;"
+                         f"INSERT INTO observation SELECT n, 1 + (n - 1) / 5, 'Puls 70' FROM generate_series({self.nurses * 100 + 1}, {nurses * 100}) n")
+        self.nurses = nurses
+        shadow = self.shadow("observation")
+        wait_for(lambda: self.mid_tier(f"SELECT count(*) FROM {shadow}") == str(nurses * 100), "the feed", patience=600, every=0.5)
+        self.mid_tier(f"ANALYZE {shadow}; ANALYZE {self.shadow('care')}")
+
+    def shadow(self, table):
+        return self.mid_tier(f"SELECT 'feed.' || quote_ident(shadow) FROM feed.source_table WHERE table_name = '{table}'")
+
+    def trigger_milliseconds(self, table, change):
+        """Of the triggers of device sync in one statement of the feed, the median of 50 rows."""
+        found = []
+        for number in range(50):
+            key = 1 + number * (self.nurses * 20 // 50)
+            said = self.mid_tier(f"BEGIN; EXPLAIN (ANALYZE, FORMAT JSON) UPDATE {self.shadow(table)} SET {change} WHERE verbund_key = '{key}'; ROLLBACK")
+            found.append(sum(one["Time"] for one in json.loads(said)[0]["Triggers"] if one["Trigger Name"].startswith("sync_")))
+        return statistics.median(found)
+
+
+def moves(few, many):
+    """Milliseconds for `few` and for `many` nurses: of an assignment that becomes another nurse's, and of an observation that becomes another patient's."""
+    tours = Tours()
+    try:
+        found = []
+        for nurses in (few, many):
+            tours.grow_to(nurses)
+            found.append([tours.trigger_milliseconds("care", "nurse = 'nurse7'"), tours.trigger_milliseconds("observation", "patient_id = '77'")])
+        tours.office.run("device", "sync", "--db", str(tours.device)).check()
+        with sqlite3.connect(tours.device) as app:
+            if app.execute("SELECT count(*) FROM observation").fetchone() != (100,):
+                raise AssertionError("the device has other rows than its nurse's")
+        app.close()
+        return found
+    finally:
+        tours.office.close()
+
+
 def sync(bench, topic):
     """See bench/README.md."""
     rows = ROWS // 20 if bench.quick else ROWS
@@ -223,6 +301,9 @@ def sync(bench, topic):
     quiet = topic.figure("a sync without changes: CPU of node and PostgreSQL", "ms", limit=5)
     wire = topic.figure("bytes on the wire of the first sync, all of TCP", "MB", peer="binary COPY | zstd -1", target=1.2)
     crowd = topic.figure(f"{DEVICES} devices at once, {UP} changes up, {DOWN} rows down", "s", limit=15)
+    few, many = (10, 100) if bench.quick else (100, 10_000)
+    granted = topic.figure(f"matching an assignment's change, {many:,} users", "ms", peer=f"{few:,} users", target=2)
+    changed = topic.figure(f"matching a row's change, {many:,} users", "ms", peer=f"{few:,} users", target=2)
     found = first_sync(rows, 1 if bench.quick else 3)
     for ours, plain in found["pairs"]:
         speed.add(ours, plain)
@@ -231,3 +312,6 @@ def sync(bench, topic):
     quiet.add(found["quiet_ms"])
     wire.add(*found["wire"])
     crowd.add(many_devices(DEVICES // 10 if bench.quick else DEVICES))
+    fewer, more = moves(few, many)
+    granted.add(more[0], fewer[0])
+    changed.add(more[1], fewer[1])

@@ -74,12 +74,17 @@ Status Node::Impl::start_services() {
   return start_history();
 }
 
-/// What the configuration names, and what devices have.
+/// What the configuration names, what devices have, and what says which rows those are.
 Result<std::vector<std::string>> Node::Impl::captured_patterns() const {
   auto patterns = installation->settings().feed_capture;
   auto synced = sync_directory->rules();
   if (!synced) return pass(synced);
-  for (const auto& rule : (*synced)->rules.subscriptions) patterns.push_back(rule.schema + "." + rule.table);
+  for (const auto& rule : (*synced)->rules.subscriptions) {
+    patterns.push_back(rule.schema + "." + rule.table);
+    for (const auto* comparison : sync::every_comparison(rule.filter)) {
+      for (const auto& in : comparison->in) patterns.push_back(in.schema + "." + in.table);
+    }
+  }
   return patterns;
 }
 
