@@ -41,6 +41,8 @@ class Storm {
   /// `rounds`: of those that the seed stands for, the first.
   Storm(SyncScene& scene, Schema& schema, Random& random, int rounds = kRounds) : random_(random), schema_(schema), scene_(scene), rounds_(rounds) {
     schema.subscribe(scene, random);
+    scene_.settings().repair_from = random_.once_in(3) ? 500 : 1;
+    scene_.restart_service();
     scene_.user("anna", {{"region", "nord"}});
     scene_.user("bert", {{"region", "süd"}});
     const std::size_t tablets = random_.once_in(10) ? 20 : 4;
@@ -63,6 +65,7 @@ class Storm {
         EXPECT_TRUE(scene_.service().settle_waiting());
       }
       if (random_.once_in(8)) scene_.restart_service();
+      lose_track();
     }
     come_to_rest();
     for (auto& tablet : tablets_) expect_equal(*tablet);
@@ -98,6 +101,15 @@ class Storm {
     auto& held = scene_.locks().held;
     if (random_.once_in(3)) held.clear();
     for (std::size_t opened = random_.below(4); opened > 0; --opened) held.insert(schema_.record(random_));
+  }
+
+  /// What has moved is not known any more (devices were away for long, the server was set back): everything is compared.
+  void lose_track() {
+    if (random_.once_in(5)) scene_.office().mid_tier_value("WITH gone AS (DELETE FROM sync.moved), known AS (UPDATE sync.watch SET since_csn = (SELECT csn FROM feed.position)) SELECT 1");
+    if (random_.once_in(5)) {
+      auto& tablet = *tablets_[random_.below(tablets_.size())];
+      tablet.sql("UPDATE verbund_device SET history = 'another' WHERE history <> ''");
+    }
   }
 
   /// A person at the office looks at what was rejected.

@@ -1,10 +1,12 @@
 // A session into the database: rows, cursor and what became of the device's changes, all in one transaction.
 #include <algorithm>
+#include <set>
 
 #include <boost/json/serialize.hpp>
 #include <fmt/format.h>
 
 #include "base/messages.h"
+#include "sync/device/repair.h"
 #include "sync/device/sync_run.h"
 
 namespace verbund::sync::device {
@@ -69,6 +71,10 @@ class RowTaker {
   }
 
   Status take(const DownRow& row, SessionReport& report) {
+    if (row.op == DownRow::Op::kSlot) {
+      slots_.insert(static_cast<std::size_t>(std::get<std::int64_t>(row.values.front())));
+      return {};
+    }
     const auto key = row.op == DownRow::Op::kUpsert && (has_changes_ || notes_seen_) ? key_of(layout_, row.values) : row.op == DownRow::Op::kUpsert ? std::vector<Value>{} : row.values;
     if (notes_seen_) {
       if (auto noted = with_key(seen_, key).run(); !noted) return noted;
@@ -93,22 +99,33 @@ class RowTaker {
     return upsert_.run();
   }
 
-  /// After a refresh: what was not among its rows, but for what the application has changed.
-  Status drop_unseen(SessionReport& report) {
+  /// After a refresh: what was not among its rows, but for what the application has changed. `sums`: that the device has sent; only slots that were told are meant.
+  Status drop_unseen(SessionReport& report, const std::optional<RowSums>& sums) {
     // Changed rows that were not sent stay for now, whatever has become of them at the server.
     if (auto missed = database_.execute(fmt::format("UPDATE {} SET missed = 1", change_table(layout_))); !missed) return missed;
     if (!notes_seen_) return {};
-    std::string seen, changed;
+    std::string seen, changed, meant;
+    if (sums) {
+      std::vector<bool> differ(sums->slots());
+      for (const auto slot : slots_) {
+        if (slot >= differ.size()) return fail(ErrorCode::kBadMessage, phrase("read a row block: {}", "a slot has no number"));
+        differ[slot] = true;
+      }
+      if (auto listed = list_keys(database_, layout_, *sums, differ); !listed) return listed;
+      for (std::size_t at = 0; at < layout_.key.size(); ++at) meant += fmt::format("{}m.k{} = +t.{}", at == 0 ? "" : " AND ", at, quote_name(layout_.columns[layout_.key[at]].name));
+      meant = fmt::format(" AND EXISTS (SELECT 1 FROM temp.verbund_slots m WHERE {})", meant);
+    }
     for (std::size_t at = 0; at < layout_.key.size(); ++at) {
-      const auto column = "t." + quote_name(layout_.columns[layout_.key[at]].name);
+      // The sign takes the column's affinity away, under which the other's index would be of no use: every row would be compared with every other.
+      const auto column = "+t." + quote_name(layout_.columns[layout_.key[at]].name);
       seen += fmt::format("{}s.k{} = {}", at == 0 ? "" : " AND ", at, column);
       changed += fmt::format("{}c.k{} = {}", at == 0 ? "" : " AND ", at, column);
     }
-    auto done = database_.execute(fmt::format("DELETE FROM {} AS t WHERE NOT EXISTS (SELECT 1 FROM temp.verbund_seen s WHERE {}) AND NOT EXISTS (SELECT 1 FROM {} c WHERE {})", quote_name(layout_.table), seen,
-                                              change_table(layout_), changed));
+    auto done = database_.execute(fmt::format("DELETE FROM {} AS t WHERE NOT EXISTS (SELECT 1 FROM temp.verbund_seen s WHERE {}) AND NOT EXISTS (SELECT 1 FROM {} c WHERE {}){}", quote_name(layout_.table), seen,
+                                              change_table(layout_), changed, meant));
     if (!done) return done;
     report.deleted += static_cast<std::uint64_t>(database_.changes());
-    return database_.execute("DROP TABLE temp.verbund_seen");
+    return database_.execute("DROP TABLE temp.verbund_seen; DROP TABLE IF EXISTS temp.verbund_slots");
   }
 
  private:
@@ -151,6 +168,7 @@ class RowTaker {
   const TableLayout& layout_;
   const std::vector<std::uint32_t>& fresh_;
   bool has_changes_ = false, notes_seen_ = false;
+  std::set<std::size_t> slots_;
   Statement upsert_{nullptr}, remove_{nullptr}, pending_{nullptr}, missed_{nullptr}, seen_{nullptr}, fill_row_{nullptr}, fill_change_{nullptr};
 };
 
@@ -161,7 +179,16 @@ std::string rights_of(const Session& session) {
 }  // namespace
 
 Status SyncRun::apply_rows(const Session& session, Inbox& inbox, const std::vector<std::uint32_t>& fresh, SessionReport& report) {
-  const bool refresh = session.mode == Session::Mode::kRefresh;
+  const bool repair = session.mode == Session::Mode::kRepair;
+  const bool refresh = repair || session.mode == Session::Mode::kRefresh;
+  std::optional<RowSums> sums;
+  if (repair) {
+    const auto cursor = std::ranges::find(request_.cursors, session.subscription, &DeviceCursor::subscription);
+    if (cursor == request_.cursors.end() || cursor->sums.empty()) return fail(ErrorCode::kBadMessage, phrase("table {}: the server repairs it and was not told what the device has", session.layout.table));
+    auto read = RowSums::read(cursor->sums);
+    if (!read) return pass(read);
+    sums = std::move(*read);
+  }
   RowTaker taker(database_, session.layout, fresh);
   if (auto opened = taker.open(refresh); !opened) return opened;
   std::uint64_t rows = 0;
@@ -181,7 +208,7 @@ Status SyncRun::apply_rows(const Session& session, Inbox& inbox, const std::vect
     }
   }
   if (events_.on_progress) events_.on_progress(session.subscription, rows);
-  return refresh ? taker.drop_unseen(report) : Status{};
+  return refresh ? taker.drop_unseen(report, sums) : Status{};
 }
 
 /// References of this table's rows; deferred ones would fail at the commit without a name. What the application has changed since this sync began, or what of its changes
@@ -239,7 +266,7 @@ Status SyncRun::apply(const Session& session, const SyncReply& reply, SessionRep
   auto all = known();
   if (!all) return pass(all);
   const auto before = all->find(session.subscription);
-  const bool has_rows = session.mode == Session::Mode::kDelta || session.mode == Session::Mode::kRefresh;
+  const bool has_rows = session.mode != Session::Mode::kNothing;
   const bool first = before == all->end();
   const auto fetch = [&](std::uint32_t number, const std::stop_token& stop) -> Result<std::optional<std::string>> {
     auto answer = transport_.call({"GET", fmt::format("/api/device/syncs/{}/{}/{}", request_.number, escaped_part(session.subscription), number), authorization_, {}}, stop);
@@ -266,6 +293,7 @@ Status SyncRun::apply(const Session& session, const SyncReply& reply, SessionRep
   if (auto marked = database_.execute("UPDATE verbund_device SET applying = 1"); !marked) return marked;
   if (auto written = write_table(session, first ? nullptr : &before->second.layout, has_rows ? &*inbox : nullptr, report); !written) return written;
   if (auto noted = note_subscription(session, reply); !noted) return noted;
+  if (auto forgotten = forget_asked(database_, session.subscription); !forgotten) return forgotten;
   if (auto told = note_outcomes(session, reply); !told) return told;
   if (auto over = database_.execute("UPDATE verbund_device SET applying = 0"); !over) return over;
   if (auto committed = transaction->commit(); !committed) return committed;

@@ -9,6 +9,7 @@
 #include "base/messages.h"
 #include "platform/os/random.h"
 #include "sync/device/kept_json.h"
+#include "sync/device/repair.h"
 
 namespace verbund::sync::device {
 namespace {
@@ -138,7 +139,15 @@ Result<SyncRequest> SyncRun::freeze(const std::string& set) {
   }
   auto all = known();
   if (!all) return pass(all);
-  for (const auto& [name, each] : *all) request.cursors.push_back(each.cursor);
+  auto wanted = asked(database_);
+  if (!wanted) return pass(wanted);
+  for (const auto& [name, each] : *all) {
+    request.cursors.push_back(each.cursor);
+    if (!wanted->contains(name)) continue;
+    auto sums = sums_of(database_, each.layout);
+    if (!sums) return pass(sums);
+    request.cursors.back().sums = sums->bytes();
+  }
   return request;
 }
 
@@ -202,6 +211,9 @@ SessionReport SyncRun::take_session(const Session& session, const SyncReply& rep
   Status done;
   if (session.mode == Session::Mode::kFailed) {
     done = std::unexpected(Error{code_from_wire(session.error), session.message, {}});
+  } else if (session.mode == Session::Mode::kSums) {
+    asked_ = true;
+    done = note_asked(database_, session.subscription);
   } else if (stop_.stop_requested()) {
     done = std::unexpected(cancelled());
   } else {
@@ -221,7 +233,7 @@ Status SyncRun::finish(const SyncReply& reply, SyncReport& report) {
   for (const auto& session : reply.sessions) {
     auto done = take_session(session, reply);
     if (done.error && done.error->code == ErrorCode::kSnapshotNeeded) return std::unexpected(*done.error);
-    if (done.result == SyncResult::kSucceeded) ack.sessions.push_back(session.subscription);
+    if (done.result == SyncResult::kSucceeded && session.mode != Session::Mode::kSums) ack.sessions.push_back(session.subscription);
     report.result = worse(report.result, done.result);
     report.sessions.push_back(std::move(done));
   }
@@ -244,6 +256,8 @@ Status SyncRun::finish(const SyncReply& reply, SyncReport& report) {
 
 void SyncRun::count(const SyncReply& reply, SyncReport& report) const {
   for (const auto& outcome : reply.outcomes) {
+    const auto session = std::ranges::find(reply.sessions, outcome.subscription, &Session::subscription);
+    if (session != reply.sessions.end() && session->mode == Session::Mode::kSums) continue;  // told again with the next sync
     if (outcome.state == Outcome::State::kApplied) ++report.applied;
     if (outcome.state == Outcome::State::kRejected) ++report.rejected;
     if (outcome.state == Outcome::State::kWaiting) ++report.waiting;
@@ -255,13 +269,14 @@ void SyncRun::count(const SyncReply& reply, SyncReport& report) const {
 }
 
 Result<SyncReport> SyncRun::run(const std::string& set) {
-  constexpr int kAttempts = 4;  // an interrupted one, one whose reply is gone, and the real one
+  constexpr int kAttempts = 5;  // an interrupted one, one whose reply is gone, the real one, and once more with what the server has asked for
   SyncReport report;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     // What an interrupted sync brought to its end belongs to this one; sessions and what waits are those of the last.
     report = {.sessions = {}, .sent = report.sent, .applied = report.applied, .rejected = report.rejected, .error = {}};
     const auto settled = std::pair(report.applied, report.rejected);
     sent_ = 0;
+    asked_ = false;
     new_rejects_.clear();
     if (auto begun = begin(set); !begun) return pass(begun);
     Status done = send();
@@ -269,7 +284,7 @@ Result<SyncReport> SyncRun::run(const std::string& set) {
     if (reply) done = finish(*reply, report);
     if (reply) count(*reply, report);
     const auto error = reply ? (done ? std::nullopt : std::optional(done.error())) : std::optional(reply.error());
-    if (!error && !resumed_) return report;
+    if (!error && !resumed_ && !asked_) return report;
     if (!error) continue;  // the interrupted one is over, now what came since
     if (error->code == ErrorCode::kSnapshotNeeded || (resumed_ && error->code == ErrorCode::kNotFound)) {
       if (auto forgotten = database_.execute("UPDATE verbund_device SET request = ''"); !forgotten) return pass(forgotten);

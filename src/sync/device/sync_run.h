@@ -52,6 +52,7 @@ class SyncRun {
   std::string authorization_;
   SyncRequest request_;
   bool resumed_ = false;
+  bool asked_ = false;  ///< the server wants sums, with the next sync
   std::uint64_t sent_ = 0;
   std::vector<Reject> new_rejects_;
 };

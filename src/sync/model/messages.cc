@@ -7,7 +7,9 @@
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 
+#include "platform/os/short_hash.h"
 #include "sync/model/fields.h"
+#include "sync/model/sums.h"
 
 namespace verbund::sync {
 namespace {
@@ -16,7 +18,7 @@ namespace json = boost::json;
 
 constexpr std::array<std::string_view, 12> kReasons{"version", "gone", "exists", "unique", "check", "foreign_key", "not_null", "value", "right", "filter", "refused", "policy"};
 constexpr std::array<std::string_view, 3> kStates{"applied", "waiting", "rejected"};
-constexpr std::array<std::string_view, 4> kModes{"nothing", "delta", "refresh", "failed"};
+constexpr std::array<std::string_view, 6> kModes{"nothing", "delta", "refresh", "failed", "sums", "repair"};
 constexpr std::size_t kMaxNameBytes = 200;
 
 template <typename Enum, std::size_t N>
@@ -114,7 +116,11 @@ std::string encode(const EnrolReply& message) { return json::serialize(json::obj
 
 std::string encode(const SyncRequest& message) {
   json::array cursors, parts;
-  for (const auto& cursor : message.cursors) cursors.push_back(json::object{{"subscription", cursor.subscription}, {"csn", big(cursor.csn.value)}, {"shape", cursor.shape}});
+  for (const auto& cursor : message.cursors) {
+    json::object object{{"subscription", cursor.subscription}, {"csn", big(cursor.csn.value)}, {"shape", cursor.shape}};
+    if (!cursor.sums.empty()) object["sums"] = os::to_base64(cursor.sums);
+    cursors.push_back(std::move(object));
+  }
   for (const auto& part : message.parts) parts.push_back(json::object{{"subscription", part.subscription}, {"first_block", part.first_block}, {"blocks", part.blocks}, {"layout", to_json(part.layout)}});
   json::object object{{"number", big(message.number)}, {"set", message.set}, {"history", message.history}, {"cursors", std::move(cursors)}};
   if (message.upload != 0) {
@@ -161,7 +167,14 @@ Result<SyncRequest> decode_sync_request(std::string_view text) {
   if (message.number == 0 || message.number > INT64_MAX) fields.wrong("number", "it is no number of a sync");
   message.set = fields.optional_text("set");
   message.history = fields.optional_text("history");
-  fields.each("cursors", kMaxSubscriptions, [&](Fields& inner) { message.cursors.push_back({inner.text("subscription"), Csn{inner.number("csn")}, inner.optional_text("shape")}); });
+  fields.each("cursors", kMaxSubscriptions, [&](Fields& inner) {
+    message.cursors.push_back({inner.text("subscription"), Csn{inner.number("csn")}, inner.optional_text("shape"), {}});
+    const auto sums = inner.optional_text("sums");
+    if (sums.empty()) return;
+    auto bytes = os::from_base64(sums);
+    if (!bytes || !RowSums::read(*bytes)) return inner.wrong("sums", "they are none");
+    message.cursors.back().sums = std::move(*bytes);
+  });
   message.upload = fields.optional_number("upload");
   if (message.upload > INT64_MAX) fields.wrong("upload", "it is too large");
   message.upload_hash = fields.optional_text("hash");

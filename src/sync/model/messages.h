@@ -37,6 +37,7 @@ struct DeviceCursor {
   std::string subscription;
   Csn csn;            ///< its rows are those as of this change
   std::string shape;  ///< as the server named it when these rows came; empty: it has nothing
+  std::string sums = {};  ///< of its rows (sums.h, bytes), when the server has asked for them; else empty
 };
 
 /// Rows that go up, of one subscription each.
@@ -80,6 +81,8 @@ struct Session {
     kDelta,    ///< rows that came, changed or went
     kRefresh,  ///< all rows: what is not among them goes
     kFailed,   ///< see `error`; the others go on
+    kSums,     ///< the device is to send the sums of its rows with its next sync, at once; until then it stays as it is
+    kRepair,   ///< by its sums: rows of the slots that differ, what it has more there goes
   } mode = Mode::kNothing;
   std::string subscription;
   std::string shape;   ///< to be given back with the next cursor

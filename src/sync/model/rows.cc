@@ -8,6 +8,7 @@
 #include <zstd.h>
 
 #include "base/messages.h"
+#include "sync/model/sums.h"
 
 namespace verbund::sync {
 namespace {
@@ -161,31 +162,6 @@ bool append_real_text(std::string& to, std::string_view text) {
   return true;
 }
 
-/// Straight from PostgreSQL's text.
-bool append_text_value(std::string& to, Kind kind, std::optional<std::string_view> text) {
-  if (!text) {
-    append_varint(to, kNull);
-    return true;
-  }
-  switch (kind) {
-    case Kind::kText:
-      append_bytes(to, kText, *text);
-      return true;
-    case Kind::kBoolean:
-      append_whole(to, *text == "t" ? 1 : 0);
-      return *text == "t" || *text == "f";
-    case Kind::kReal:
-      return append_real_text(to, *text);
-    case Kind::kInteger:
-    case Kind::kBytes:
-      break;
-  }
-  auto value = value_of(kind, text);
-  if (!value) return false;
-  append_value(to, *value);
-  return true;
-}
-
 void append_mask(std::string& to, const std::vector<bool>& mask) {
   std::uint8_t byte = 0;
   for (std::size_t at = 0; at < mask.size(); ++at) {
@@ -213,6 +189,30 @@ void append_value(std::string& to, const Value& value) {
   if (const auto* text = std::get_if<std::string>(&value)) return append_bytes(to, kText, *text);
   if (const auto* blob = std::get_if<Blob>(&value)) return append_bytes(to, kBlob, blob->bytes);
   append_varint(to, kNull);
+}
+
+bool append_text_value(std::string& to, Kind kind, std::optional<std::string_view> text) {
+  if (!text) {
+    append_varint(to, kNull);
+    return true;
+  }
+  switch (kind) {
+    case Kind::kText:
+      append_bytes(to, kText, *text);
+      return true;
+    case Kind::kBoolean:
+      append_whole(to, *text == "t" ? 1 : 0);
+      return *text == "t" || *text == "f";
+    case Kind::kReal:
+      return append_real_text(to, *text);
+    case Kind::kInteger:
+    case Kind::kBytes:
+      break;
+  }
+  auto value = value_of(kind, text);
+  if (!value) return false;
+  append_value(to, *value);
+  return true;
 }
 
 struct BlockWriter::Impl {
@@ -323,9 +323,12 @@ Result<bool> BlockReader::next(DownRow& row, std::size_t columns, std::size_t ke
   }
   Bytes bytes(raw_, at_);
   std::uint8_t op = 0;
-  if (!bytes.byte(op) || op < 1 || op > 3) return malformed("a row does not say what is to be done");
+  if (!bytes.byte(op) || op < 1 || op > 4) return malformed("a row does not say what is to be done");
   row.op = static_cast<DownRow::Op>(op);
-  if (!bytes.values(row.values, row.op == DownRow::Op::kUpsert ? columns : key)) return malformed("it ends within a row");
+  const auto count = row.op == DownRow::Op::kUpsert ? columns : row.op == DownRow::Op::kSlot ? 1 : key;
+  if (!bytes.values(row.values, count)) return malformed("it ends within a row");
+  const auto* slot = std::get_if<std::int64_t>(row.values.data());
+  if (row.op == DownRow::Op::kSlot && (slot == nullptr || *slot < 0 || *slot >= static_cast<std::int64_t>(kMaxSlots))) return malformed("a slot has no number");
   ++read_;
   return true;
 }

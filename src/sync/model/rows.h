@@ -27,7 +27,8 @@ struct DownRow {
   enum class Op : std::uint8_t {
     kUpsert = 1,  ///< values: all columns of the layout
     kDelete = 2,  ///< values: the key; the device has it no more, if it had it
-    kKeep = 3,    ///< values: the key; in a refresh: the device's row stays as it is, its own change to it is not decided yet
+    kKeep = 3,    ///< values: the key; in a refresh or repair: the device's row stays as it is, its own change to it is not decided yet
+    kSlot = 4,    ///< values: a number; in a repair: what the device has in this slot (sums.h) and is not among the rows goes
   } op = Op::kUpsert;
   std::vector<Value> values;
 };
@@ -94,7 +95,9 @@ class BlockReader {
 /// The head alone, of a block that is only handed on. Errors: kBadMessage, kTooLarge.
 Result<BlockHead> read_block_head(std::string_view block);
 
-/// One value as it stands in a row; for reject logs and tests.
+/// One value as it stands in a row.
 void append_value(std::string& to, const Value& value);
+/// The same of PostgreSQL's text, without making a value of it. False: it is none of this kind; something of it may stand in `to`.
+bool append_text_value(std::string& to, Kind kind, std::optional<std::string_view> text);
 
 }  // namespace verbund::sync

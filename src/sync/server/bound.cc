@@ -100,12 +100,14 @@ class Selecting {
 
 /// A session's rows are of another shape when any of this is another.
 std::string shape_of(const Bound& bound, const DeviceIdentity& device) {
-  std::string all = fmt::format("{}\n{}\n{}\n", bound.rule.name, bound.version, device.generation);
-  for (const auto& column : bound.layout.columns) all += fmt::format("{}:{}:{}\n", column.name, column.type, column.not_null);
+  constexpr std::size_t kDigits = 16;
+  auto rows = fmt::format("{}\n{}\n", bound.layout.table, device.generation);
+  for (const auto& column : bound.layout.columns) rows += fmt::format("{}:{}:{}\n", column.name, column.type, column.not_null);
+  for (const auto place : bound.layout.key) rows += fmt::format("{}\n", place);
+  auto all = fmt::format("{}\n{}\n", bound.rule.name, bound.version);
   for (const auto& reference : bound.layout.references) all += fmt::format("{} {}\n", reference.table, fmt::join(reference.columns, ","));
   for (const auto& value : bound.bucket) all += fmt::format("{}:{}\n", value.size(), value);
-  constexpr std::size_t kDigits = 32;
-  return os::blake2b_hex(all).substr(0, kDigits);
+  return os::blake2b_hex(rows).substr(0, kDigits) + "-" + os::blake2b_hex(all).substr(0, kDigits);
 }
 
 /// The parent's rows are all on the device, so the reference holds there, too.
@@ -124,6 +126,8 @@ void add_references(Bound& bound, const std::vector<Bound>& all) {
 }
 
 }  // namespace
+
+bool same_rows(std::string_view shape, std::string_view other) { return shape.contains('-') && shape.substr(0, shape.find('-')) == other.substr(0, other.find('-')); }
 
 std::string array_parameter(const std::vector<std::string>& values) {
   feed::TextArray array;

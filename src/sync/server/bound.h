@@ -15,7 +15,7 @@ struct Bound {
   std::vector<Kind> kinds;                ///< of the layout's columns
   Selection selection;                    ///< the rule's filter
   std::vector<std::string> bucket;        ///< the user's values for its columns
-  std::string shape;
+  std::string shape;                      ///< of the rows themselves, `-`, of everything else that says which they are
 
   [[nodiscard]] bool down() const { return rule.kind == SubscriptionKind::kReplication && rule.direction != Direction::kUp && rule.rights.read; }
   [[nodiscard]] std::string shadow() const;  ///< quoted
@@ -36,6 +36,9 @@ Result<Bound> bind(const Subscription& rule, std::uint64_t version, const FindTa
 
 /// Fills in references between the tables of one device and the shapes, and puts parents first.
 void relate(std::vector<Bound>& all, const DeviceIdentity& device);
+
+/// Rows that came as one of these shapes and rows of the other are written alike: a device can keep those that are the same.
+bool same_rows(std::string_view shape, std::string_view other);
 
 /// `{"a","b"}`: a text[] parameter.
 std::string array_parameter(const std::vector<std::string>& values);

@@ -21,6 +21,7 @@ struct ServiceSettings {
   milliseconds source_patience{2'000};  ///< so long a sync waits for the source's word on its changes
   milliseconds block_patience{500};     ///< so long for a block that is being written
   std::size_t writers = 2;              ///< replies with all rows at once; others wait
+  std::uint64_t repair_from = 500;      ///< rows: a device with so many is repaired where one with fewer gets all of them anew
   seconds background_every{300};        ///< devices are asked to come so often by themselves
 };
 

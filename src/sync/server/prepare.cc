@@ -148,8 +148,12 @@ Status DeviceService::write_changes(Connection& outbox, Writing& writing, const 
     const auto cursor = std::ranges::find(request.cursors, name, &DeviceCursor::subscription);
     const bool knows = cursor != request.cursors.end() && cursor->shape == bound.shape && request.history == reply.history && cursor->csn <= reply.csn;
     if (bound.down() && (!knows || cursor->csn < since.at(name))) {
-      session.mode = Session::Mode::kRefresh;
-      writing.bounds.push_back(bound);
+      // It may have most of it all the same: a longer absence than is known, a server that was set back, another filter.
+      const bool alike = cursor != request.cursors.end() && same_rows(cursor->shape, bound.shape);
+      auto ask = alike && cursor->sums.empty() ? has_rows(**writing.lease, bound, settings_.repair_from) : Result<bool>(false);
+      if (!ask) return pass(ask);
+      session.mode = *ask ? Session::Mode::kSums : alike && !cursor->sums.empty() ? Session::Mode::kRepair : Session::Mode::kRefresh;
+      if (!*ask) writing.begun.push_back({bound, session.mode == Session::Mode::kRepair ? cursor->sums : std::string()});
     } else if (bound.down()) {
       auto blocks = write_rows(**writing.lease, writing.device.id, {&bound, *cursor, false}, into_output(outbox, writing.device.id, request.number, name));
       if (!blocks) return pass(blocks);
@@ -157,9 +161,15 @@ Status DeviceService::write_changes(Connection& outbox, Writing& writing, const 
     }
     reply.sessions.push_back(std::move(session));
   }
-  const auto set = writing.bounds.empty() ? Status{} : (*writing.lease)->execute("RESET enable_seqscan; RESET enable_hashjoin; RESET enable_mergejoin; RESET max_parallel_workers_per_gather");
+  const auto set = writing.begun.empty() ? Status{} : (*writing.lease)->execute("RESET enable_seqscan; RESET enable_hashjoin; RESET enable_mergejoin; RESET max_parallel_workers_per_gather");
   if (!set) return set;
-  for (const auto& bound : writing.bounds) writing.wanted.push_back({&bound, {}, true});
+  for (const auto& [bound, sums] : writing.begun) {
+    writing.wanted.push_back({&bound, {}, true});
+    if (sums.empty()) continue;
+    auto read = RowSums::read(sums);
+    if (!read) return pass(read);
+    writing.wanted.back().sums = std::move(*read);
+  }
   reply.sessions.insert(reply.sessions.end(), prepared.failed.begin(), prepared.failed.end());
   return {};
 }

@@ -75,6 +75,10 @@ class Output {
     if (auto added = writer_.add_upsert(bound_.kinds, fields); !added) return added;
     return after();
   }
+  Status slot(std::int64_t number) {
+    if (auto added = writer_.add(DownRow{DownRow::Op::kSlot, {Value{number}}}); !added) return added;
+    return after();
+  }
   Status key(DownRow::Op op, std::string_view key) {
     auto values = bound_.key_values(key);
     if (!values) return pass(values);
@@ -161,6 +165,70 @@ Status write_keys(Connection& mid_tier, const std::string& query, DownRow::Op op
   return {};
 }
 
+using Fields = std::vector<std::optional<std::string_view>>;
+
+/// Rows of a query, one after the other.
+Status read_rows(Connection& mid_tier, const Bound& bound, const std::string& query, const std::function<Status(const Fields&)>& take) {
+  BinaryRows rows(bound.kinds.size());
+  Status failed;
+  auto copied = mid_tier.copy_out(fmt::format("COPY ({}) TO STDOUT (FORMAT binary)", query), [&](std::string_view message) {
+    auto more = rows.read(message);
+    if (!more) failed = pass(more);
+    if (failed && *more) failed = take(rows.fields());
+    return failed.has_value();
+  });
+  if (!failed) return pass(failed);
+  if (!copied) return pass(copied, phrase("subscription {}", bound.rule.name));
+  return {};
+}
+
+/// Key and row as sums count them.
+class Encoded {
+ public:
+  explicit Encoded(const Bound& bound) : bound_(bound) {}
+  Status take(const Fields& fields) {
+    row_.clear();
+    key_.clear();
+    for (std::size_t at = 0; at < fields.size(); ++at) {
+      if (!append_text_value(row_, bound_.kinds[at], fields[at])) return fail(ErrorCode::kInternal, fmt::format("subscription {}: value {} is no {}", bound_.rule.name, at, name_of(bound_.kinds[at])));
+    }
+    for (const auto place : bound_.layout.key) {
+      if (!append_text_value(key_, bound_.kinds[place], fields[place])) return fail(ErrorCode::kInternal, fmt::format("subscription {}: a key is none", bound_.rule.name));
+    }
+    return {};
+  }
+  [[nodiscard]] const std::string& row() const { return row_; }
+  [[nodiscard]] const std::string& key() const { return key_; }
+
+ private:
+  const Bound& bound_;
+  std::string row_, key_;
+};
+
+/// The slots that differ, and their rows: two looks at all rows, of one snapshot.
+Status write_differing(Connection& mid_tier, const Bound& bound, const std::string& query, const RowSums& theirs, Output& output) {
+  RowSums ours(theirs.slots());
+  Encoded encoded(bound);
+  auto summed = read_rows(mid_tier, bound, query, [&](const Fields& fields) {
+    auto taken = encoded.take(fields);
+    if (taken) ours.add(encoded.key(), encoded.row());
+    return taken;
+  });
+  if (!summed) return summed;
+  const auto differ = ours.differing(theirs);
+  bool any = false;
+  for (std::size_t slot = 0; slot < differ.size(); ++slot) {
+    if (!differ[slot]) continue;
+    any = true;
+    if (auto written = output.slot(static_cast<std::int64_t>(slot)); !written) return written;
+  }
+  if (!any) return {};
+  return read_rows(mid_tier, bound, query, [&](const Fields& fields) -> Status {
+    if (auto taken = encoded.take(fields); !taken) return taken;
+    return differ[ours.slot_of(encoded.key())] ? output.upsert(fields) : Status{};
+  });
+}
+
 }  // namespace
 
 Result<std::uint32_t> write_rows(Connection& mid_tier, std::uint64_t device, const Wanted& wanted, const BlockSink& sink) {
@@ -169,17 +237,16 @@ Result<std::uint32_t> write_rows(Connection& mid_tier, std::uint64_t device, con
   // What goes first: a row may have taken over the unique value of one that went.
   const auto keys = wanted.refresh ? write_keys(mid_tier, open_keys(bound, device), DownRow::Op::kKeep, output) : write_keys(mid_tier, gone_keys(bound, device, wanted), DownRow::Op::kDelete, output);
   if (!keys) return std::unexpected(keys.error());
-  BinaryRows rows(bound.kinds.size());
-  Status failed;
-  auto copied = mid_tier.copy_out(fmt::format("COPY ({}) TO STDOUT (FORMAT binary)", changed_rows(bound, device, wanted)), [&](std::string_view message) {
-    auto more = rows.read(message);
-    if (!more) failed = pass(more);
-    if (failed && *more) failed = output.upsert(rows.fields());
-    return failed.has_value();
-  });
-  if (!failed) return pass(failed);
-  if (!copied) return pass(copied, phrase("subscription {}", bound.rule.name));
+  const auto query = changed_rows(bound, device, wanted);
+  auto written = wanted.sums ? write_differing(mid_tier, bound, query, *wanted.sums, output) : read_rows(mid_tier, bound, query, [&](const Fields& fields) { return output.upsert(fields); });
+  if (!written) return pass(written);
   return output.finish(wanted.refresh);
+}
+
+Result<bool> has_rows(Connection& mid_tier, const Bound& bound, std::uint64_t least) {
+  auto rows = mid_tier.query(fmt::format("SELECT count(*) = {0} FROM (SELECT FROM {1} s WHERE {2} LIMIT {0}) few", least, bound.shadow(), bound.condition("s")));
+  if (!rows) return pass(rows, phrase("subscription {}", bound.rule.name));
+  return rows->text(0, 0) == "t";
 }
 
 Result<std::vector<Outcome>> outcomes_of(Connection& mid_tier, std::uint64_t device) {

@@ -4,6 +4,7 @@
 
 #include "sync/model/messages.h"
 #include "sync/model/rows.h"
+#include "sync/model/sums.h"
 #include "sync/server/bound.h"
 
 namespace verbund::sync::server {
@@ -15,11 +16,15 @@ struct Wanted {
   const Bound* bound = nullptr;
   DeviceCursor cursor;       ///< what the device says that it has
   bool refresh = false;
+  std::optional<RowSums> sums = {};  ///< of a refresh: the device has rows of these sums already, only slots that differ are written
 };
 
 /// Rows of one subscription as the connection's transaction sees them: all that came, changed or went behind the cursor, or everything. Returns how many blocks; 0:
 /// there is nothing. Errors: kTooLarge (over the subscription's limits), those of the database and of `sink`.
 Result<std::uint32_t> write_rows(postgres::Connection& mid_tier, std::uint64_t device, const Wanted& wanted, const BlockSink& sink);
+
+/// Whether the subscription has at least so many rows for the user.
+Result<bool> has_rows(postgres::Connection& mid_tier, const Bound& bound, std::uint64_t least);
 
 /// Decisions that the device has not acknowledged, and what is not decided.
 Result<std::vector<Outcome>> outcomes_of(postgres::Connection& mid_tier, std::uint64_t device);

@@ -15,6 +15,10 @@ constexpr std::string_view kStatements[] = {
     "DELETE FROM sync.upload u WHERE u.taken < now() - $1::integer * interval '1 day' AND EXISTS (SELECT FROM sync.upload n WHERE n.device = u.device AND n.upload > u.upload)"
     " AND NOT EXISTS (SELECT FROM sync.change c WHERE c.device = u.device AND c.upload = u.upload)",
     "DELETE FROM sync.input WHERE received < now() - $1::integer * interval '1 day'",
+    // Devices that were away for longer are repaired (docs/protocol/devices.md).
+    "WITH over AS (SELECT subscription, max(csn) AS csn FROM sync.moved WHERE at < now() - $1::integer * interval '1 day' GROUP BY subscription),"
+    " known AS (UPDATE sync.watch w SET since_csn = greatest(w.since_csn, o.csn) FROM over o WHERE o.subscription = w.subscription)"
+    " DELETE FROM sync.moved m USING over o WHERE m.subscription = o.subscription AND m.csn <= o.csn",
     "DELETE FROM sync.output o WHERE $1::integer > 0 AND NOT EXISTS (SELECT FROM sync.device d WHERE d.id = o.device AND d.state <> 'revoked')"};
 
 }  // namespace

@@ -31,7 +31,7 @@ std::string columns_of(const std::vector<std::string>& columns, std::string_view
 /// Buckets and keys, told as moved: with a csn behind every cursor that was given so far and within the batch that is being written.
 std::string told(const Bound& bound, std::string_view moved) {
   return fmt::format("INSERT INTO sync.moved AS m (subscription, bucket, key, csn) SELECT {}, r.bucket, r.key, verbund_position + 1 FROM ({}) r"
-                     " ON CONFLICT (subscription, bucket, key) DO UPDATE SET csn = excluded.csn",
+                     " ON CONFLICT (subscription, bucket, key) DO UPDATE SET csn = excluded.csn, at = now()",
                      Connection::quote_literal(bound.rule.name), moved);
 }
 

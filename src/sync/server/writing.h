@@ -21,8 +21,12 @@ struct DeviceService::Writing {
   // Constant from the begin on.
   DeviceIdentity device;
   std::uint64_t number = 0;
-  std::vector<Bound> bounds;
-  std::vector<Wanted> wanted;  ///< of bounds
+  struct Begun {
+    Bound bound;
+    std::string sums;          ///< that the device has sent; empty: it gets everything
+  };
+  std::vector<Begun> begun;    ///< sessions that don't go on from the device's cursor
+  std::vector<Wanted> wanted;  ///< of begun
   // The writing thread's own: the snapshot that the answer speaks of.
   std::optional<postgres::Pool::Lease> lease;
   std::optional<postgres::Connection::Transaction> snapshot;
