@@ -39,8 +39,12 @@ class Tablet {
   Tablet(SyncScene& scene, const std::string& user) : line(scene), file(directory.path() / "tablet.db") {
     auto enrolled = device::Device::enrol(file, {"server", ""}, {user, "Tablet"}, line, clock);
     if (!enrolled) throw std::runtime_error(enrolled.error().message);
-    app_ = std::make_unique<sqlite::Database>(std::move(sqlite::Database::open(file, sqlite::Database::Mode::kOpen, milliseconds{5000}).value()));
-    sql("PRAGMA foreign_keys = ON");
+    open_app();
+  }
+  /// Somebody has copied the file.
+  Tablet(SyncScene& scene, Tablet& of) : line(scene), file(directory.path() / "copy.db") {
+    of.sql("VACUUM INTO '" + file.string() + "'");
+    open_app();
   }
 
   /// A device object of its own each time, as a program that was started again.
@@ -78,6 +82,11 @@ class Tablet {
   device::SyncReport last;
 
  private:
+  void open_app() {
+    app_ = std::make_unique<sqlite::Database>(std::move(sqlite::Database::open(file, sqlite::Database::Mode::kOpen, milliseconds{5000}).value()));
+    sql("PRAGMA foreign_keys = ON");
+  }
+
   std::unique_ptr<sqlite::Database> app_;
 };
 

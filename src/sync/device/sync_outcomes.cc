@@ -112,10 +112,10 @@ Status SyncRun::note_reject(const Session& session, const Outcome& outcome) {
   return {};
 }
 
-/// Uploads of which everything is decided.
-Status SyncRun::forget_decided() {
+/// Uploads of which everything is decided, and that the office will not lose any more.
+Status SyncRun::forget_decided(std::uint64_t safe) {
   return database_.execute(
-      "DELETE FROM verbund_upload WHERE sent = 1 AND rows <= (SELECT count(*) FROM verbund_outcome o WHERE o.upload = number);"
+      fmt::format("DELETE FROM verbund_upload WHERE number <= {} AND sent = 1 AND rows <= (SELECT count(*) FROM verbund_outcome o WHERE o.upload = number);", safe) +
       "DELETE FROM verbund_upload_block WHERE number NOT IN (SELECT number FROM verbund_upload);"
       "DELETE FROM verbund_outcome WHERE upload NOT IN (SELECT number FROM verbund_upload)");
 }

@@ -133,17 +133,24 @@ Result<SyncRequest> SyncRun::freeze(const std::string& set) {
     auto frozen = decode_sync_request(waiting->text(2));
     if (!frozen) return pass(frozen);
     request.parts = std::move(frozen->parts);
+    request.upload_history = std::move(frozen->history);
     waiting->reset();
+    auto more = database_.value("SELECT count(*) > 1 FROM verbund_upload WHERE sent = 0");
+    if (!more) return pass(more);
+    request.more = *more == "1";
   } else if (auto frozen = freeze_changes(request); !frozen) {
     return pass(frozen);
   }
+  auto keeps = database_.value("SELECT EXISTS (SELECT 1 FROM verbund_upload)");
+  if (!keeps) return pass(keeps);
+  request.keeps = *keeps == "1";
   auto all = known();
   if (!all) return pass(all);
   auto wanted = asked(database_);
   if (!wanted) return pass(wanted);
   for (const auto& [name, each] : *all) {
     request.cursors.push_back(each.cursor);
-    if (!wanted->contains(name)) continue;
+    if (!wanted->contains(name) || request.more) continue;
     auto sums = sums_of(database_, each.layout);
     if (!sums) return pass(sums);
     request.cursors.back().sums = sums->bytes();
@@ -196,13 +203,47 @@ Status SyncRun::send() {
 }
 
 Result<SyncReply> SyncRun::ask() {
-  auto answer = call("POST", "/api/device/syncs", encode(request_));
+  if (stop_.stop_requested()) return std::unexpected(cancelled());
+  auto answer = transport_.call({"POST", "/api/device/syncs", authorization_, encode(request_)}, stop_);
   if (!answer) return pass(answer);
+  if (answer->status != 200) return std::unexpected(take_split(*answer));
   auto reply = decode_sync_reply(answer->body);
-  if (!reply) return reply;
+  if (!reply || reply->again) return reply;
   auto taken = database_.execute(fmt::format("UPDATE verbund_upload SET sent = 1 WHERE number = {}", request_.upload));
   if (!taken) return pass(taken);
   return reply;
+}
+
+/// What the server says instead of a reply. When it gives this copy of a device's database an identity of its own, the error is kSnapshotNeeded: another sync.
+Error SyncRun::take_split(const DeviceAnswer& answer) {
+  auto error = error_of(answer);
+  boost::system::error_code failed;
+  const auto body = boost::json::parse(answer.body, failed);
+  const auto* split = failed || !body.is_object() ? nullptr : body.get_object().if_contains("split");
+  if (split == nullptr || !split->is_object()) return error;
+  const auto text = [&](std::string_view name) {
+    const auto* value = split->get_object().if_contains(name);
+    return value != nullptr && value->is_string() ? std::string(value->get_string()) : std::string();
+  };
+  if (text("device").empty() || text("secret").empty()) return error;
+  auto transaction = database_.begin();
+  if (!transaction) return transaction.error();
+  auto noted = database_.execute(fmt::format("UPDATE verbund_device SET id = {}, secret = {}, request = ''; UPDATE verbund_upload SET sent = 0; DELETE FROM verbund_outcome", quote_text(text("device")),
+                                             quote_text(text("secret"))));
+  if (!noted) return noted.error();
+  if (auto committed = transaction->commit(); !committed) return committed.error();
+  error.code = ErrorCode::kSnapshotNeeded;
+  return error;
+}
+
+/// The server was set back, or another machine goes on with less than this device has seen. Whatever is not known to be safe goes up again, before anything else.
+Status SyncRun::begin_again(const SyncReply& reply) {
+  auto transaction = database_.begin();
+  if (!transaction) return pass(transaction);
+  auto noted = database_.execute(fmt::format("UPDATE verbund_device SET request = '', history = {}; UPDATE verbund_subscription SET csn = 0; UPDATE verbund_upload SET sent = 0; DELETE FROM verbund_outcome",
+                                             quote_text(reply.history)));
+  if (!noted) return noted;
+  return transaction->commit();
 }
 
 SessionReport SyncRun::take_session(const Session& session, const SyncReply& reply) {
@@ -238,14 +279,14 @@ Status SyncRun::finish(const SyncReply& reply, SyncReport& report) {
     report.sessions.push_back(std::move(done));
   }
   if (report.result == SyncResult::kCanceled) return std::unexpected(cancelled());
-  if (request_.set.empty()) {
+  if (request_.set.empty() && !request_.more) {
     if (auto forgotten = forget_others(reply); !forgotten) return forgotten;
   }
   auto acked = call("POST", fmt::format("/api/device/syncs/{}/ack", request_.number), encode(ack));
   if (!acked) return pass(acked);
   auto transaction = database_.begin();
   if (!transaction) return pass(transaction);
-  if (auto forgotten = forget_decided(); !forgotten) return forgotten;
+  if (auto forgotten = forget_decided(reply.safe_upload); !forgotten) return forgotten;
   auto noted = database_.execute(fmt::format("UPDATE verbund_device SET request = '', history = {}, last_sync = {}, last_result = {}, next_in_ms = {}", quote_text(reply.history),
                                              quote_text(to_iso8601(clock_.wall())), quote_text(name_of(report.result)), reply.next_in.count()));
   if (!noted) return noted;
@@ -256,6 +297,7 @@ Status SyncRun::finish(const SyncReply& reply, SyncReport& report) {
 
 void SyncRun::count(const SyncReply& reply, SyncReport& report) const {
   for (const auto& outcome : reply.outcomes) {
+    if (request_.more) break;  // told again with the last one
     const auto session = std::ranges::find(reply.sessions, outcome.subscription, &Session::subscription);
     if (session != reply.sessions.end() && session->mode == Session::Mode::kSums) continue;  // told again with the next sync
     if (outcome.state == Outcome::State::kApplied) ++report.applied;
@@ -269,9 +311,9 @@ void SyncRun::count(const SyncReply& reply, SyncReport& report) const {
 }
 
 Result<SyncReport> SyncRun::run(const std::string& set) {
-  constexpr int kAttempts = 5;  // an interrupted one, one whose reply is gone, the real one, and once more with what the server has asked for
+  constexpr int kAttempts = 6;  // an interrupted one, one whose reply is gone, one that is told to begin again, the real one, and once more with what the server has asked for
   SyncReport report;
-  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+  for (int attempt = 0, attempts = kAttempts; attempt < attempts; ++attempt) {
     // What an interrupted sync brought to its end belongs to this one; sessions and what waits are those of the last.
     report = {.sessions = {}, .sent = report.sent, .applied = report.applied, .rejected = report.rejected, .error = {}};
     const auto settled = std::pair(report.applied, report.rejected);
@@ -279,12 +321,17 @@ Result<SyncReport> SyncRun::run(const std::string& set) {
     asked_ = false;
     new_rejects_.clear();
     if (auto begun = begin(set); !begun) return pass(begun);
+    attempts += request_.more ? 1 : 0;  // there are as many as the device has kept
     Status done = send();
     Result<SyncReply> reply = done ? ask() : Result<SyncReply>(std::unexpected(done.error()));
+    if (reply && reply->again) {
+      if (auto begun = begin_again(*reply); !begun) return pass(begun);
+      continue;
+    }
     if (reply) done = finish(*reply, report);
     if (reply) count(*reply, report);
     const auto error = reply ? (done ? std::nullopt : std::optional(done.error())) : std::optional(reply.error());
-    if (!error && !resumed_ && !asked_) return report;
+    if (!error && !resumed_ && !asked_ && !request_.more) return report;
     if (!error) continue;  // the interrupted one is over, now what came since
     if (error->code == ErrorCode::kSnapshotNeeded || (resumed_ && error->code == ErrorCode::kNotFound)) {
       if (auto forgotten = database_.execute("UPDATE verbund_device SET request = ''"); !forgotten) return pass(forgotten);

@@ -25,6 +25,8 @@ class SyncRun {
   Status freeze_changes(SyncRequest& request);
   Status send();
   Result<SyncReply> ask();
+  Error take_split(const DeviceAnswer& answer);
+  Status begin_again(const SyncReply& reply);
   Status finish(const SyncReply& reply, SyncReport& report);
   SessionReport take_session(const Session& session, const SyncReply& reply);
   Status apply(const Session& session, const SyncReply& reply, SessionReport& report);
@@ -37,7 +39,7 @@ class SyncRun {
   Status note_outcomes(const Session& session, const SyncReply& reply);
   Status note_reject(const Session& session, const Outcome& outcome);
   Result<std::optional<UpRow>> sent_row(const Outcome& outcome, const TableLayout& layout);
-  Status forget_decided();
+  Status forget_decided(std::uint64_t safe);
   Status forget_others(const SyncReply& reply);
   void count(const SyncReply& reply, SyncReport& report) const;
   Result<DeviceAnswer> call(std::string method, std::string target, std::string body);

@@ -1,6 +1,7 @@
 #include "sync/model/conflict.h"
 
 #include <algorithm>
+#include <functional>
 
 namespace verbund::sync {
 namespace {
@@ -42,11 +43,14 @@ Verdict judge(const Situation& s) {
   if (asks) return {What::kDone, {}};
   if (s.op == UpRow::Op::kInsert) {
     if (!s.after_in_filter) return {What::kReject, "filter"};
-    return s.exists ? Verdict{What::kReject, "exists"} : Verdict{What::kApply, {}};
+    if (!s.exists) return {What::kApply, {}};
+    return s.same ? Verdict{What::kDone, {}} : Verdict{What::kReject, "exists"};
   }
   if (!s.exists) return s.op == UpRow::Op::kDelete ? Verdict{What::kDone, {}} : Verdict{What::kReject, "gone"};
   if (!s.before_in_filter) return {What::kReject, "filter"};
-  if (s.version <= s.base || s.version_is_own) return {What::kApply, {}};
+  const bool as_it_was = s.base.value == 0 && std::ranges::none_of(s.theirs, std::identity{});
+  if (s.version <= s.base || s.version_is_own || as_it_was) return {What::kApply, {}};
+  if (s.same) return {What::kDone, {}};
   return settle_conflict(s);
 }
 

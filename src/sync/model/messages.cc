@@ -123,9 +123,12 @@ std::string encode(const SyncRequest& message) {
   }
   for (const auto& part : message.parts) parts.push_back(json::object{{"subscription", part.subscription}, {"first_block", part.first_block}, {"blocks", part.blocks}, {"layout", to_json(part.layout)}});
   json::object object{{"number", big(message.number)}, {"set", message.set}, {"history", message.history}, {"cursors", std::move(cursors)}};
+  if (message.keeps) object["keeps"] = true;
   if (message.upload != 0) {
     object["upload"] = big(message.upload);
     object["hash"] = message.upload_hash;
+    if (!message.upload_history.empty()) object["upload_history"] = message.upload_history;
+    if (message.more) object["more"] = true;
     object["parts"] = std::move(parts);
   }
   return json::serialize(object);
@@ -135,13 +138,11 @@ std::string encode(const SyncReply& message) {
   json::array sessions, outcomes;
   for (const auto& session : message.sessions) sessions.push_back(to_json(session));
   for (const auto& outcome : message.outcomes) outcomes.push_back(to_json(outcome));
-  return json::serialize(json::object{{"number", big(message.number)},
-                                      {"history", message.history},
-                                      {"csn", big(message.csn.value)},
-                                      {"sessions", std::move(sessions)},
-                                      {"outcomes", std::move(outcomes)},
-                                      {"safe_upload", big(message.safe_upload)},
-                                      {"next_in_ms", message.next_in.count()}});
+  json::object object{{"number", big(message.number)},      {"history", message.history},   {"csn", big(message.csn.value)},
+                      {"sessions", std::move(sessions)},    {"outcomes", std::move(outcomes)}, {"safe_upload", big(message.safe_upload)},
+                      {"next_in_ms", message.next_in.count()}};
+  if (message.again) object["again"] = true;
+  return json::serialize(object);
 }
 
 std::string encode(const AckRequest& message) { return json::serialize(json::object{{"sessions", json::array(message.sessions.begin(), message.sessions.end())}}); }
@@ -178,6 +179,9 @@ Result<SyncRequest> decode_sync_request(std::string_view text) {
   message.upload = fields.optional_number("upload");
   if (message.upload > INT64_MAX) fields.wrong("upload", "it is too large");
   message.upload_hash = fields.optional_text("hash");
+  message.upload_history = fields.optional_text("upload_history");
+  message.more = fields.flag("more");
+  message.keeps = fields.flag("keeps");
   std::uint64_t blocks = 0;
   fields.each("parts", kMaxSubscriptions, [&](Fields& inner) {
     message.parts.push_back({inner.text("subscription"), inner.small("first_block"), inner.small("blocks"), layout_of(inner)});
@@ -196,6 +200,7 @@ Result<SyncReply> decode_sync_reply(std::string_view text) {
   fields.each("sessions", kMaxSubscriptions, [&](Fields& inner) { message.sessions.push_back(read_session(inner)); });
   fields.each("outcomes", kMaxOutcomes, [&](Fields& inner) { message.outcomes.push_back(read_outcome(inner)); });
   message.safe_upload = fields.optional_number("safe_upload");
+  message.again = fields.flag("again");
   message.next_in = milliseconds{static_cast<std::int64_t>(std::min<std::uint64_t>(fields.optional_number("next_in_ms"), 86'400'000))};
   return read(fields, std::move(message));
 }

@@ -50,11 +50,14 @@ struct UploadPart {
 struct SyncRequest {
   std::uint64_t number = 0;    ///< the device's, grows with each sync that it begins
   std::string set;             ///< empty: all that the user has
-  std::string history;         ///< of the cursors; empty: it has none
+  std::string history;         ///< of the cursors; empty: it has none. Another one than the server's: it answers `again` and nothing is done
   std::vector<DeviceCursor> cursors;
   std::uint64_t upload = 0;    ///< number of the upload that belongs to it; 0: nothing goes up
   std::vector<UploadPart> parts;
   std::string upload_hash;     ///< hex BLAKE2b-256 over the blocks in their order
+  std::string upload_history;  ///< of the bases in it; empty: as `history`
+  bool keeps = false;          ///< it has uploads, and wants to know up to where they are safe
+  bool more = false;           ///< another upload follows with a sync of its own: this one needs no sessions
 };
 
 /// What became of one row of an upload.
@@ -98,7 +101,8 @@ struct SyncReply {
   Csn csn;                         ///< all sessions lead to this change
   std::vector<Session> sessions;   ///< in the order in which they are to be applied: parents first
   std::vector<Outcome> outcomes;
-  std::uint64_t safe_upload = 0;   ///< uploads up to this number are on the mirror, or there is no mirror
+  std::uint64_t safe_upload = 0;   ///< uploads up to this number are decided, and on the mirror or there is no mirror: the device need not keep them
+  bool again = false;              ///< the server's history is another one than the device's: cursors count for nothing, uploads that the device has kept are to be sent again
   milliseconds next_in{0};         ///< in the background not before that; the server spreads its devices
 };
 

@@ -74,10 +74,10 @@ Result<DeviceAnswer> DeviceService::handle(const DeviceCall& call, const std::st
   }
   auto device = directory_.authenticate(call.authorization, address);
   if (!device) return pass(device);
-  return answer(call, path, *device);
+  return answer(call, path, *device, address);
 }
 
-Result<DeviceAnswer> DeviceService::answer(const DeviceCall& call, const std::vector<std::string>& path, const DeviceIdentity& device) {
+Result<DeviceAnswer> DeviceService::answer(const DeviceCall& call, const std::vector<std::string>& path, const DeviceIdentity& device, const std::string& address) {
   if (path.size() == 3 && path[0] == "uploads" && call.method == "PUT") return upload(call, path, device);
   if (path.size() == 4 && path[0] == "syncs" && call.method == "GET") return block(path, device);
   const bool starts = path.size() == 1 && path[0] == "syncs" && call.method == "POST";
@@ -87,7 +87,7 @@ Result<DeviceAnswer> DeviceService::answer(const DeviceCall& call, const std::ve
     const std::scoped_lock lock(mutex_);
     if (!busy_.insert(device.id).second) return fail(ErrorCode::kUnavailable, phrase("sync of {}: the one before is not over yet", device.name));
   }
-  auto done = starts ? sync(call, device) : acknowledge(call, path, device);
+  auto done = starts ? sync(call, device, address) : acknowledge(call, path, device);
   const std::scoped_lock lock(mutex_);
   busy_.erase(device.id);
   return done;
@@ -157,32 +157,60 @@ Result<DeviceService::Prepared> DeviceService::bind_all(const DeviceIdentity& de
   return prepared;
 }
 
-Result<std::optional<std::string>> DeviceService::told_before(const DeviceIdentity& device, const SyncRequest& request, const std::string& hash) {
+Result<DeviceService::Told> DeviceService::told_before(const DeviceIdentity& device, const SyncRequest& request, const std::string& hash) {
   auto mid_tier = surroundings_.mid_tier.acquire(Deadline::in(surroundings_.clock, kDatabaseWait));
   if (!mid_tier) return pass(mid_tier);
-  auto rows = (*mid_tier)->query("SELECT request_hash, reply, (SELECT max(number) FROM sync.session WHERE device = $1::bigint) FROM sync.session WHERE device = $1::bigint AND number = $2::bigint",
-                                 {std::to_string(device.id), std::to_string(request.number)});
+  auto rows = (*mid_tier)->query(
+      "SELECT p.history_id, p.csn, (SELECT max(number) FROM sync.session WHERE device = $1::bigint), s.request_hash, s.reply"
+      " FROM feed.position p LEFT JOIN sync.session s ON s.device = $1::bigint AND s.number = $2::bigint",
+      {std::to_string(device.id), std::to_string(request.number)});
   if (!rows) return pass(rows, "sync.session");
-  if (rows->size() == 0) return std::nullopt;
-  if (rows->text(0, 0) == hash) return std::string(rows->text(0, 1));
-  return fail(ErrorCode::kAlreadyExists, phrase("sync {} of {}: another one with this number has been answered already", request.number, device.name),
-              phrase("The device's database was copied or taken back: enrol the device again."));
+  if (rows->size() != 1) return fail(ErrorCode::kUnavailable, phrase("sync: the feed has no position yet"));
+  Told told{std::nullopt, false, std::string(rows->text(0, 0)), Csn{parse_u64(rows->text(0, 1)).value_or(0)}};
+  if (!rows->null(0, 3) && rows->text(0, 3) == hash) {
+    told.reply = std::string(rows->text(0, 4));
+  } else {
+    told.copied = !rows->null(0, 2) && parse_u64(rows->text(0, 2)).value_or(0) >= request.number;
+  }
+  return told;
 }
 
-Result<DeviceAnswer> DeviceService::sync(const DeviceCall& call, const DeviceIdentity& device) {
+/// The caller has the secret of a device whose number was used for something else: its database is a copy, or was taken back to an earlier state. It goes on as a device of its own.
+Result<DeviceAnswer> DeviceService::split(const DeviceIdentity& device, const std::string& hash, const std::string& address) {
+  auto made = directory_.split(device, hash, address);
+  if (!made) return pass(made);
+  auto answer = error_answer(make_error(ErrorCode::kAlreadyExists, phrase("sync of {}: the device's database was copied or taken back", device.name), phrase("It goes on as a device of its own.")));
+  auto body = boost::json::parse(answer.body);
+  body.as_object()["split"] = boost::json::object{{"device", made->device}, {"secret", made->secret}};
+  answer.body = boost::json::serialize(body);
+  return answer;
+}
+
+Result<DeviceAnswer> DeviceService::sync(const DeviceCall& call, const DeviceIdentity& device, const std::string& address) {
   auto request = decode_sync_request(call.body);
   if (!request) return pass(request);
   const auto hash = os::blake2b_hex(call.body);
   auto told = told_before(device, *request, hash);
   if (!told) return pass(told);
-  if (*told) return DeviceAnswer{200, std::move(**told)};
+  if (told->reply) return DeviceAnswer{200, std::move(*told->reply)};
+  if (told->copied) return split(device, hash, address);
+  if (!request->history.empty() && request->history != told->history) {
+    SyncReply moved_on;
+    moved_on.number = request->number;
+    moved_on.history = told->history;
+    moved_on.csn = told->csn;
+    moved_on.again = true;
+    return DeviceAnswer{200, encode(moved_on)};
+  }
   end_writing(device.id);
   auto prepared = bind_all(device, request->set);
   if (!prepared) return pass(prepared);
   {
     auto mid_tier = surroundings_.mid_tier.acquire(Deadline::in(surroundings_.clock, kDatabaseWait));
     if (!mid_tier) return pass(mid_tier);
-    if (auto taken = take_upload(**mid_tier, device.id, *request, prepared->bounds); !taken) return pass(taken);
+    auto taken = take_upload(**mid_tier, device, *request, prepared->bounds, told->history);
+    if (!taken && taken.error().code == ErrorCode::kAlreadyExists) return split(device, hash, address);
+    if (!taken) return pass(taken);
   }
   Settlement settlement(surroundings_, device, prepared->bounds, prepared->not_now);
   if (auto settled = settlement.run(Deadline::in(surroundings_.clock, settings_.source_patience)); !settled) return pass(settled);

@@ -42,12 +42,20 @@ class DeviceService {
 
  private:
   struct Prepared;
-  Result<DeviceAnswer> answer(const DeviceCall& call, const std::vector<std::string>& path, const DeviceIdentity& device);
+  Result<DeviceAnswer> answer(const DeviceCall& call, const std::vector<std::string>& path, const DeviceIdentity& device, const std::string& address);
   Result<DeviceAnswer> upload(const DeviceCall& call, const std::vector<std::string>& path, const DeviceIdentity& device);
-  Result<DeviceAnswer> sync(const DeviceCall& call, const DeviceIdentity& device);
+  Result<DeviceAnswer> sync(const DeviceCall& call, const DeviceIdentity& device, const std::string& address);
   Result<DeviceAnswer> block(const std::vector<std::string>& path, const DeviceIdentity& device);
   Result<DeviceAnswer> acknowledge(const DeviceCall& call, const std::vector<std::string>& path, const DeviceIdentity& device);
-  Result<std::optional<std::string>> told_before(const DeviceIdentity& device, const SyncRequest& request, const std::string& hash);
+  /// What the service knows of a call with this number.
+  struct Told {
+    std::optional<std::string> reply;  ///< the same call was answered
+    bool copied = false;               ///< another one was
+    std::string history;               ///< the feed's
+    Csn csn;
+  };
+  Result<Told> told_before(const DeviceIdentity& device, const SyncRequest& request, const std::string& hash);
+  Result<DeviceAnswer> split(const DeviceIdentity& device, const std::string& hash, const std::string& address);
   std::vector<std::uint64_t> due(const std::vector<std::uint64_t>& waiting);
   Status settle_one(const DeviceIdentity& device);
   Result<Prepared> bind_all(const DeviceIdentity& device, const std::string& set);

@@ -130,7 +130,7 @@ Result<DeviceIdentity> authenticate(Connection& mid_tier, std::string_view autho
   const auto from = address.substr(0, kMaxAddressBytes);
   auto rows = mid_tier.query(
       "SELECT d.name, d.user_name, d.secret_hash, d.state, d.generation, m.disabled,"
-      " d.last_sync IS NULL OR abs(extract(epoch FROM $2::timestamptz - d.last_sync)) > 10 OR d.last_address IS DISTINCT FROM $3"
+      " d.last_sync IS NULL OR abs(extract(epoch FROM $2::timestamptz - d.last_sync)) > 10 OR d.last_address IS DISTINCT FROM $3, coalesce(d.split_from, 0)"
       " FROM sync.device d LEFT JOIN sync.member m USING (user_name) WHERE d.id = $1::bigint",
       {std::to_string(given->first), to_iso8601(now), from});
   if (!rows) return pass(rows, "a device's call");
@@ -146,15 +146,34 @@ Result<DeviceIdentity> authenticate(Connection& mid_tier, std::string_view autho
   if (rows->text(0, 6) == "t") {
     if (auto noted = note_call(mid_tier, given->first, from, now); !noted) return pass(noted, "a device's call");
   }
-  return DeviceIdentity{given->first, name, user, parse_u64(rows->text(0, 4)).value_or(0)};
+  return DeviceIdentity{given->first, name, user, parse_u64(rows->text(0, 4)).value_or(0), parse_u64(rows->text(0, 7)).value_or(0)};
 }
 
 Result<std::optional<DeviceIdentity>> active_device(Connection& mid_tier, std::uint64_t id) {
-  auto rows = mid_tier.query("SELECT d.name, d.user_name, d.generation FROM sync.device d JOIN sync.member m USING (user_name) WHERE d.id = $1::bigint AND d.state = 'active' AND NOT m.disabled",
+  auto rows = mid_tier.query("SELECT d.name, d.user_name, d.generation, coalesce(d.split_from, 0) FROM sync.device d JOIN sync.member m USING (user_name) WHERE d.id = $1::bigint AND d.state = 'active' AND NOT m.disabled",
                              {std::to_string(id)});
   if (!rows) return pass(rows, phrase("device {}", id));
   if (rows->size() == 0) return std::nullopt;
-  return DeviceIdentity{id, std::string(rows->text(0, 0)), std::string(rows->text(0, 1)), parse_u64(rows->text(0, 2)).value_or(0)};
+  return DeviceIdentity{id, std::string(rows->text(0, 0)), std::string(rows->text(0, 1)), parse_u64(rows->text(0, 2)).value_or(0), parse_u64(rows->text(0, 3)).value_or(0)};
+}
+
+Result<EnrolReply> split(Connection& mid_tier, const DeviceIdentity& device, const std::string& call, WallTime now) {
+  constexpr int kMostInADay = 10;
+  const auto id = std::to_string(device.id);
+  auto some = mid_tier.query("SELECT count(*) >= $2::integer FROM sync.device WHERE split_from = $1::bigint AND enrolled > $3::timestamptz - interval '1 day'", {id, std::to_string(kMostInADay), to_iso8601(now)});
+  if (!some) return pass(some, "a device's call");
+  if (some->text(0, 0) == "t") {
+    return fail(ErrorCode::kRateLimited, phrase("a device's call: the database of '{}' was copied {} times within a day", device.name, kMostInADay), phrase("Enrol the device again: `verbund sync device invite`."));
+  }
+  auto secret = os::random_hex(kSecretBytes);
+  auto made = mid_tier.query(
+      "INSERT INTO sync.device AS d (name, user_name, secret_hash, generation, enrolled, split_from, split_hash)"
+      " SELECT name, user_name, $2, generation, $4::timestamptz, id, $3 FROM sync.device WHERE id = $1::bigint AND state = 'active'"
+      " ON CONFLICT (split_from, split_hash) DO UPDATE SET secret_hash = excluded.secret_hash WHERE d.last_sync IS NULL AND d.state = 'active' RETURNING d.id",
+      {id, os::blake2b_hex(secret), call, to_iso8601(now)});
+  if (!made) return pass(made, "a device's call");
+  if (made->size() == 0) return fail(ErrorCode::kForbidden, phrase("a device's call: the copy of '{}' is a device of its own already", device.name), phrase("Enrol the device again: `verbund sync device invite`."));
+  return EnrolReply{std::string(made->text(0, 0)), std::move(secret), device.user};
 }
 
 Result<std::vector<Device>> list_devices(Connection& mid_tier) {

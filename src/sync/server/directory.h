@@ -17,6 +17,7 @@ struct DeviceIdentity {
   std::uint64_t id = 0;
   std::string name, user;
   std::uint64_t generation = 0;  ///< another one: what the device has counts for nothing, it gets everything anew
+  std::uint64_t split_from = 0;  ///< the device whose database this one's was copied from; 0: it has begun on its own
 };
 
 struct RulesInForce {
@@ -34,6 +35,9 @@ class Directory {
   virtual Result<std::optional<DeviceIdentity>> device(std::uint64_t id) = 0;
   /// Errors: kUnauthenticated (no such code, used, too old), kBadMessage.
   virtual Result<EnrolReply> enrol(const EnrolRequest& request, const std::string& address) = 0;
+  /// A device for a copy of this one's database, which `call` (a hash) has shown to be one; the same for the same call, until it has called itself.
+  /// Errors: kRateLimited (too many of one device in a day).
+  virtual Result<EnrolReply> split(const DeviceIdentity& device, const std::string& call, const std::string& address) = 0;
   virtual Result<std::shared_ptr<const RulesInForce>> rules() = 0;
 };
 

@@ -29,7 +29,8 @@ Result<std::string> from_hex(std::string_view text) {
 /// Rows of an upload as lines of a COPY.
 class Stage {
  public:
-  Stage(std::uint64_t device, std::uint64_t upload) : head_(fmt::format("{}\t{}\t", device, upload)) {}
+  /// `foreign`: the bases are of another history.
+  Stage(std::uint64_t device, std::uint64_t upload, bool foreign) : head_(fmt::format("{}\t{}\t", device, upload)), foreign_(foreign) {}
 
   void add(const UploadPart& part, const std::string& columns, const UpRow& row, bool allowed) {
     auto texts = read(part.layout, row);
@@ -37,7 +38,7 @@ class Stage {
     if (!texts.fine) reason = "value";
     lines_ += head_ + std::to_string(count_++) + '\t';
     Connection::append_copy_text(lines_, part.subscription);
-    lines_ += fmt::format("\t{}\t{}\t", static_cast<char>(row.op), row.base.value);
+    lines_ += fmt::format("\t{}\t{}\t", static_cast<char>(row.op), foreign_ ? 0 : row.base.value);
     for (const auto* field : {&texts.key, &texts.changed, &texts.after, &texts.before}) {
       Connection::append_copy_text(lines_, *field);
       lines_ += '\t';
@@ -94,6 +95,7 @@ class Stage {
   }
 
   std::string head_;
+  bool foreign_;
   std::string lines_;
   std::size_t count_ = 0;
 };
@@ -141,7 +143,8 @@ constexpr std::string_view kToChanges = R"sql(
   INSERT INTO sync.change (device, upload, row, subscription, table_id, op, base, key, columns, changed, after, before, state, reason, decided)
   SELECT s.device, s.upload, s.row, s.subscription, coalesce((SELECT table_id FROM sync.watch w WHERE w.subscription = s.subscription), 0), s.op, s.base, s.key, s.columns::text[],
          s.changed::integer[], s.after::text[], s.before::text[], CASE WHEN s.reason IS NULL THEN 'accepted' ELSE 'rejected' END, s.reason, CASE WHEN s.reason IS NULL THEN NULL ELSE now() END
-    FROM sync.staging s WHERE s.device = $1::bigint AND s.upload = $2::bigint ORDER BY s.row)sql";
+    FROM sync.staging s WHERE s.device = $1::bigint AND s.upload = $2::bigint ORDER BY s.row
+  ON CONFLICT (device, upload, row) DO NOTHING)sql";
 
 Status store(Connection& mid_tier, std::uint64_t device, const SyncRequest& request, const Stage& stage) {
   const auto number = std::to_string(device), upload = std::to_string(request.upload);
@@ -160,6 +163,39 @@ Status store(Connection& mid_tier, std::uint64_t device, const SyncRequest& requ
   return transaction->commit();
 }
 
+/// An upload that was taken before comes again in another sync: the device has not kept what became of it, and is told again. False: that is no longer known (tidy.h),
+/// it is taken anew.
+Result<bool> tell_again(Connection& mid_tier, std::uint64_t device, std::uint64_t upload) {
+  const std::vector<postgres::Parameter> which{std::to_string(device), std::to_string(upload)};
+  auto told = mid_tier.query("UPDATE sync.change SET told_sync = NULL WHERE device = $1::bigint AND upload = $2::bigint AND told_sync IS NOT NULL", which);
+  if (!told) return pass(told, "sync.change");
+  auto gone = mid_tier.query(
+      "DELETE FROM sync.upload u WHERE u.device = $1::bigint AND u.upload = $2::bigint AND u.rows > (SELECT count(*) FROM sync.change c WHERE c.device = u.device AND c.upload = u.upload)", which);
+  if (!gone) return pass(gone, "sync.upload");
+  return gone->affected() == 0;
+}
+
+/// A copy of another device's database may bring what that one has brought: it has been decided, once. False: it has not, or not all of it.
+Result<bool> taken_over(Connection& mid_tier, const DeviceIdentity& device, const SyncRequest& request) {
+  if (device.split_from == 0) return false;
+  const std::vector<postgres::Parameter> which{std::to_string(device.split_from), std::to_string(request.upload), request.upload_hash, std::to_string(device.id)};
+  auto whole = mid_tier.query(
+      "SELECT FROM sync.upload u WHERE u.device = $1::bigint AND u.upload = $2::bigint AND u.hash = $3"
+      " AND u.rows = (SELECT count(*) FROM sync.change c WHERE c.device = u.device AND c.upload = u.upload AND c.state IN ('applied', 'rejected', 'dismissed'))",
+      {which[0], which[1], which[2]});
+  if (!whole) return pass(whole, "sync.upload");
+  if (whole->size() == 0) return false;
+  const postgres::Statement statements[] = {
+      {"INSERT INTO sync.change (device, upload, row, subscription, table_id, op, base, key, columns, changed, after, before, state, applied_csn, as_sent, reason, message, theirs, decided, retried)"
+       " SELECT $3::bigint, upload, row, subscription, table_id, op, base, key, columns, changed, after, before, state, applied_csn, as_sent, reason, message, theirs, decided, retried"
+       " FROM sync.change WHERE device = $1::bigint AND upload = $2::bigint ORDER BY id",
+       {which[0], which[1], which[3]}},
+      {"INSERT INTO sync.upload (device, upload, hash, rows) SELECT $3::bigint, upload, hash, rows FROM sync.upload WHERE device = $1::bigint AND upload = $2::bigint", {which[0], which[1], which[3]}},
+      {"DELETE FROM sync.input WHERE device = $1::bigint AND upload <= $2::bigint", {which[3], which[1]}}};
+  if (auto done = mid_tier.run(statements); !done) return pass(done, "sync.change");
+  return true;
+}
+
 }  // namespace
 
 Status keep_block(Connection& mid_tier, std::uint64_t device, std::uint64_t upload, std::uint32_t block, std::string_view content, std::uint64_t most) {
@@ -176,18 +212,27 @@ Status keep_block(Connection& mid_tier, std::uint64_t device, std::uint64_t uplo
   return fail(ErrorCode::kTooLarge, phrase("upload {}: the device has {} MB here that no sync has taken", upload, most / 1'000'000), phrase("Sync what is there first."));
 }
 
-Status take_upload(Connection& mid_tier, std::uint64_t device, const SyncRequest& request, const std::vector<Bound>& bounds) {
+Status take_upload(Connection& mid_tier, const DeviceIdentity& from, const SyncRequest& request, const std::vector<Bound>& bounds, const std::string& history) {
   if (request.upload == 0) return {};
+  const auto device = from.id;
   auto taken = mid_tier.query("SELECT hash FROM sync.upload WHERE device = $1::bigint AND upload = $2::bigint", {std::to_string(device), std::to_string(request.upload)});
   if (!taken) return pass(taken, "sync.upload");
   if (taken->size() == 1) {
-    if (taken->text(0, 0) == request.upload_hash) return {};
+    if (taken->text(0, 0) == request.upload_hash) {
+      auto known = tell_again(mid_tier, device, request.upload);
+      if (!known) return pass(known);
+      if (*known) return {};
+    } else {
     return fail(ErrorCode::kAlreadyExists, phrase("upload {}: another one with this number was taken already", request.upload),
                 phrase("The device's database was copied or taken back: enrol the device again."));
+    }
   }
+  auto over = taken_over(mid_tier, from, request);
+  if (!over) return pass(over);
+  if (*over) return {};
   auto blocks = blocks_of(mid_tier, device, request);
   if (!blocks) return pass(blocks);
-  Stage stage(device, request.upload);
+  Stage stage(device, request.upload, !request.upload_history.empty() && request.upload_history != history);
   for (const auto& part : request.parts) {
     if (auto staged = stage_part(part, *blocks, bounds, stage); !staged) return staged;
   }

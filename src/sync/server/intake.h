@@ -11,7 +11,7 @@ Status keep_block(postgres::Connection& mid_tier, std::uint64_t device, std::uin
 
 /// The upload that a request names becomes change data, all of it or nothing, once. What can't be read as the column's type, or is of a subscription that is not
 /// the user's, becomes a reject at once. `bounds`: what the device may sync. Errors: kNotFound (blocks are missing: send them again), kBadMessage (they are not
-/// those of the hash), kAlreadyExists (another upload had this number: somebody has copied the device's database).
-Status take_upload(postgres::Connection& mid_tier, std::uint64_t device, const SyncRequest& request, const std::vector<Bound>& bounds);
+/// those of the hash), kAlreadyExists (another upload had this number: somebody has copied the device's database). `history`: the feed's; bases of another one say nothing.
+Status take_upload(postgres::Connection& mid_tier, const DeviceIdentity& device, const SyncRequest& request, const std::vector<Bound>& bounds, const std::string& history);
 
 }  // namespace verbund::sync::server

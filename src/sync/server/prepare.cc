@@ -99,6 +99,23 @@ postgres::Statement note_told(const std::string& device, const std::string& numb
           {device, number, array_parameter(uploads), array_parameter(rows)}};
 }
 
+/// Up to which number the device need not keep its uploads: they are decided, and the log that says so is on the mirror's disk (as its slot says, also while it is
+/// away), or there is no mirror.
+Result<std::uint64_t> safe_upload(Connection& mid_tier, std::uint64_t device) {
+  const auto id = std::to_string(device);
+  const postgres::Statement statements[] = {
+      {"UPDATE sync.upload u SET decided_lsn = pg_current_wal_insert_lsn() WHERE u.device = $1::bigint AND u.decided_lsn IS NULL"
+       " AND NOT EXISTS (SELECT FROM sync.change c WHERE c.device = u.device AND c.upload = u.upload AND c.state IN ('accepted', 'applying'))",
+       {id}},
+      {"WITH mirror AS (SELECT min(coalesce(restart_lsn, '0/0')) AS lsn FROM pg_replication_slots WHERE slot_type = 'physical' AND NOT temporary),"
+       " own AS (SELECT u.upload, u.decided_lsn IS NOT NULL AND (m.lsn IS NULL OR u.decided_lsn <= m.lsn) AS safe FROM sync.upload u, mirror m WHERE u.device = $1::bigint)"
+       " SELECT coalesce((SELECT min(upload) - 1 FROM own WHERE NOT safe), (SELECT max(upload) FROM own), 0)",
+       {id}}};
+  auto rows = mid_tier.run(statements);
+  if (!rows) return pass(rows, "sync.upload");
+  return parse_u64((*rows)[1].text(0, 0)).value_or(0);
+}
+
 }  // namespace
 
 void DeviceService::end_writing(std::uint64_t device) {
@@ -142,11 +159,12 @@ Result<SyncReply> DeviceService::stand(Writing& writing, const SyncRequest& requ
 
 /// Sessions whose device goes on from its cursor are written here; those that begin anew are noted for later.
 Status DeviceService::write_changes(Connection& outbox, Writing& writing, const SyncRequest& request, const Prepared& prepared, const std::map<std::string, Csn>& since, SyncReply& reply) {
+  if (request.more) return {};
   for (const auto& bound : prepared.bounds) {
     auto session = session_of(bound);
     const auto& name = bound.rule.name;
     const auto cursor = std::ranges::find(request.cursors, name, &DeviceCursor::subscription);
-    const bool knows = cursor != request.cursors.end() && cursor->shape == bound.shape && request.history == reply.history && cursor->csn <= reply.csn;
+    const bool knows = cursor != request.cursors.end() && cursor->shape == bound.shape && request.history == reply.history && cursor->csn.value > 0 && cursor->csn <= reply.csn;
     if (bound.down() && (!knows || cursor->csn < since.at(name))) {
       // It may have most of it all the same: a longer absence than is known, a server that was set back, another filter.
       const bool alike = cursor != request.cursors.end() && same_rows(cursor->shape, bound.shape);
@@ -192,6 +210,11 @@ Result<std::string> DeviceService::prepare(const DeviceIdentity& device, const S
   auto outcomes = outcomes_of(**writing->lease, device.id);
   if (!outcomes) return pass(outcomes);
   reply->outcomes = std::move(*outcomes);
+  if (request.keeps || request.upload != 0) {
+    auto safe = safe_upload(**outbox, device.id);
+    if (!safe) return pass(safe);
+    reply->safe_upload = *safe;
+  }
   auto text = encode(*reply);
   if (auto noted = note_session(**outbox, device, request, hash, *reply, text, prepared.bounds); !noted) return pass(noted);
   if (auto committed = transaction->commit(); !committed) return pass(committed);

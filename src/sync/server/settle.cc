@@ -74,6 +74,17 @@ std::string shadow_and_brought(const Selection& selection, std::size_t source, s
                      selection.shadow(source), brought, device, selection.sources[source].table.id);
 }
 
+/// The row as it is now has in every column that the device has sent what it has sent.
+bool is_as_wanted(const Change& change, const Bound& bound, const Texts& now) {
+  if (change.op == UpRow::Op::kDelete) return false;
+  const auto& columns = bound.table.columns;
+  for (std::size_t at = 0; at < change.columns.size() && at < change.after.size(); ++at) {
+    const auto found = std::ranges::find(columns, change.columns[at], &SourceTable::Column::name);
+    if (found == columns.end() || now[static_cast<std::size_t>(found - columns.begin())] != change.after[at]) return false;
+  }
+  return true;
+}
+
 Rights rights_of(const Bound& bound) {
   if (bound.rule.kind == SubscriptionKind::kUpload) return {false, bound.rule.rights.insert, false, false};
   return bound.rule.direction == Direction::kDown ? Rights{bound.rule.rights.read, false, false, false} : bound.rule.rights;
@@ -232,6 +243,7 @@ Result<Situation> Settlement::situation_of(Connection& mid_tier, Judged& item) {
     s.version_is_own = standing->text(0, 1) == "t";
     s.before_in_filter = shadow->inside;
     s.theirs = theirs_of(change, bound, shadow->values);
+    s.same = is_as_wanted(change, bound, shadow->values);
   }
   if (change.op == UpRow::Op::kInsert) {
     auto fits = fits_filter(mid_tier, bound, change);

@@ -68,6 +68,17 @@ Result<EnrolReply> StoredDirectory::enrol(const EnrolRequest& request, const std
   return reply;
 }
 
+Result<EnrolReply> StoredDirectory::split(const DeviceIdentity& device, const std::string& call, const std::string& address) {
+  auto mid_tier = mid_tier_.acquire(Deadline::in(clock_, kConnectionWait));
+  if (!mid_tier) return pass(mid_tier);
+  auto reply = server::split(**mid_tier, device, call, clock_.wall());
+  if (!reply) return reply;
+  log_.warning("sync.device_split", {{"device", device.id}, {"into", reply->device}});
+  const access::AuditEntry entry{0, clock_.wall(), device.user, "sync.device.split", fmt::format("{} -> {}", device.id, reply->device), address};
+  if (auto written = access::record_audit(mid_tier_, clock_, entry); !written) log_.error("sync.audit", {{"device", reply->device}, {"error", written.error().message}});
+  return reply;
+}
+
 Result<std::shared_ptr<const RulesInForce>> StoredDirectory::rules() {
   auto mid_tier = mid_tier_.acquire(Deadline::in(clock_, kConnectionWait));
   if (!mid_tier) return pass(mid_tier);

@@ -23,6 +23,7 @@ class StoredDirectory final : public Directory {
   Result<std::optional<DeviceIdentity>> device(std::uint64_t id) override;
   /// Audited as "sync.device.enrol".
   Result<EnrolReply> enrol(const EnrolRequest& request, const std::string& address) override;
+  Result<EnrolReply> split(const DeviceIdentity& device, const std::string& call, const std::string& address) override;
   Result<std::shared_ptr<const RulesInForce>> rules() override;
 
  private:

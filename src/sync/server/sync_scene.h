@@ -31,10 +31,12 @@ class ListedDirectory final : public Directory {
   Result<DeviceIdentity> authenticate(std::string_view authorization, const std::string& address) override;
   Result<std::optional<DeviceIdentity>> device(std::uint64_t id) override;
   Result<EnrolReply> enrol(const EnrolRequest& request, const std::string& address) override;
+  Result<EnrolReply> split(const DeviceIdentity& device, const std::string& call, const std::string& address) override;
   Result<std::shared_ptr<const RulesInForce>> rules() override { return in_force; }
 
   std::shared_ptr<RulesInForce> in_force = std::make_shared<RulesInForce>();
   std::map<std::uint64_t, DeviceIdentity> devices;
+  std::map<std::string, std::uint64_t> splits;  ///< by the call that showed the copy
   std::optional<ErrorCode> refuses;  ///< whoever calls
 };
 

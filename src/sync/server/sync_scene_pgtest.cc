@@ -58,6 +58,14 @@ Result<EnrolReply> ListedDirectory::enrol(const EnrolRequest& request, const std
   return EnrolReply{std::to_string(id), "secret", request.code};
 }
 
+Result<EnrolReply> ListedDirectory::split(const DeviceIdentity& device, const std::string& call, const std::string&) {
+  const auto known = splits.find(call);
+  const auto id = known == splits.end() ? devices.size() + 1 : known->second;
+  splits[call] = id;
+  devices[id] = {id, device.name, device.user, device.generation, device.id};
+  return EnrolReply{std::to_string(id), "secret", device.user};
+}
+
 SyncScene::SyncScene(std::string_view more, std::vector<std::string> capture) {
   if (!more.empty()) sql(more);
   office_.settings().capture = std::move(capture);
