@@ -114,6 +114,23 @@ TEST_F(KeptTest, ACopyWhoseAnswerWasLostIsNoThirdDevice) {
   EXPECT_EQ(patients(copy), patients());
 }
 
+TEST_F(KeptTest, ACopyIsNotStoppedByWhatTheOtherOneHasLeftAtTheServer) {
+  Tablet tablet(scene, "anna");
+  tablet.expect_synced();
+  Tablet copy(scene, tablet);
+  tablet.sql("UPDATE patient SET name = 'x' WHERE id = 1; INSERT INTO encounter VALUES (1, 1, 'Besuch')");
+  tablet.line.before = [](const DeviceCall& call) { return call.target != "/api/device/syncs"; };
+  EXPECT_EQ(tablet.sync().result, device::SyncResult::kFailed) << "two blocks have arrived, under number 1";
+  copy.sql("UPDATE patient SET name = 'y' WHERE id = 2");
+  copy.expect_synced();
+  tablet.line.before = nullptr;
+  tablet.expect_synced();
+  copy.expect_synced();
+  EXPECT_EQ(patients(), "1x 2y 3P3 4P4 5P5");
+  EXPECT_EQ(patients(copy), patients());
+  EXPECT_EQ(patients(tablet), patients());
+}
+
 TEST_F(KeptTest, WhatIsAcknowledgedStaysOnTheDeviceUntilTheMirrorHasIt) {
   mirror();
   Tablet tablet(scene, "anna");

@@ -334,7 +334,10 @@ Result<SyncReport> SyncRun::run(const std::string& set) {
     if (!error && !resumed_ && !asked_ && !request_.more) return report;
     if (!error) continue;  // the interrupted one is over, now what came since
     if (error->code == ErrorCode::kSnapshotNeeded || (resumed_ && error->code == ErrorCode::kNotFound)) {
-      if (auto forgotten = database_.execute("UPDATE verbund_device SET request = ''"); !forgotten) return pass(forgotten);
+      // What became of its upload may have been told to a copy of this database that calls itself the same: it is asked for again.
+      constexpr std::string_view kAbandon =
+          "UPDATE verbund_device SET request = ''; UPDATE verbund_upload SET sent = 0 WHERE rows > (SELECT count(*) FROM verbund_outcome o WHERE o.upload = number)";
+      if (auto forgotten = database_.execute(kAbandon); !forgotten) return pass(forgotten);
       std::tie(report.applied, report.rejected) = settled;  // they are told again
       report.error = error;
       report.result = SyncResult::kFailed;
