@@ -24,6 +24,7 @@
 #include "platform/postgres/connection.h"
 #include "records/record_types.h"
 #include "sync/model/transport.h"
+#include "sync/server/device_service.h"
 
 namespace verbund::history {
 class Erasures;
@@ -65,6 +66,8 @@ struct DeviceDoor {
   os::WorkerPool* workers = nullptr;
   /// The rules are others: their tables are captured from now on. Blocks. Errors: not yet, and why; it is tried again.
   std::function<Status()> rules_changed;
+  /// What a device has of a record. Blocks.
+  std::function<Result<sync::server::DeviceService::HeldRow>(std::uint64_t device, const std::string& subscription, const std::string& key)> held;
 };
 
 /// What the resources stand on; borrowed, outlives the Api.

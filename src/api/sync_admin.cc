@@ -1,5 +1,5 @@
 /// Device sync, for administrators: GET, POST /api/sync/rules; GET /api/sync/subscriptions, …/sets, …/groups, …/users; GET, POST /api/sync/devices;
-/// PUT /api/sync/devices/ID/state; POST /api/sync/reset; GET /api/sync/queue, …/queue/DEVICE|all, …/rejects/DEVICE|all; POST /api/sync/rejects/ID
+/// PUT /api/sync/devices/ID/state; POST /api/sync/reset; GET /api/sync/status, /api/sync/held/DEVICE/SUBSCRIPTION/KEY, /api/sync/queue, …/queue/DEVICE|all, …/rejects/DEVICE|all; POST /api/sync/rejects/ID
 #include <boost/json/value_from.hpp>
 
 #include "access/audit.h"
@@ -8,6 +8,7 @@
 #include "api/json.h"
 #include "base/messages.h"
 #include "sync/server/devices.h"
+#include "sync/server/overview.h"
 #include "sync/server/queues.h"
 #include "sync/server/rules_store.h"
 
@@ -264,6 +265,41 @@ Result<json::object> decide_reject(const Surroundings& surroundings, const Call&
   });
 }
 
+Result<json::object> status(const Surroundings& surroundings) {
+  return with_mid_tier(surroundings, [](Connection& mid_tier) -> Result<json::object> {
+    auto devices = server::device_stands(mid_tier);
+    if (!devices) return pass(devices);
+    json::array rows;
+    for (const auto& one : *devices) {
+      rows.push_back(json::object{{"device", std::to_string(one.id)}, {"name", one.name}, {"user", one.user}, {"state", one.state}, {"enrolled", to_iso8601(one.enrolled)}, {"synced", time_or_null(one.synced)},
+                                  {"waiting", one.waiting}, {"rejects", one.rejects}, {"oldest_reject", time_or_null(one.rejected)}, {"subscriptions_behind", one.behind},
+                                  {"copy_of", one.split_from == 0 ? json::value(nullptr) : json::value(std::to_string(one.split_from))}});
+    }
+    return json::object{{"devices", rows}};
+  });
+}
+
+std::string_view to_wire(server::DeviceService::HeldRow::What what) {
+  using What = server::DeviceService::HeldRow::What;
+  switch (what) {
+    case What::kCurrent: return "current";
+    case What::kOlder: return "older";
+    case What::kLeaves: return "leaves";
+    case What::kNone: return "none";
+    case What::kUnknown: break;
+  }
+  return "unknown";
+}
+
+Result<json::object> held(const Surroundings& surroundings, const Call& call) {
+  const auto id = parse_u64(call.arguments[0]);
+  if (!id || *id > INT64_MAX) return fail(ErrorCode::kNotFound, phrase("there is no device {}", call.arguments[0]));
+  auto found = surroundings.devices.held(*id, call.arguments[1], call.arguments[2]);
+  if (!found) return pass(found);
+  return json::object{{"holds", to_wire(found->what)}, {"version", std::to_string(found->version.value)}, {"cursor", found->cursor ? json::value(std::to_string(found->cursor->value)) : json::value(nullptr)},
+                      {"acknowledged", time_or_null(found->acknowledged)}};
+}
+
 struct Listing {
   const char* name;
   const char* sql;
@@ -292,6 +328,8 @@ void add_sync_routes(std::vector<Route>& routes, const Surroundings& surrounding
   routes.push_back({"GET", "/api/sync/devices", kRight, [&](const Call& call) { return answer(call, list_devices(surroundings)); }});
   routes.push_back({"POST", "/api/sync/devices", kRight, [&](const Call& call) { return answer(call, invite(surroundings, call)); }});
   routes.push_back({"PUT", "/api/sync/devices/*/state", kRight, [&](const Call& call) { return answer(call, set_state(surroundings, call)); }});
+  routes.push_back({"GET", "/api/sync/status", kRight, [&](const Call& call) { return answer(call, status(surroundings)); }});
+  routes.push_back({"GET", "/api/sync/held/*/*/*", kRight, [&](const Call& call) { return answer(call, held(surroundings, call)); }});
   routes.push_back({"GET", "/api/sync/queue", kRight, [&](const Call& call) { return answer(call, list_queues(surroundings)); }});
   routes.push_back({"GET", "/api/sync/queue/*", kRight, [&](const Call& call) { return answer(call, list_waiting(surroundings, call)); }});
   routes.push_back({"GET", "/api/sync/rejects/*", kRight, [&](const Call& call) { return answer(call, list_rejects(surroundings, call)); }});

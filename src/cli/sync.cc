@@ -1,8 +1,9 @@
-/// verbund sync apply|export|subscription|set|group|user|device|queue|reject: rules, devices, what waits and what was rejected, through the node's REST interface.
+/// verbund sync apply|export|subscription|set|group|user|device|status|held|queue|reject: rules, devices, how they stand, what waits and what was rejected, through the node's REST interface.
 #include <boost/json.hpp>
 
 #include "cli/sync.h"
 #include "platform/os/file.h"
+#include "sync/model/transport.h"
 
 namespace verbund::cli {
 namespace {
@@ -14,7 +15,7 @@ constexpr seconds kPatience{120};
 
 /// What the words of a command line are bound to; lives as long as the callbacks.
 struct Words {
-  std::string file, user, name, group, device, reject;
+  std::string file, user, name, group, device, reject, subscription, key;
   bool dry_run = false, all = false;
   std::uint64_t minutes = 60;
 };
@@ -182,6 +183,37 @@ std::string op_shown(const Globals& globals, const json::value& op) {
 
 std::string time_shown(const json::value& time) { return time.is_string() ? local_time(text_of(time)) : "–"; }
 
+/// How each device stands; "–" in all but the first columns: there is nothing.
+int show_status(const Globals& globals, const Words&) {
+  const auto answer = ask(globals, "GET", "/api/sync/status");
+  if (answer.exit_code) return *answer.exit_code;
+  std::vector<std::vector<std::string>> rows;
+  const auto count = [](const json::value& number) { return text_of(number) == "0" ? std::string("–") : text_of(number); };
+  for (const auto& one : answer.root.at("devices").as_array()) {
+    const auto copy_of = one.at("copy_of").is_string() ? translated(globals.language, "copy of {}", text_of(one.at("copy_of"))) : std::string();
+    rows.push_back({text_of(one.at("device")), text_of(one.at("name")), text_of(one.at("user")), shown_word(globals, text_of(one.at("state"))), time_shown(one.at("synced")), count(one.at("subscriptions_behind")),
+                    count(one.at("waiting")), count(one.at("rejects")), copy_of});
+  }
+  const auto text = [&](const char* msgid) { return std::string(translate(globals.language, msgid)); };
+  print_table({text("DEVICE"), text("NAME"), text("USER"), text("STATE"), text("LAST SYNC"), text("BEHIND"), text("WAITING"), text("REJECTS"), ""}, rows);
+  return 0;
+}
+
+/// Which version of a record a device has.
+int show_held(const Globals& globals, const Words& words) {
+  const auto answer = ask(globals, "GET", fmt::format("/api/sync/held/{}/{}/{}", words.device, sync::escaped_part(words.subscription), sync::escaped_part(words.key)));
+  if (answer.exit_code) return *answer.exit_code;
+  const auto holds = text_of(answer.root.at("holds"));
+  const auto version = text_of(answer.root.at("version")), cursor = text_of(answer.root.at("cursor"));
+  const auto when = time_shown(answer.root.at("acknowledged"));
+  if (holds == "current") fmt::print("{}\n", translated(globals.language, "It has the row as it is now: version {} (synced {}).", version, when));
+  if (holds == "older") fmt::print("{}\n", translated(globals.language, "It has an older version of the row, or none yet: it has what there was as of {} (synced {}), the row has version {}.", cursor, when, version));
+  if (holds == "leaves") fmt::print("{}\n", translated(globals.language, "It still has the row as of {} (synced {}); its next sync takes it away.", cursor, when));
+  if (holds == "none") fmt::print("{}\n", translated(globals.language, "It does not have the row."));
+  if (holds == "unknown") fmt::print("{}\n", translated(globals.language, "Not known: since it has synced ({}), the rules or the server's history have changed; its next sync says.", when));
+  return 0;
+}
+
 int list_queues(const Globals& globals) {
   const auto answer = ask(globals, "GET", "/api/sync/queue");
   if (answer.exit_code) return *answer.exit_code;
@@ -323,6 +355,11 @@ void add_sync(CLI::App& app, Globals& globals, const Runner& run) {
   auto* device = command->add_subcommand("device", add.text("invite, list, refuse and reset devices"));
   device->require_subcommand(1);
   add_device_commands(*device, add);
+  add(*command, "status", msgid("how the devices stand: who has synced when, what waits, what was rejected"), show_status);
+  auto* holding = add(*command, "held", msgid("which version of a record a device has"), show_held);
+  holding->add_option("device", add.given->device, add.text("number of the device"))->required();
+  holding->add_option("subscription", add.given->subscription, add.text("name of the subscription"))->required();
+  holding->add_option("key", add.given->key, add.text("the row's key; parts of a longer one joined by commas"))->required();
   auto* queue = add(*command, "queue", msgid("what lies between devices and the source"),
                     [](const Globals& where, const Words& words) { return words.device.empty() ? list_queues(where) : list_waiting(where, words.device); });
   queue->add_option("device", add.given->device, add.text("number of a device, or 'all': its changes that wait"));

@@ -57,6 +57,10 @@ listen = ""                    # addresses of the owned server; "" = Unix socket
 # lease = 20                     # 5 … 300 seconds: after so long another node takes over from one that is gone
 # address = "10.0.0.5:2222"      # of this node, as the others tell it to workstations; default: its name and port
 
+[sync]
+# overdue_days = 7               # a device that has not synced for so long is an alarm; 0 = none is
+# rejects_days = 3               # and rejected changes of devices that nobody has looked at for so long
+
 [feed]
 journal_rows_kept = 5000000    # 10 000 … 1 000 000 000: how far back clients can resume
 # journal_days = 30              # and no longer than this; 0 = whatever its age
@@ -205,6 +209,11 @@ Status Installation::read_settings() {
   VERBUND_READ(s.feed_slot, config_.text("feed.slot", s.feed_slot));
   VERBUND_READ(s.feed_publication, config_.text("feed.publication", s.feed_publication));
   VERBUND_READ(s.alarm, alarm::read_config(config_, directory_, s.name));
+  std::int64_t days = 0;
+  VERBUND_READ(days, config_.integer("sync.overdue_days", s.devices.not_synced.count(), 0, 3'650));
+  s.devices.not_synced = std::chrono::days{days};
+  VERBUND_READ(days, config_.integer("sync.rejects_days", s.devices.unread.count(), 0, 3'650));
+  s.devices.unread = std::chrono::days{days};
   const bool history_chosen = config_.has("history.types");
   std::vector<std::string> history_types;
   VERBUND_READ(history_types, config_.list("history.types", {}));

@@ -30,6 +30,7 @@
 #include "platform/net/host_port.h"
 #include "platform/os/config_file.h"
 #include "platform/postgres/connection.h"
+#include "sync/server/overview.h"
 
 namespace verbund::node {
 
@@ -67,6 +68,7 @@ struct Settings {
   std::optional<std::vector<std::string>> history_types;  ///< absent: all record types; empty: no history
   cluster::Settings cluster;
   PatroniSettings patroni;                ///< [cluster]
+  sync::server::Patience devices;         ///< [sync]
   alarm::Config alarm;                    ///< [mail] and [alarm]
 };
 

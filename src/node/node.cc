@@ -155,6 +155,7 @@ void Node::Impl::start_nights() {
     if (!status.alarm.empty()) states.push_back({"feed/alarm", phrase("the feed: {}", retold(language, status.alarm)), {}, {}});
     if (const auto waits = follow ? follow->alarm() : std::string(); !waits.empty()) states.push_back({"mirror/commits", phrase("the mirror: {}", retold(language, waits)), {}, {}});
     if (status.state == feed::FeedState::kStopped) states.push_back({"feed/stopped", phrase("the feed has stopped: {}", retold(language, status.reason)), {}, {}});
+    for (auto& trouble : device_troubles()) states.push_back({std::move(trouble.key), std::move(trouble.text), {}, {}});
     return states;
   };
   const auto other = seat.paired() ? seat.peer() : std::nullopt;

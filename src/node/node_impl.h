@@ -61,6 +61,7 @@ struct Node::Impl {
   Status capture_synced();
   void settle_device_changes();
   void tidy_device_queues();
+  std::vector<sync::server::DeviceTrouble> device_troubles();
   std::vector<std::string> servers_told() const;
   Result<bool> record_exists(const RecordKey& key);
   Result<GuardControl::Types> start_guard();

@@ -50,7 +50,8 @@ Status Node::Impl::listen() {
                  .exchange = [this](const std::string& secret, const std::string& from, const std::string& body) { return seat.exchange(secret, from, body); },
                  .act = [this](const std::string& user, const std::string& body) { return seat.act(user, body); },
                  .is_control_secret = [this](const std::string& shown) { return seat.is_control_secret(shown); }},
-      .devices = {.call = [this](const sync::DeviceCall& call, const std::string& address) { return devices->handle(call, address); }, .workers = device_workers.get(), .rules_changed = [this] { return capture_synced(); }},
+      .devices = {.call = [this](const sync::DeviceCall& call, const std::string& address) { return devices->handle(call, address); }, .workers = device_workers.get(), .rules_changed = [this] { return capture_synced(); },
+                  .held = [this](std::uint64_t device, const std::string& subscription, const std::string& key) { return devices->held(device, subscription, key); }},
       .history_caught_up = [this](Deadline deadline) { return history ? history->wait_for(feed->head().csn, deadline) : Status{}; },
       .database_restored = [this](bool is_source) { return database_restored(is_source); }});
   server = std::make_unique<net::Server>(loop, net::Limits{}, *service, *api, *log, counters);

@@ -138,6 +138,28 @@ void Node::Impl::tidy_device_queues() {
   if (*gone > 0) log->info("sync.tidied", {{"rows", *gone}});
 }
 
+/// What devices need a person for; from a thread of the nights, once a minute.
+std::vector<sync::server::DeviceTrouble> Node::Impl::device_troubles() {
+  auto connection = sync_mid_tier->acquire(Deadline::in(clock, seconds{10}));
+  auto devices = connection ? sync::server::device_stands(**connection) : pass(connection);
+  if (!devices) {
+    log->warning("sync.devices_not_known", {{"error", devices.error().message}});
+    return {};
+  }
+  const auto& patience = installation->settings().devices;
+  double waiting = 0, rejects = 0, away = 0;
+  for (const auto& one : *devices) {
+    waiting += static_cast<double>(one.waiting);
+    rejects += static_cast<double>(one.rejects);
+    away += one.state == "active" && patience.not_synced.count() > 0 && clock.wall() - one.synced.value_or(one.enrolled) >= patience.not_synced ? 1 : 0;
+  }
+  counters.gauge("verbund_sync_devices", "Devices that are not revoked").set(static_cast<double>(devices->size()));
+  counters.gauge("verbund_sync_devices_away", "Active devices that have not synced for longer than [sync] overdue_days").set(away);
+  counters.gauge("verbund_sync_changes_waiting", "Changes of devices that are not decided").set(waiting);
+  counters.gauge("verbund_sync_rejects", "Rejected changes of devices, neither retried nor dismissed").set(rejects);
+  return sync::server::troubles_of(*devices, patience, clock.wall());
+}
+
 /// What clients may try when this machine is gone: as configured, and the other machine of the pair.
 std::vector<std::string> Node::Impl::servers_told() const {
   auto told = installation->settings().servers;

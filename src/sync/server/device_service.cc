@@ -219,6 +219,37 @@ Result<DeviceAnswer> DeviceService::sync(const DeviceCall& call, const DeviceIde
   return DeviceAnswer{200, std::move(*reply)};
 }
 
+Result<DeviceService::HeldRow> DeviceService::held(std::uint64_t id, const std::string& subscription, const std::string& key) {
+  auto device = directory_.device(id);
+  if (!device) return pass(device);
+  if (!*device) return fail(ErrorCode::kNotFound, phrase("there is no device {} that may sync", id));
+  auto prepared = bind_all(**device, {});
+  if (!prepared) return pass(prepared);
+  const auto bound = std::ranges::find_if(prepared->bounds, [&](const Bound& each) { return each.rule.name == subscription; });
+  if (bound == prepared->bounds.end() || !bound->down()) return fail(ErrorCode::kNotFound, phrase("device {} has no subscription {}", id, subscription));
+  auto mid_tier = surroundings_.mid_tier.acquire(Deadline::in(surroundings_.clock, kDatabaseWait));
+  if (!mid_tier) return pass(mid_tier);
+  auto rows = (*mid_tier)->query(
+      fmt::format("SELECT s.verbund_csn, coalesce(({}), false), h.csn, h.history = p.history_id AND h.shape = $4, (extract(epoch FROM h.acknowledged) * 1000000)::bigint,"
+                  " EXISTS (SELECT FROM sync.moved m WHERE m.subscription = $2 AND m.bucket = $5::text[] AND m.key = $3 AND m.csn > h.csn)"
+                  " FROM feed.position p LEFT JOIN sync.held h ON h.device = $1::bigint AND h.subscription = $2 LEFT JOIN {} s ON s.verbund_key = $3",
+                  bound->condition("s"), bound->shadow()),
+      {std::to_string(id), subscription, key, bound->shape, array_parameter(bound->bucket)});
+  if (!rows) return pass(rows, phrase("subscription {}", subscription));
+  if (rows->size() != 1) return fail(ErrorCode::kUnavailable, phrase("sync: the feed has no position yet"));
+  HeldRow found;
+  found.version = Csn{parse_u64(rows->text(0, 0)).value_or(0)};
+  if (rows->null(0, 2)) return found;
+  found.cursor = Csn{parse_u64(rows->text(0, 2)).value_or(0)};
+  found.acknowledged = WallTime{microseconds{static_cast<std::int64_t>(parse_u64(rows->text(0, 4)).value_or(0))}};
+  const bool inside = rows->text(0, 1) == "t", moved = rows->text(0, 5) == "t";
+  using What = HeldRow::What;
+  if (rows->text(0, 3) != "t") found.what = What::kUnknown;
+  else if (inside) found.what = found.version <= *found.cursor && !moved ? What::kCurrent : What::kOlder;
+  else found.what = moved ? What::kLeaves : What::kNone;
+  return found;
+}
+
 Status DeviceService::settle_waiting() {
   std::vector<std::uint64_t> waiting;
   {

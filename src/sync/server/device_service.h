@@ -38,6 +38,22 @@ class DeviceService {
   /// fails for one device is logged.
   Status settle_waiting();
 
+  /// What a device has of one record, as far as its acknowledgements say.
+  struct HeldRow {
+    enum class What {
+      kCurrent,  ///< the row as it is now
+      kOlder,    ///< the row has changed since: an older version, or none when it came to its rows only then
+      kLeaves,   ///< it is not one of its rows any more; the next sync takes it away
+      kNone,     ///< it is not one of its rows
+      kUnknown   ///< the device has rows of another rule or history: the next sync says
+    } what = What::kNone;
+    Csn version;                  ///< of the row now; 0: there is none
+    std::optional<Csn> cursor;    ///< as of which the device has the subscription; none: it has never had it
+    std::optional<WallTime> acknowledged;
+  };
+  /// `key`: as the shadow has it, the parts of a longer one joined by commas. Blocks. Errors: kNotFound (no such device, no such subscription of its user).
+  Result<HeldRow> held(std::uint64_t device, const std::string& subscription, const std::string& key);
+
   struct Writing;  ///< a reply that is being written
 
  private:

@@ -223,6 +223,32 @@ TEST_F(Memberships, AWatchThatBeginsGivesWayToTheFeed) {
   EXPECT_EQ(keys(anna, "patient"), "1 2");
 }
 
+TEST_F(Memberships, SayWhichVersionOfARecordADeviceHas) {
+  using What = DeviceService::HeldRow::What;
+  const auto what = [&](const std::string& subscription, const std::string& key) { return scene.service().held(1, subscription, key)->what; };
+  ModelDevice anna(scene, "anna");
+  EXPECT_EQ(what("patients", "1"), What::kNone) << "it has never synced";
+  expect_synced(anna);
+  EXPECT_EQ(what("patients", "1"), What::kCurrent);
+  EXPECT_EQ(what("observations", "10,1"), What::kCurrent);
+  EXPECT_EQ(what("patients", "3"), What::kNone);
+  EXPECT_EQ(what("patients", "99"), What::kNone);
+  office("UPDATE patient SET name = 'neu' WHERE id = 1; INSERT INTO care VALUES (9, 3, 'anna'); DELETE FROM care WHERE id = 2");
+  EXPECT_EQ(what("patients", "1"), What::kOlder);
+  EXPECT_EQ(what("patients", "3"), What::kOlder) << "it is old, and hers only now";
+  EXPECT_EQ(what("patients", "2"), What::kLeaves);
+  EXPECT_EQ(what("encounters", "20"), What::kLeaves);
+  const auto cursor = scene.service().held(1, "patients", "1")->cursor;
+  expect_synced(anna);
+  EXPECT_EQ(what("patients", "1"), What::kCurrent);
+  EXPECT_EQ(what("patients", "2"), What::kNone);
+  EXPECT_GT(scene.service().held(1, "patients", "1")->cursor, cursor);
+  scene.directory().in_force->versions["patients"] = 2;
+  EXPECT_EQ(what("patients", "1"), What::kUnknown);
+  EXPECT_EQ(scene.service().held(1, "nothing", "1").error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(scene.service().held(7, "patients", "1").error().code, ErrorCode::kNotFound);
+}
+
 TEST_F(Memberships, OfATableOrColumnThatIsNotThereAreSaidWithTheSubscription) {
   ModelDevice anna(scene, "anna");
   expect_synced(anna);
