@@ -82,7 +82,19 @@ Result<Device::Identity> Device::identity() {
   if (!server) return pass(server);
   auto trust = database_.value("SELECT trust FROM verbund_device");
   if (!trust) return pass(trust);
-  return Identity{std::move(*server), std::move(*trust)};
+  Identity identity{std::move(*server), std::move(*trust)};
+  auto there = database_.value("SELECT 1 FROM sqlite_schema WHERE name = 'verbund_server'");
+  if (!there) return pass(there);
+  if (*there != "1") return identity;
+  auto others = database_.prepare("SELECT address, answered FROM verbund_server ORDER BY answered DESC, position");
+  if (!others) return pass(others);
+  for (;;) {
+    auto more = others->step();
+    if (!more) return pass(more);
+    if (!*more) return identity;
+    identity.others_first = identity.others_first || others->integer(1) == 1;
+    identity.others.emplace_back(others->text(0));
+  }
 }
 
 Result<SyncReport> Device::sync(DeviceTransport& transport, const std::string& set, const SyncEvents& events, std::stop_token stop) {

@@ -72,6 +72,8 @@ class Device {
   struct Identity {
     std::string server;  ///< for people, and for whoever makes the transport
     std::string trust;   ///< what the transport needs to know the server again
+    std::vector<std::string> others = {};  ///< where else the office may be found, as it has told: the one that answered last comes first, before `server` when `others_first`
+    bool others_first = false;
   };
   static Result<Device> open(const std::filesystem::path& file, const Clock& clock);
   /// Makes the file's own tables and enrols; again: kAlreadyExists. The file may have tables of the application already.

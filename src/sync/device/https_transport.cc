@@ -1,5 +1,6 @@
 #include "sync/device/https_transport.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include <fmt/format.h>
@@ -26,8 +27,13 @@ std::string bytes_of(std::string_view hex) {
 
 }  // namespace
 
-HttpsTransport::HttpsTransport(std::string host, std::uint16_t port, std::string fingerprint)
-    : client_({.host = std::move(host), .port = port, .ca_pem = {}, .ca_fingerprint = std::move(fingerprint)}) {}
+HttpsTransport::HttpsTransport(const std::vector<Address>& addresses, const std::string& fingerprint) {
+  for (const auto& [name, host, port] : addresses) {
+    places_.push_back({name, std::make_unique<net::HttpClient>(net::Endpoint{.host = host, .port = port, .ca_pem = {}, .ca_fingerprint = fingerprint})});
+  }
+}
+
+std::string HttpsTransport::address() const { return places_.size() == 1 ? std::string() : places_[current_].address; }
 
 Result<DeviceAnswer> HttpsTransport::call(const DeviceCall& call, std::stop_token stop) {
   net::HttpRequest request;
@@ -35,9 +41,20 @@ Result<DeviceAnswer> HttpsTransport::call(const DeviceCall& call, std::stop_toke
   request.path = unescaped(call.target);  // it is escaped again on its way
   if (!call.authorization.empty()) request.headers["authorization"] = call.authorization;
   request.body = call.body;
-  auto response = client_.request(request, kPatience, stop);
-  if (!response) return pass(response);
-  return DeviceAnswer{response->status, std::move(response->body)};
+  constexpr int kUnavailable = 503;
+  auto first = places_[current_].client->request(request, kPatience, stop);
+  auto answer = std::move(first);
+  for (std::size_t tried = 1; tried < places_.size(); ++tried) {
+    const bool elsewhere = answer ? answer->status == kUnavailable : answer.error().code != ErrorCode::kCancelled;
+    if (!elsewhere || stop.stop_requested()) break;
+    const auto next = (current_ + tried) % places_.size();
+    auto other = places_[next].client->request(request, kPatience, stop);
+    if (!other || other->status == kUnavailable) continue;
+    current_ = next;
+    answer = std::move(other);
+  }
+  if (!answer) return pass(answer);
+  return DeviceAnswer{answer->status, std::move(answer->body)};
 }
 
 Device::Identity identity_of(const std::string& server, const EnrolCode& code) {
@@ -47,11 +64,18 @@ Device::Identity identity_of(const std::string& server, const EnrolCode& code) {
 }
 
 Result<std::unique_ptr<HttpsTransport>> transport_to(const Device::Identity& identity) {
-  auto address = net::parse_host_port(identity.server);
-  if (!address) return pass(address);
+  std::vector<std::string> names = identity.others;
+  names.insert(identity.others_first && !names.empty() ? names.begin() + 1 : names.begin(), identity.server);
+  std::vector<HttpsTransport::Address> addresses;
+  for (const auto& name : names) {
+    auto address = net::parse_host_port(name);
+    if (!address && name == identity.server) return pass(address);
+    const auto same = [&](const HttpsTransport::Address& known) { return known.host == address->first && known.port == address->second; };
+    if (address && std::ranges::none_of(addresses, same)) addresses.push_back({name, address->first, address->second});
+  }
   auto fingerprint = bytes_of(identity.trust);
   if (fingerprint.size() < net::kMinFingerprintBytes) return fail(ErrorCode::kDamaged, phrase("the device's database does not say how its server is known"));
-  return std::make_unique<HttpsTransport>(address->first, address->second, std::move(fingerprint));
+  return std::make_unique<HttpsTransport>(addresses, fingerprint);
 }
 
 }  // namespace verbund::sync::device

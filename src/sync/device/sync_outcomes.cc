@@ -112,6 +112,20 @@ Status SyncRun::note_reject(const Session& session, const Outcome& outcome) {
   return {};
 }
 
+/// Where the office may be found when the machine that has answered is gone.
+Status SyncRun::note_servers(const SyncReply& reply) {
+  if (reply.servers.empty()) return {};
+  const auto answered = transport_.address();
+  std::string sql = "CREATE TABLE IF NOT EXISTS verbund_server (position INTEGER PRIMARY KEY, address TEXT NOT NULL, answered INTEGER NOT NULL) STRICT; DELETE FROM verbund_server;";
+  std::vector<std::string> all = reply.servers;
+  auto own = database_.value("SELECT server FROM verbund_device");
+  if (!own) return pass(own);
+  // The machine that answers now is not among those that it names.
+  if (!answered.empty() && answered != *own && std::ranges::find(all, answered) == all.end()) all.push_back(answered);
+  for (const auto& address : all) sql += fmt::format("INSERT INTO verbund_server (address, answered) VALUES ({}, {});", sqlite::quote_text(address), address == answered ? 1 : 0);
+  return database_.execute(sql);
+}
+
 /// Uploads of which everything is decided, and that the office will not lose any more.
 Status SyncRun::forget_decided(std::uint64_t safe) {
   return database_.execute(

@@ -287,6 +287,7 @@ Status SyncRun::finish(const SyncReply& reply, SyncReport& report) {
   auto transaction = database_.begin();
   if (!transaction) return pass(transaction);
   if (auto forgotten = forget_decided(reply.safe_upload); !forgotten) return forgotten;
+  if (auto noted = note_servers(reply); !noted) return noted;
   auto noted = database_.execute(fmt::format("UPDATE verbund_device SET request = '', history = {}, last_sync = {}, last_result = {}, next_in_ms = {}", quote_text(reply.history),
                                              quote_text(to_iso8601(clock_.wall())), quote_text(name_of(report.result)), reply.next_in.count()));
   if (!noted) return noted;

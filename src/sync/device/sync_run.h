@@ -39,6 +39,7 @@ class SyncRun {
   Status note_outcomes(const Session& session, const SyncReply& reply);
   Status note_reject(const Session& session, const Outcome& outcome);
   Result<std::optional<UpRow>> sent_row(const Outcome& outcome, const TableLayout& layout);
+  Status note_servers(const SyncReply& reply);
   Status forget_decided(std::uint64_t safe);
   Status forget_others(const SyncReply& reply);
   void count(const SyncReply& reply, SyncReport& report) const;

@@ -42,7 +42,7 @@ Status drop_all(Database& database) {
     sql += fmt::format("DROP TABLE IF EXISTS {};\nDROP TABLE IF EXISTS {};\n", quote_name(layout->table), quote_name("verbund_changes_" + layout->table));
   }
   tables->reset();
-  sql += "DELETE FROM verbund_subscription; DELETE FROM verbund_upload_block; DELETE FROM verbund_outcome; DELETE FROM verbund_upload; DELETE FROM verbund_reject; DROP TABLE IF EXISTS verbund_repair;"
+  sql += "DELETE FROM verbund_subscription; DELETE FROM verbund_upload_block; DELETE FROM verbund_outcome; DELETE FROM verbund_upload; DELETE FROM verbund_reject; DROP TABLE IF EXISTS verbund_repair; DROP TABLE IF EXISTS verbund_server;"
          "UPDATE verbund_revoked SET wiped = 1";
   if (auto done = database.execute(sql); !done) return done;
   return transaction->commit();

@@ -142,6 +142,7 @@ std::string encode(const SyncReply& message) {
                       {"sessions", std::move(sessions)},    {"outcomes", std::move(outcomes)}, {"safe_upload", big(message.safe_upload)},
                       {"next_in_ms", message.next_in.count()}};
   if (message.again) object["again"] = true;
+  if (!message.servers.empty()) object["servers"] = json::array(message.servers.begin(), message.servers.end());
   return json::serialize(object);
 }
 
@@ -201,6 +202,7 @@ Result<SyncReply> decode_sync_reply(std::string_view text) {
   fields.each("outcomes", kMaxOutcomes, [&](Fields& inner) { message.outcomes.push_back(read_outcome(inner)); });
   message.safe_upload = fields.optional_number("safe_upload");
   message.again = fields.flag("again");
+  if (fields.child("servers") != nullptr) message.servers = fields.texts("servers", kMaxServers);
   message.next_in = milliseconds{static_cast<std::int64_t>(std::min<std::uint64_t>(fields.optional_number("next_in_ms"), 86'400'000))};
   return read(fields, std::move(message));
 }

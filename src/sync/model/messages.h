@@ -102,6 +102,7 @@ struct SyncReply {
   std::vector<Session> sessions;   ///< in the order in which they are to be applied: parents first
   std::vector<Outcome> outcomes;
   std::uint64_t safe_upload = 0;   ///< uploads up to this number are decided, and on the mirror or there is no mirror: the device need not keep them
+  std::vector<std::string> servers;  ///< HOST:PORT: where else the office may be found, as when this machine is gone
   bool again = false;              ///< the server's history is another one than the device's: cursors count for nothing, uploads that the device has kept are to be sent again
   milliseconds next_in{0};         ///< in the background not before that; the server spreads its devices
 };
@@ -125,5 +126,6 @@ Result<AckRequest> decode_ack_request(std::string_view text);
 inline constexpr std::size_t kMaxSubscriptions = 1'000;
 inline constexpr std::size_t kMaxOutcomes = 100'000;
 inline constexpr std::uint32_t kMaxUploadBlocks = 1'000;
+inline constexpr std::size_t kMaxServers = 16;
 
 }  // namespace verbund::sync

@@ -31,6 +31,8 @@ class DeviceTransport {
   /// Blocks until the whole answer is there. An error means that nobody knows whether the server has done it: kNotReachable, kUntrusted, kTimedOut, kCancelled
   /// (by `stop`).
   virtual Result<DeviceAnswer> call(const DeviceCall& call, std::stop_token stop) = 0;
+  /// Where the last call was answered, HOST:PORT; empty: there is only one place.
+  [[nodiscard]] virtual std::string address() const { return {}; }
 };
 
 }  // namespace verbund::sync

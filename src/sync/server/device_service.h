@@ -4,6 +4,7 @@
 /// Threads: `handle` from any, several at a time; it blocks, at most `Settings::source_patience` longer than the databases. Replies with all rows of a subscription
 /// are written by threads of this object, from the snapshot that the answer speaks of; devices fetch blocks meanwhile.
 #include <condition_variable>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -23,6 +24,7 @@ struct ServiceSettings {
   std::size_t writers = 2;              ///< replies with all rows at once; others wait
   std::uint64_t repair_from = 500;      ///< rows: a device with so many is repaired where one with fewer gets all of them anew
   seconds background_every{300};        ///< devices are asked to come so often by themselves
+  std::function<std::vector<std::string>()> servers = {};  ///< where else the office may be found; from any thread. None: nowhere
 };
 
 class DeviceService {

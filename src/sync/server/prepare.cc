@@ -154,6 +154,8 @@ Result<SyncReply> DeviceService::stand(Writing& writing, const SyncRequest& requ
   reply.history = std::string(rows->text(0, 0));
   reply.csn = Csn{parse_u64(rows->text(0, 1)).value_or(0)};
   reply.next_in = next_time(settings_.background_every, writing.device, request.number);
+  if (settings_.servers) reply.servers = settings_.servers();
+  if (reply.servers.size() > kMaxServers) reply.servers.resize(kMaxServers);
   return reply;
 }
 
