@@ -214,6 +214,28 @@ def many_devices(devices):
         office.close()
 
 
+def first_crowd(devices, rows):
+    """All rows for all devices at once, each a process of its own. Seconds until the last has them, and the node's highest memory in MB."""
+    practice = Practice(rows)
+    office = practice.office
+    try:
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            files = list(pool.map(lambda number: practice.device(f"device{number}"), range(devices)))
+        start = time.monotonic()
+        running = [subprocess.Popen([BINARY, "--json", "device", "sync", "--db", str(file), "--set", "big"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) for file in files]
+        outcomes = [process.communicate() + (process.returncode,) for process in running]
+        took = time.monotonic() - start
+        failed = [outcome for outcome in outcomes if outcome[2] != 0]
+        if failed:
+            raise AssertionError(f"{len(failed)} of {devices} failed: {failed[0]}")
+        came = {json.loads(out)["sessions"][0]["upserted"] for out, _, _ in outcomes}
+        if came != {rows}:
+            raise AssertionError(f"rows that came: {came}")
+        return took, practice.peak_kb() / 1024
+    finally:
+        office.close()
+
+
 TOURS = """[[subscription]]
 name = "observations"
 direction = "down"
@@ -301,6 +323,9 @@ def sync(bench, topic):
     quiet = topic.figure("a sync without changes: CPU of node and PostgreSQL", "ms", limit=5)
     wire = topic.figure("bytes on the wire of the first sync, all of TCP", "MB", peer="binary COPY | zstd -1", target=1.2)
     crowd = topic.figure(f"{DEVICES} devices at once, {UP} changes up, {DOWN} rows down", "s", limit=15)
+    filled, each = (30, 2_000) if bench.quick else (300, 20_000)
+    filling = topic.figure(f"{filled} first syncs of {each:,} rows at once", "s")
+    filling_node = topic.figure("the node's memory at its highest meanwhile", "MB", limit=150)
     few, many = (10, 100) if bench.quick else (100, 10_000)
     granted = topic.figure(f"matching an assignment's change, {many:,} users", "ms", peer=f"{few:,} users", target=2)
     changed = topic.figure(f"matching a row's change, {many:,} users", "ms", peer=f"{few:,} users", target=2)
@@ -312,6 +337,9 @@ def sync(bench, topic):
     quiet.add(found["quiet_ms"])
     wire.add(*found["wire"])
     crowd.add(many_devices(DEVICES // 10 if bench.quick else DEVICES))
+    took, megabytes = first_crowd(filled, each)
+    filling.add(took)
+    filling_node.add(megabytes)
     fewer, more = moves(few, many)
     granted.add(more[0], fewer[0])
     changed.add(more[1], fewer[1])

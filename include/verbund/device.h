@@ -64,6 +64,8 @@ typedef struct verbund_sync_report {
 
 /// Rows of a subscription that have been taken so far.
 typedef void (*verbund_on_progress)(const char *subscription, uint64_t rows, void *context);
+/// So many devices stand before this one: the office is busy with others that begin anew. Again and again while the sync waits; it can be cancelled.
+typedef void (*verbund_on_waiting)(uint64_t place, void *context);
 typedef struct verbund_reject {
   int64_t id;
   const char *subscription, *table, *op, *key; /* op: insert, update, delete */
@@ -77,6 +79,7 @@ typedef void (*verbund_on_synced)(const verbund_sync_report *report, const verbu
 
 /// One of each; NULL: none. Not while a sync runs.
 void verbund_device_on_progress(verbund_device *device, verbund_on_progress callback, void *context);
+void verbund_device_on_waiting(verbund_device *device, verbund_on_waiting callback, void *context);
 void verbund_device_on_reject(verbund_device *device, verbund_on_reject callback, void *context);
 void verbund_device_on_synced(verbund_device *device, verbund_on_synced callback, void *context);
 
@@ -160,6 +163,12 @@ class Device {
       if (const auto& call = static_cast<Calls*>(calls)->progress) call(subscription, rows);
     }, calls_.get());
   }
+  void on_waiting(std::function<void(std::uint64_t place)> callback) {
+    calls_->waiting = std::move(callback);
+    verbund_device_on_waiting(device_.get(), [](std::uint64_t place, void* calls) {
+      if (const auto& call = static_cast<Calls*>(calls)->waiting) call(place);
+    }, calls_.get());
+  }
   void on_reject(std::function<void(const Reject&)> callback) {
     calls_->reject = std::move(callback);
     verbund_device_on_reject(device_.get(), [](const verbund_reject* reject, void* calls) {
@@ -224,6 +233,7 @@ class Device {
  private:
   struct Calls {
     std::function<void(const std::string&, std::uint64_t)> progress;
+    std::function<void(std::uint64_t)> waiting;
     std::function<void(const Reject&)> reject;
     std::function<void(const Report&, const Failure*)> synced;
   };

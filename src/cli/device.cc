@@ -90,7 +90,11 @@ int sync_now(const Globals& globals, const Words& words) {
     interrupt.wait();
     stop.request_stop();
   });
-  auto done = device->sync(**transport, words.set, {}, stop.get_token());
+  sync::device::SyncEvents events;
+  events.on_waiting = [&globals, last = std::uint64_t{0}](std::uint64_t place) mutable {
+    if (!globals.json && std::exchange(last, place) != place) fmt::print(stderr, "{}\n", translated(globals.language, "the office is busy with other devices, {} before this one", place));
+  };
+  auto done = device->sync(**transport, words.set, events, stop.get_token());
   if (!done) return report(globals, done.error());
   if (globals.json) {
     fmt::print("{}\n", json::serialize(report_json(*done)));

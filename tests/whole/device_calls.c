@@ -23,6 +23,12 @@ static void heard(const verbund_reject *reject, void *word) {
   fflush(stdout);
 }
 
+static void in_line(uint64_t place, void *context) {
+  (void)context;
+  printf("in line %llu\n", (unsigned long long)place);
+  fflush(stdout);
+}
+
 static void synced(const verbund_sync_report *report, const verbund_error *error, void *context) {
   (void)context;
   printf("background %s %s\n", results[report->result], error == NULL ? "ok" : error->code);
@@ -72,6 +78,7 @@ int main(int argc, char **argv) {
   device = verbund_device_open(argv[1], &error);
   say("open", error);
   if (device == NULL) return 1;
+  verbund_device_on_waiting(device, in_line, NULL);
   verbund_device_on_reject(device, heard, (void *)"heard");
   verbund_device_on_synced(device, synced, NULL);
   while (fgets(line, sizeof line, stdin) != NULL) {

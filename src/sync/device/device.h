@@ -64,6 +64,8 @@ struct SyncEvents {
   /// Rows of a session that have been taken so far; from `sync`'s thread.
   std::function<void(const std::string& subscription, std::uint64_t rows)> on_progress = {};
   std::function<void(const Reject&)> on_reject = {};
+  /// So many devices are before this one: the office is busy with others that begin anew. From `sync`'s thread, each time the server was asked.
+  std::function<void(std::uint64_t place)> on_waiting = {};
 };
 
 class Device {

@@ -134,6 +134,13 @@ void verbund_device_on_progress(verbund_device* device, verbund_on_progress call
   });
 }
 
+void verbund_device_on_waiting(verbund_device* device, verbund_on_waiting callback, void* context) {
+  device->device.change_events([&](auto& events) {
+    events.sync.on_waiting = nullptr;
+    if (callback != nullptr) events.sync.on_waiting = [callback, context](std::uint64_t place) { callback(place, context); };
+  });
+}
+
 void verbund_device_on_reject(verbund_device* device, verbund_on_reject callback, void* context) {
   device->device.change_events([&](auto& events) {
     events.sync.on_reject = nullptr;

@@ -1,6 +1,8 @@
 #include "sync/device/sync_run.h"
 
 #include <algorithm>
+#include <condition_variable>
+#include <mutex>
 #include <tuple>
 
 #include <boost/json/parse.hpp>
@@ -10,11 +12,14 @@
 #include "platform/os/random.h"
 #include "sync/device/kept_json.h"
 #include "sync/device/repair.h"
+#include "sync/model/fields.h"
 
 namespace verbund::sync::device {
 namespace {
 
 using sqlite::quote_text;
+
+constexpr int kInLine = 202;
 
 Error cancelled() { return make_error(ErrorCode::kCancelled, phrase("sync: it was cancelled")); }
 
@@ -204,7 +209,12 @@ Status SyncRun::send() {
 
 Result<SyncReply> SyncRun::ask() {
   if (stop_.stop_requested()) return std::unexpected(cancelled());
-  auto answer = transport_.call({"POST", "/api/device/syncs", authorization_, encode(request_)}, stop_);
+  const DeviceCall question{"POST", "/api/device/syncs", authorization_, encode(request_)};
+  auto answer = transport_.call(question, stop_);
+  while (answer && answer->status == kInLine) {
+    if (auto waited = wait_in_line(*answer); !waited) return pass(waited);
+    answer = transport_.call(question, stop_);
+  }
   if (!answer) return pass(answer);
   if (answer->status != 200) return std::unexpected(take_split(*answer));
   auto reply = decode_sync_reply(answer->body);
@@ -212,6 +222,21 @@ Result<SyncReply> SyncRun::ask() {
   auto taken = database_.execute(fmt::format("UPDATE verbund_upload SET sent = 1 WHERE number = {}", request_.upload));
   if (!taken) return pass(taken);
   return reply;
+}
+
+/// Other devices that begin anew are before this one: the server says how many, and when to ask again.
+Status SyncRun::wait_in_line(const DeviceAnswer& answer) {
+  constexpr std::uint64_t kShortest = 50, kLongest = 60'000;
+  auto fields = Fields::parse(answer.body, "sync reply");
+  const auto place = fields.number("place");
+  const auto pause = std::clamp(fields.number("retry_ms"), kShortest, kLongest);
+  if (!fields.status()) return fields.status();
+  if (events_.on_waiting) events_.on_waiting(place);
+  std::mutex mutex;
+  std::condition_variable_any stopped;
+  std::unique_lock lock(mutex);
+  stopped.wait_for(lock, stop_, milliseconds{static_cast<std::int64_t>(pause)}, [] { return false; });
+  return stop_.stop_requested() ? Status(std::unexpected(cancelled())) : Status{};
 }
 
 /// What the server says instead of a reply. When it gives this copy of a device's database an identity of its own, the error is kSnapshotNeeded: another sync.

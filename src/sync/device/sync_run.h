@@ -25,6 +25,7 @@ class SyncRun {
   Status freeze_changes(SyncRequest& request);
   Status send();
   Result<SyncReply> ask();
+  Status wait_in_line(const DeviceAnswer& answer);
   Error take_split(const DeviceAnswer& answer);
   Status begin_again(const SyncReply& reply);
   Status finish(const SyncReply& reply, SyncReport& report);

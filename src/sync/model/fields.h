@@ -1,5 +1,5 @@
 #pragma once
-// Typed access to the fields of a message that came from the other side. Of this folder alone.
+// Typed access to the fields of a message that came from the other side. Of sync alone.
 #include <cstdint>
 #include <functional>
 #include <string>

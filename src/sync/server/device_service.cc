@@ -20,6 +20,8 @@ using postgres::Connection;
 constexpr seconds kDatabaseWait{10};
 constexpr seconds kTablesKnownFor{2};
 constexpr seconds kShortestPause{2}, kLongestPause{30};
+/// A device that waits for its turn asks every 10 s at least.
+constexpr seconds kPlaceKept{60};
 
 /// Parts of a path below /api/device/, unescaped.
 std::vector<std::string> parts_of(std::string_view target) {
@@ -56,7 +58,7 @@ DeviceAnswer error_answer(const Error& error) {
 }
 
 DeviceService::DeviceService(ServiceSettings settings, SettleSurroundings surroundings, Directory& directory)
-    : settings_(settings), surroundings_(surroundings), directory_(directory), writers_(std::make_unique<os::WorkerPool>(settings.writers, 10'000)) {}
+    : settings_(std::move(settings)), surroundings_(surroundings), directory_(directory), admission_(settings_.first_syncs, kPlaceKept), writers_(std::make_unique<os::WorkerPool>(settings_.writers, 10'000)) {}
 
 DeviceService::~DeviceService() {
   const std::scoped_lock lock(mutex_);
@@ -203,6 +205,10 @@ Result<DeviceAnswer> DeviceService::sync(const DeviceCall& call, const DeviceIde
     return DeviceAnswer{200, encode(moved_on)};
   }
   end_writing(device.id);
+  {
+    const std::scoped_lock lock(mutex_);
+    if (const auto place = admission_.still_waits(device.id, surroundings_.clock.now())) return in_line(*place);
+  }
   auto prepared = bind_all(device, request->set);
   if (!prepared) return pass(prepared);
   {
@@ -214,9 +220,7 @@ Result<DeviceAnswer> DeviceService::sync(const DeviceCall& call, const DeviceIde
   }
   Settlement settlement(surroundings_, device, prepared->bounds, prepared->not_now);
   if (auto settled = settlement.run(Deadline::in(surroundings_.clock, settings_.source_patience)); !settled) return pass(settled);
-  auto reply = prepare(device, *request, hash, *prepared);
-  if (!reply) return pass(reply);
-  return DeviceAnswer{200, std::move(*reply)};
+  return prepare(device, *request, hash, *prepared, told->history);
 }
 
 Result<DeviceService::HeldRow> DeviceService::held(std::uint64_t id, const std::string& subscription, const std::string& key) {

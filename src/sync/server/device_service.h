@@ -13,6 +13,7 @@
 #include "base/counters.h"
 #include "platform/os/worker_pool.h"
 #include "sync/model/transport.h"
+#include "sync/server/admission.h"
 #include "sync/server/reply.h"
 #include "sync/server/settle.h"
 
@@ -22,6 +23,8 @@ struct ServiceSettings {
   milliseconds source_patience{2'000};  ///< so long a sync waits for the source's word on its changes
   milliseconds block_patience{500};     ///< so long for a block that is being written
   std::size_t writers = 2;              ///< replies with all rows at once; others wait
+  std::size_t first_syncs = 4;          ///< devices that begin anew with much, at once; the others stand in line
+  std::uint64_t much_from = 2'000;      ///< rows of a subscription that are much
   std::uint64_t repair_from = 500;      ///< rows: a device with so many is repaired where one with fewer gets all of them anew
   seconds background_every{300};        ///< devices are asked to come so often by themselves
   std::function<std::vector<std::string>()> servers = {};  ///< where else the office may be found; from any thread. None: nowhere
@@ -78,7 +81,8 @@ class DeviceService {
   Status settle_one(const DeviceIdentity& device);
   Result<Prepared> bind_all(const DeviceIdentity& device, const std::string& set);
   Result<SourceTable> table(postgres::Connection& mid_tier, postgres::Connection& source, const std::string& schema, const std::string& name);
-  Result<std::string> prepare(const DeviceIdentity& device, const SyncRequest& request, const std::string& hash, Prepared& prepared);
+  Result<DeviceAnswer> prepare(const DeviceIdentity& device, const SyncRequest& request, const std::string& hash, Prepared& prepared, const std::string& history);
+  Result<bool> begins_with_much(postgres::Connection& mid_tier, const SyncRequest& request, const Prepared& prepared, const std::map<std::string, Csn>& since, const std::string& history);
   Result<std::map<std::string, Csn>> watch_all(postgres::Connection& mid_tier, const Prepared& prepared);
   Result<SyncReply> stand(Writing& writing, const SyncRequest& request);
   Status write_changes(postgres::Connection& outbox, Writing& writing, const SyncRequest& request, const Prepared& prepared, const std::map<std::string, Csn>& since, SyncReply& reply);
@@ -92,6 +96,7 @@ class DeviceService {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::set<std::uint64_t> busy_;                                  // mutex_: devices with a sync under way
+  Admission admission_;                                           // mutex_
   std::map<std::uint64_t, std::shared_ptr<Writing>> writing_;     // mutex_: by device
   struct Patience {
     TimePoint next;

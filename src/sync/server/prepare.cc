@@ -99,6 +99,16 @@ postgres::Statement note_told(const std::string& device, const std::string& numb
           {device, number, array_parameter(uploads), array_parameter(rows)}};
 }
 
+/// Whether the device goes on from its cursor.
+bool goes_on(const Bound& bound, const DeviceCursor* cursor, const SyncRequest& request, const std::string& history, Csn since) {
+  return cursor != nullptr && cursor->shape == bound.shape && request.history == history && cursor->csn.value > 0 && cursor->csn >= since;
+}
+
+const DeviceCursor* cursor_of(const SyncRequest& request, const std::string& subscription) {
+  const auto found = std::ranges::find(request.cursors, subscription, &DeviceCursor::subscription);
+  return found == request.cursors.end() ? nullptr : &*found;
+}
+
 /// Up to which number the device need not keep its uploads: they are decided, and the log that says so is on the mirror's disk (as its slot says, also while it is
 /// away), or there is no mirror.
 Result<std::uint64_t> safe_upload(Connection& mid_tier, std::uint64_t device) {
@@ -119,10 +129,12 @@ Result<std::uint64_t> safe_upload(Connection& mid_tier, std::uint64_t device) {
 }  // namespace
 
 void DeviceService::end_writing(std::uint64_t device) {
+  std::shared_ptr<Writing> gone;  // it may be the last who knows it; what it gives back takes the mutex
   const std::scoped_lock lock(mutex_);
   const auto found = writing_.find(device);
   if (found == writing_.end()) return;
   found->second->unwanted = true;
+  gone = std::move(found->second);
   writing_.erase(found);
 }
 
@@ -165,11 +177,10 @@ Status DeviceService::write_changes(Connection& outbox, Writing& writing, const 
   for (const auto& bound : prepared.bounds) {
     auto session = session_of(bound);
     const auto& name = bound.rule.name;
-    const auto cursor = std::ranges::find(request.cursors, name, &DeviceCursor::subscription);
-    const bool knows = cursor != request.cursors.end() && cursor->shape == bound.shape && request.history == reply.history && cursor->csn.value > 0 && cursor->csn <= reply.csn;
-    if (bound.down() && (!knows || cursor->csn < since.at(name))) {
+    const auto* cursor = cursor_of(request, name);
+    if (bound.down() && !(goes_on(bound, cursor, request, reply.history, since.at(name)) && cursor->csn <= reply.csn)) {
       // It may have most of it all the same: a longer absence than is known, a server that was set back, another filter.
-      const bool alike = cursor != request.cursors.end() && same_rows(cursor->shape, bound.shape);
+      const bool alike = cursor != nullptr && same_rows(cursor->shape, bound.shape);
       auto ask = alike && cursor->sums.empty() ? has_rows(**writing.lease, bound, settings_.repair_from) : Result<bool>(false);
       if (!ask) return pass(ask);
       session.mode = *ask ? Session::Mode::kSums : alike && !cursor->sums.empty() ? Session::Mode::kRepair : Session::Mode::kRefresh;
@@ -194,12 +205,36 @@ Status DeviceService::write_changes(Connection& outbox, Writing& writing, const 
   return {};
 }
 
-Result<std::string> DeviceService::prepare(const DeviceIdentity& device, const SyncRequest& request, const std::string& hash, Prepared& prepared) {
+DeviceAnswer in_line(std::size_t place) {
+  return {202, boost::json::serialize(boost::json::object{{"place", place}, {"retry_ms", Admission::ask_again_in(place).count()}})};
+}
+
+Result<bool> DeviceService::begins_with_much(Connection& mid_tier, const SyncRequest& request, const Prepared& prepared, const std::map<std::string, Csn>& since, const std::string& history) {
+  for (const auto& bound : prepared.bounds) {
+    if (request.more || !bound.down() || goes_on(bound, cursor_of(request, bound.rule.name), request, history, since.at(bound.rule.name))) continue;
+    auto much = has_rows(mid_tier, bound, settings_.much_from);
+    if (!much || *much) return much;
+  }
+  return false;
+}
+
+Result<DeviceAnswer> DeviceService::prepare(const DeviceIdentity& device, const SyncRequest& request, const std::string& hash, Prepared& prepared, const std::string& history) {
   auto outbox = surroundings_.mid_tier.acquire(Deadline::in(surroundings_.clock, kDatabaseWait));
   if (!outbox) return pass(outbox);
   auto since = watch_all(**outbox, prepared);
   if (!since) return pass(since);
+  auto much = begins_with_much(**outbox, request, prepared, *since, history);
+  if (!much) return pass(much);
   auto writing = std::make_shared<Writing>();
+  if (*much) {
+    const std::scoped_lock lock(mutex_);
+    if (const auto place = admission_.ask(device.id, surroundings_.clock.now())) return in_line(*place);
+    // Given back by the thread that writes, or with `writing` when it comes to nothing.
+    writing->turn = std::shared_ptr<void>(nullptr, [this, id = device.id](void*) {
+      const std::scoped_lock again(mutex_);
+      admission_.over(id);
+    });
+  }
   writing->device = device;
   writing->number = request.number;
   auto reply = stand(*writing, request);
@@ -220,13 +255,13 @@ Result<std::string> DeviceService::prepare(const DeviceIdentity& device, const S
   auto text = encode(*reply);
   if (auto noted = note_session(**outbox, device, request, hash, *reply, text, prepared.bounds); !noted) return pass(noted);
   if (auto committed = transaction->commit(); !committed) return pass(committed);
-  if (writing->wanted.empty()) return text;
+  if (writing->wanted.empty()) return DeviceAnswer{200, std::move(text)};
   {
     const std::scoped_lock lock(mutex_);
     writing_[device.id] = writing;
   }
   auto submitted = writers_->submit([this, writing] { write_all(writing); });
-  if (submitted) return text;
+  if (submitted) return DeviceAnswer{200, std::move(text)};
   end_writing(device.id);
   return pass(submitted);
 }
@@ -266,6 +301,7 @@ void DeviceService::write_all(const std::shared_ptr<Writing>& writing) {
   }
   writing->snapshot.reset();
   writing->lease.reset();
+  writing->turn.reset();
   const std::scoped_lock lock(mutex_);
   writing->over = true;
   changed_.notify_all();

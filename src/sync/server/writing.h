@@ -9,6 +9,9 @@
 
 namespace verbund::sync::server {
 
+/// Not yet: so many are before it.
+DeviceAnswer in_line(std::size_t place);
+
 /// What the device may sync, as the tables are now.
 struct DeviceService::Prepared {
   std::vector<Bound> bounds;       ///< parents first
@@ -30,6 +33,8 @@ struct DeviceService::Writing {
   // The writing thread's own: the snapshot that the answer speaks of.
   std::optional<postgres::Pool::Lease> lease;
   std::optional<postgres::Connection::Transaction> snapshot;
+
+  std::shared_ptr<void> turn;  ///< gives the turn back when it goes; not under the service's mutex
 
   std::map<std::string, std::uint32_t> blocks;  ///< by subscription: how many are there
   std::map<std::string, Error> failed;

@@ -1,0 +1,42 @@
+#pragma once
+/// Whose turn it is where a sync costs much: a device that begins anew reads all its rows from a snapshot. Few at once, the others in the order in which they came. Pure: no
+/// clock, no thread of its own; whoever uses it locks.
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <set>
+
+#include "base/time.h"
+
+namespace verbund::sync::server {
+
+class Admission {
+ public:
+  /// `forgotten_after`: who has not asked for so long has no place any more.
+  Admission(std::size_t at_once, nanoseconds forgotten_after) : at_once_(at_once), forgotten_after_(forgotten_after) {}
+
+  /// Nothing: go ahead, until `over`. Else the place in the line, from 1.
+  std::optional<std::size_t> ask(std::uint64_t device, TimePoint now);
+  /// The place of one that waits and whose turn it is not yet; asking keeps it. Nothing: it does not wait, or it is its turn.
+  std::optional<std::size_t> still_waits(std::uint64_t device, TimePoint now);
+  void over(std::uint64_t device) { working_.erase(device); }
+
+  [[nodiscard]] std::size_t working() const { return working_.size(); }
+  [[nodiscard]] std::size_t waiting() const { return waiting_.size(); }
+  /// When a device at this place should ask again: the nearer its turn, the sooner.
+  static milliseconds ask_again_in(std::size_t place);
+
+ private:
+  struct Waiting {
+    std::uint64_t device = 0;
+    TimePoint asked;
+  };
+  void forget(TimePoint now);
+
+  std::size_t at_once_;
+  nanoseconds forgotten_after_;
+  std::set<std::uint64_t> working_;
+  std::deque<Waiting> waiting_;
+};
+
+}  // namespace verbund::sync::server
