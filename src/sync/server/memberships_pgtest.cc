@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <memory>
 #include <thread>
 
 #include <gtest/gtest.h>
@@ -221,6 +222,44 @@ TEST_F(Memberships, AWatchThatBeginsGivesWayToTheFeed) {
   EXPECT_TRUE(batch->execute("COMMIT"));
   device.join();
   EXPECT_EQ(keys(anna, "patient"), "1 2");
+}
+
+/// Each change reaches those whom it concerns, and nobody else fetches anything.
+TEST_F(Memberships, OfAThousandDevicesOnlyThoseSyncRowsWhomAChangeConcerns) {
+  constexpr int kDevices = 1'000, kPatients = 5;
+  office(fmt::format("INSERT INTO patient SELECT n, 'P' || n, 'nord' FROM generate_series(1001, {0}) n; INSERT INTO care SELECT n, n, 'nurse' || (n - 1001) / {1} FROM generate_series(1001, {0}) n", 1000 + kDevices * kPatients,
+                     kPatients));
+  std::vector<std::unique_ptr<ModelDevice>> devices;
+  for (int number = 0; number < kDevices; ++number) {
+    scene.user(fmt::format("nurse{}", number));
+    devices.push_back(std::make_unique<ModelDevice>(scene, fmt::format("nurse{}", number)));
+  }
+  const auto all_sync = [&] {
+    std::vector<std::jthread> threads;
+    for (std::size_t part = 0; part < 4; ++part) {
+      threads.emplace_back([&, part] {
+        for (std::size_t at = part; at < devices.size(); at += 4) {
+          const auto done = devices[at]->sync();
+          EXPECT_TRUE(done) << done.error().message;
+        }
+      });
+    }
+  };
+  const auto fetched = [&] {
+    std::map<std::size_t, std::size_t> rows;
+    for (std::size_t at = 0; at < devices.size(); ++at) {
+      if (devices[at]->rows_fetched > 0) rows[at] = devices[at]->rows_fetched;
+    }
+    return rows;
+  };
+  all_sync();
+  EXPECT_EQ(fetched().size(), devices.size());
+  for (const auto& device : devices) EXPECT_EQ(device->tables["patient"].size(), static_cast<std::size_t>(kPatients));
+  office("UPDATE care SET nurse = 'nurse10' WHERE id = 1001; UPDATE patient SET name = 'neu' WHERE id = 1001 + 5 * 20; DELETE FROM care WHERE id = 1001 + 5 * 30; INSERT INTO care VALUES (9001, 1002, 'nurse999')");
+  all_sync();
+  EXPECT_EQ(fetched(), (std::map<std::size_t, std::size_t>{{0, 1}, {10, 1}, {20, 1}, {30, 1}, {999, 1}}));
+  EXPECT_EQ(devices[999]->value("patient", "1002", "name"), "P1002");
+  EXPECT_EQ(devices[0]->tables["patient"].size(), 4U);
 }
 
 TEST_F(Memberships, SayWhichVersionOfARecordADeviceHas) {
