@@ -109,7 +109,7 @@ Status Node::Impl::open_sync() {
 void Node::Impl::start_sync() {
   device_locks = std::make_unique<DeviceLocks>(loop, *service, *types);
   devices = std::make_unique<sync::server::DeviceService>(
-      sync::server::ServiceSettings{.servers = [this] { return servers_told(); }}, sync::server::SettleSurroundings{.mid_tier = *sync_mid_tier, .source = *sync_source, .feed = feed_passed, .locks = device_locks.get(), .clock = clock, .log = *log}, *sync_directory);
+      sync::server::ServiceSettings{.mirror_has = [this] { return pair ? pair->mirror_has() : std::nullopt; }, .servers = [this] { return servers_told(); }}, sync::server::SettleSurroundings{.mid_tier = *sync_mid_tier, .source = *sync_source, .feed = feed_passed, .locks = device_locks.get(), .clock = clock, .log = *log}, *sync_directory);
   device_workers = std::make_unique<os::WorkerPool>(kDeviceWorkers, kDevicesWaiting);
   device_changes = loop.every(kDeviceChangesEvery, [this] { settle_device_changes(); });
 }

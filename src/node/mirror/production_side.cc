@@ -314,6 +314,12 @@ Result<std::string> ProductionSide::beat(const std::string& secret, const std::s
   return json::serialize(answer);
 }
 
+std::optional<Lsn> ProductionSide::mirror_has() {
+  if (!seat_.paired() || !seat_.peer()) return std::nullopt;
+  const std::lock_guard guard(mutex_);
+  return heard_ ? heard_->received.received : Lsn{};
+}
+
 std::optional<mirror::Watched> ProductionSide::watched() {
   const auto other = seat_.peer();
   if (!seat_.paired() || !other) return std::nullopt;

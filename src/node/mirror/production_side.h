@@ -40,6 +40,8 @@ class ProductionSide {
   void attach(PairWatch& watch) { watch_ = &watch; }
   /// For the pair's watch, from its thread alone. Nothing: there is no mirror.
   std::optional<mirror::Watched> watched();
+  /// Up to where the mirror has the log on its disk, as last heard; 0: not heard since the start. Nothing: there is no mirror. From any thread.
+  std::optional<Lsn> mirror_has();
   /// At the start, in a pair: what is on disk of the mirror is made that of the other machine. Errors: kIo, kDamaged.
   Status begin();
 

@@ -27,6 +27,8 @@ struct ServiceSettings {
   std::uint64_t much_from = 2'000;      ///< rows of a subscription that are much
   std::uint64_t repair_from = 500;      ///< rows: a device with so many is repaired where one with fewer gets all of them anew
   seconds background_every{300};        ///< devices are asked to come so often by themselves
+  /// Up to where the mirror has the log of the mid-tier's server on its disk; nothing: there is no mirror. From any thread. None: replication slots alone say it
+  std::function<std::optional<Lsn>()> mirror_has = {};
   std::function<std::vector<std::string>()> servers = {};  ///< where else the office may be found; from any thread. None: nowhere
 };
 

@@ -109,18 +109,18 @@ const DeviceCursor* cursor_of(const SyncRequest& request, const std::string& sub
   return found == request.cursors.end() ? nullptr : &*found;
 }
 
-/// Up to which number the device need not keep its uploads: they are decided, and the log that says so is on the mirror's disk (as its slot says, also while it is
-/// away), or there is no mirror.
-Result<std::uint64_t> safe_upload(Connection& mid_tier, std::uint64_t device) {
+/// Up to which number the device need not keep its uploads: they are decided, and the log that says so is on the mirror's disk, or there is no mirror. A slot says it also while the
+/// mirror is away; one that was made anew, behind log that is kept for the mirror elsewhere, says too much: `heard`, what the mirror has said itself, bounds it.
+Result<std::uint64_t> safe_upload(Connection& mid_tier, std::uint64_t device, std::optional<Lsn> heard) {
   const auto id = std::to_string(device);
   const postgres::Statement statements[] = {
       {"UPDATE sync.upload u SET decided_lsn = pg_current_wal_insert_lsn() WHERE u.device = $1::bigint AND u.decided_lsn IS NULL"
        " AND NOT EXISTS (SELECT FROM sync.change c WHERE c.device = u.device AND c.upload = u.upload AND c.state IN ('accepted', 'applying'))",
        {id}},
-      {"WITH mirror AS (SELECT min(coalesce(restart_lsn, '0/0')) AS lsn FROM pg_replication_slots WHERE slot_type = 'physical' AND NOT temporary),"
+      {"WITH mirror AS (SELECT least(min(coalesce(restart_lsn, '0/0')), $2::pg_lsn) AS lsn FROM pg_replication_slots WHERE slot_type = 'physical' AND NOT temporary),"
        " own AS (SELECT u.upload, u.decided_lsn IS NOT NULL AND (m.lsn IS NULL OR u.decided_lsn <= m.lsn) AS safe FROM sync.upload u, mirror m WHERE u.device = $1::bigint)"
        " SELECT coalesce((SELECT min(upload) - 1 FROM own WHERE NOT safe), (SELECT max(upload) FROM own), 0)",
-       {id}}};
+       {id, heard ? postgres::Parameter(to_string(*heard)) : postgres::Parameter(std::nullopt)}}};
   auto rows = mid_tier.run(statements);
   if (!rows) return pass(rows, "sync.upload");
   return parse_u64((*rows)[1].text(0, 0)).value_or(0);
@@ -248,7 +248,7 @@ Result<DeviceAnswer> DeviceService::prepare(const DeviceIdentity& device, const 
   if (!outcomes) return pass(outcomes);
   reply->outcomes = std::move(*outcomes);
   if (request.keeps || request.upload != 0) {
-    auto safe = safe_upload(**outbox, device.id);
+    auto safe = safe_upload(**outbox, device.id, settings_.mirror_has ? settings_.mirror_has() : std::nullopt);
     if (!safe) return pass(safe);
     reply->safe_upload = *safe;
   }
