@@ -212,6 +212,38 @@ TEST_F(KeptTest, WhatSomebodyHasChangedSinceTheLossIsAConflict) {
   EXPECT_EQ(patients(tablet), patients());
 }
 
+/// Seed 3784964449 of the oracle: the acknowledgement of a sync of before, delivered a second time, took for told what was to be told again.
+TEST_F(KeptTest, AnAcknowledgementThatComesAgainMuchLaterChangesNothing) {
+  mirror();
+  Tablet tablet(scene, "anna");
+  tablet.expect_synced();
+  tablet.sql("UPDATE patient SET name = 'eins' WHERE id = 1");
+  std::optional<DeviceCall> ack;
+  tablet.line.arrived = [&](const DeviceCall& call) {
+    if (call.target.ends_with("/ack")) ack = call;
+  };
+  tablet.expect_synced();
+  tablet.line.arrived = nullptr;
+  ASSERT_TRUE(ack);
+  tablet.sql("UPDATE patient SET name = 'zwei' WHERE id = 2");
+  tablet.expect_synced();
+  const auto held = mid_tier("SELECT csn FROM sync.held WHERE subscription = 'patients'");
+  another_history(tablet);
+  bool again = true;
+  tablet.line.before = [&](const DeviceCall& call) {
+    if (call.target.ends_with("/ack") && std::exchange(again, false)) {
+      EXPECT_TRUE(scene.service().handle(*ack, "127.0.0.1"));
+    }
+    return true;
+  };
+  tablet.expect_synced();
+  EXPECT_FALSE(again);
+  tablet.line.before = nullptr;
+  tablet.expect_synced();
+  EXPECT_EQ(tablet.open().status()->undecided, 0U);
+  EXPECT_GE(std::stoull(mid_tier("SELECT csn FROM sync.held WHERE subscription = 'patients'")), std::stoull(held));
+}
+
 TEST_F(KeptTest, WhatTheOfficeStillHasIsToldAgainAndNotDoneAgain) {
   mirror();
   Tablet tablet(scene, "anna");

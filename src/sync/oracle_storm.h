@@ -206,7 +206,7 @@ class Storm {
     std::uint64_t rejects = 0;
     for (auto& tablet : tablets_) {
       rejects += std::stoull(tablet->value("SELECT count(*) FROM verbund_reject"));
-      EXPECT_EQ(tablet->open().status()->undecided, 0U);
+      EXPECT_EQ(tablet->open().status()->undecided, 0U) << "device " << tablet->open().status()->id << uploads(*tablet);
     }
     std::string retried = "0";
     for (const auto id : retried_) retried += "," + std::to_string(id);
@@ -216,6 +216,14 @@ class Storm {
     // A copy has those of before, too, and is told the same as long as nothing has shown it.
     if (copied_) return;
     EXPECT_LE(rejects, count("state IN ('rejected', 'dismissed') OR id IN (" + retried + ")"));
+  }
+
+  /// What both sides know of its uploads, for whoever looks for the fault.
+  std::string uploads(Tablet& tablet) {
+    const auto id = tablet.open().status()->id;
+    return "\ndevice: " + tablet.value("SELECT group_concat('upload ' || number || ' sent ' || sent || ' rows ' || rows || ' decided ' || (SELECT count(*) FROM verbund_outcome o WHERE o.upload = number), '; ') FROM verbund_upload") +
+           "\nserver: " + scene_.office().mid_tier_value(fmt::format("SELECT string_agg(concat_ws(' ', upload, row, subscription, state, 'told', told_sync), '; ' ORDER BY upload, row) FROM sync.change WHERE device = {}", id)) +
+           "\nuploads: " + scene_.office().mid_tier_value(fmt::format("SELECT string_agg(concat_ws(' ', upload, rows), '; ' ORDER BY upload) FROM sync.upload WHERE device = {}", id));
   }
 
   Random& random_;

@@ -316,6 +316,8 @@ Result<DeviceAnswer> DeviceService::acknowledge(const DeviceCall& call, const st
   auto rows = (*mid_tier)->query("SELECT reply, buckets, acknowledged IS NOT NULL FROM sync.session WHERE device = $1::bigint AND number = $2::bigint", {id, path[1]});
   if (!rows) return pass(rows, "sync.session");
   if (rows->size() == 0) return fail(ErrorCode::kNotFound, phrase("sync {} of {}: there was none, or it is long ago", path[1], device.name));
+  // Once: what came after it must not be undone by the same acknowledgement that the network delivers again.
+  if (rows->text(0, 2) == "t") return DeviceAnswer{200, "{}"};
   auto reply = decode_sync_reply(rows->text(0, 0));
   if (!reply) return pass(reply);
   boost::system::error_code failed;
