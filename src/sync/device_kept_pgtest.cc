@@ -244,6 +244,38 @@ TEST_F(KeptTest, AnAcknowledgementThatComesAgainMuchLaterChangesNothing) {
   EXPECT_GE(std::stoull(mid_tier("SELECT csn FROM sync.held WHERE subscription = 'patients'")), std::stoull(held));
 }
 
+/// The server's history changes between its look at the request and its answer.
+class ChangesHistory final : public DeviceTransport {
+ public:
+  explicit ChangesHistory(DeviceTransport& line) : line_(line) {}
+  Result<DeviceAnswer> call(const DeviceCall& call, std::stop_token stop) override {
+    auto answer = line_.call(call, std::move(stop));
+    const auto at = answer && call.target == "/api/device/syncs" && !done ? answer->body.find("\"history\":\"") : std::string::npos;
+    if (at == std::string::npos) return answer;
+    done = true;
+    answer->body.replace(at, std::string_view("\"history\":\"").size(), "\"history\":\"new");
+    return answer;
+  }
+  bool done = false;
+
+ private:
+  DeviceTransport& line_;
+};
+
+TEST_F(KeptTest, AHistoryThatChangesWhileTheServerAnswersIsNotTakenOver) {
+  Tablet tablet(scene, "anna");
+  tablet.expect_synced();
+  tablet.sql("UPDATE patient SET name = 'eins' WHERE id = 1");
+  office("UPDATE patient SET name = 'zwei' WHERE id = 2");
+  ChangesHistory line(tablet.line);
+  const auto report = device::Device::open(tablet.file, tablet.clock)->sync(line, "", {}, {}).value();
+  EXPECT_TRUE(line.done);
+  EXPECT_EQ(device::name_of(report.result), "succeeded") << (report.error ? report.error->message : "");
+  EXPECT_EQ(patients(), "1eins 2zwei 3P3 4P4 5P5");
+  EXPECT_EQ(patients(tablet), patients());
+  EXPECT_EQ(tablet.open().status()->undecided, 0U);
+}
+
 TEST_F(KeptTest, WhatTheOfficeStillHasIsToldAgainAndNotDoneAgain) {
   mirror();
   Tablet tablet(scene, "anna");

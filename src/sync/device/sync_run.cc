@@ -350,8 +350,12 @@ Result<SyncReport> SyncRun::run(const std::string& set) {
     attempts += request_.more ? 1 : 0;  // there are as many as the device has kept
     Status done = send();
     Result<SyncReply> reply = done ? ask() : Result<SyncReply>(std::unexpected(done.error()));
-    if (reply && reply->again) {
+    // Also when the history has changed while the server was answering: a session that is not applied now would keep a cursor that counts for another history.
+    const bool moved_on = reply && !request_.history.empty() && reply->history != request_.history;
+    if (reply && (reply->again || moved_on)) {
       if (auto begun = begin_again(*reply); !begun) return pass(begun);
+      report.error = make_error(ErrorCode::kSnapshotNeeded, phrase("sync: the server's history is another one"));
+      report.result = SyncResult::kFailed;
       continue;
     }
     if (reply) done = finish(*reply, report);
