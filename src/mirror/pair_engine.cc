@@ -220,7 +220,9 @@ Term PairEngine::next() const {
 }
 
 bool PairEngine::released() const {
-  return wish_ == Wish::kWithdraw && peer_ && peer_->stage == Stage::kFollowing && peer_->declined >= wish_term_ &&
+  // A machine that rejoins can't take over before it follows again, and what it has declined it has written down.
+  const bool mirror = peer_ && (peer_->stage == Stage::kFollowing || peer_->stage == Stage::kRejoining);
+  return wish_ == Wish::kWithdraw && mirror && peer_->declined >= wish_term_ &&
          peer_->heard_boots == record_.boots && peer_->heard_sequence >= wish_from_;
 }
 

@@ -46,5 +46,21 @@ TEST(PairEngine, KeepsItsLawsThroughKillsCutsAndFreezes) {
   EXPECT_GT(counts.lost, 0U);
 }
 
+/// Each was found by the worlds above; the comment says what it was.
+TEST(PairEngine, KeepsItsLawsInWorldsThatHaveBrokenThem) {
+  PairWorld::Counts counts;
+  for (const std::uint64_t seed : {
+           569192997ULL,   // salvaged and confirmed; production was switched on again before it was promoted
+           2748513768ULL,  // switched on again against the word that was given, when the new production had died
+           404050179ULL,   // a mirror that is asked to rejoin while production hands over to it: both stood for ever
+           1527553778ULL,  // the witness gives production away while the world comes to rest: a person is needed after that, too
+       }) {
+    PairWorld world(seed, counts);
+    for (int i = 0; i < 600 && world.broken().empty(); ++i) world.step();
+    if (world.broken().empty()) world.settle();
+    EXPECT_EQ(world.broken(), "") << seed << "\n" << world.story();
+  }
+}
+
 }  // namespace
 }  // namespace verbund::mirror

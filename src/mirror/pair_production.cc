@@ -196,6 +196,12 @@ bool PairEngine::rejoin() {
     begin(Task::kStop);
     return false;
   }
+  // Asked to rejoin while production was handing over to it (simulation, seed 404050179): what it needs is a production that runs.
+  if (peer_ && peer_->wish == Wish::kWithdraw && peer_->wish_term > record_.declined) {
+    record_.declined = peer_->wish_term;
+    write("declined what was handed over");
+    return true;
+  }
   if (peer_ && peer_->stage == Stage::kServing && peer_->term >= record_.term) begin(Task::kRejoin);
   return false;
 }

@@ -89,6 +89,8 @@ class PairWorld {
     std::set<std::uint64_t> kept;
     std::uint64_t forked_at = 0;
     bool believed_lies = false;
+    bool on_word = false;       ///< of a person: production, which opens without asking, is switched off and stays so
+    std::uint64_t written = 0;  ///< what is written from here on is after it
   };
 
   bool chance(std::uint64_t one_in) { return !calm_ && random_() % one_in == 0; }
@@ -144,6 +146,7 @@ class PairWorld {
   bool rejoin(std::size_t index);
   void append(std::size_t index, std::uint64_t commit);
   void check_promotions();
+  [[nodiscard]] std::uint64_t written_against_the_word(const Promotion& promotion) const;
   void check_end(const Server& production);
   /// What was acknowledged so far, is not in these data and was not written off before; is from now on.
   std::size_t write_off(const Server& server);

@@ -367,6 +367,8 @@ bool PairWorld::promote(std::size_t index, Term term) {
   promotion.report = record.report.value_or(LossReport{});
   promotion.believed_lies = lied_;
   promotion.forked_at = position(server);
+  promotion.on_word = !record.peer_asks;
+  promotion.written = next_entry_;
   for (const Entry& entry : server.wal) promotion.kept.insert(entry.commit);
   const std::size_t missing = write_off(server);
   if (record.given) check_given(index, term);
