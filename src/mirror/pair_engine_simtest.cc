@@ -52,6 +52,7 @@ TEST(PairEngine, KeepsItsLawsInWorldsThatHaveBrokenThem) {
   for (const std::uint64_t seed : {
            569192997ULL,   // salvaged and confirmed; production was switched on again before it was promoted
            2748513768ULL,  // switched on again against the word that was given, when the new production had died
+           1412041782ULL,  // the same, and it was the new production that had to give way
            404050179ULL,   // a mirror that is asked to rejoin while production hands over to it: both stood for ever
            1527553778ULL,  // the witness gives production away while the world comes to rest: a person is needed after that, too
        }) {

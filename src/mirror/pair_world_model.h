@@ -146,7 +146,6 @@ class PairWorld {
   bool rejoin(std::size_t index);
   void append(std::size_t index, std::uint64_t commit);
   void check_promotions();
-  [[nodiscard]] std::uint64_t written_against_the_word(const Promotion& promotion) const;
   void check_end(const Server& production);
   /// What was acknowledged so far, is not in these data and was not written off before; is from now on.
   std::size_t write_off(const Server& server);
