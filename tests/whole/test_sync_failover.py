@@ -1,4 +1,5 @@
 """Devices of an office whose production dies: what they have sent and the mirror lacks is not lost. B4, D3, D8."""
+import contextlib
 import os
 import signal
 import sqlite3
@@ -62,7 +63,8 @@ class Failover(unittest.TestCase):
         app.close()
 
     def rows(self, file, query):
-        return subprocess.run(["sqlite3", str(file), query], capture_output=True, text=True, check=True).stdout.strip()
+        with contextlib.closing(sqlite3.connect(file)) as app:
+            return str(app.execute(query).fetchone()[0])
 
     def test_what_the_mirror_lacks_comes_from_the_devices(self):
         """Given a mirror that has not received the last of production's log, When production dies and the loss is accepted, Then devices find the new production by themselves, what they had sent

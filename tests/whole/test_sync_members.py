@@ -1,9 +1,9 @@
 """Nurses who see the patients of their assignments; copies of devices; what the office sees of it. D7, D10, D12."""
+import contextlib
 import json
 import pathlib
 import sqlite3
 import ssl
-import subprocess
 import unittest
 import urllib.request
 
@@ -70,9 +70,10 @@ class Members(unittest.TestCase):
         return self.office.run("--json", "device", verb, "--db", str(file), *words)
 
     def has(self, file):
-        """By a process of its own, as another program would look."""
+        """As another program would look."""
         query = "SELECT coalesce((SELECT group_concat(name, ' ') FROM patient), '') || ' | ' || coalesce((SELECT group_concat(text, ' ') FROM observation), '')"
-        return subprocess.run(["sqlite3", str(file), query], capture_output=True, text=True, check=True).stdout.strip()
+        with contextlib.closing(sqlite3.connect(file)) as app:
+            return app.execute(query).fetchone()[0]
 
     def synced(self, file):
         self.device("sync", file).check()
@@ -117,7 +118,8 @@ class Members(unittest.TestCase):
         """Given a tablet whose file somebody has copied, When both go on, Then nothing is lost or done twice, the list says whose copy it is, and the office's people are told."""
         anna = self.tablet("anna", "Tablet Anna")
         copy = self.office.directory / "Kopie.db"
-        subprocess.run(["sqlite3", str(anna), f"VACUUM INTO '{copy}'"], check=True)
+        with contextlib.closing(sqlite3.connect(anna)) as app:
+            app.execute(f"VACUUM INTO '{copy}'")
         self.change(anna, "UPDATE patient SET name = 'Müller-Lüdenscheidt' WHERE id = 1")
         self.change(copy, "UPDATE patient SET name = 'Groß-Klein' WHERE id = 2")
         self.device("sync", anna).check()
