@@ -104,6 +104,8 @@ typedef struct verbund_device_status {
   uint64_t undecided;                   /* that went up and are not decided */
   uint64_t rejects;                     /* open ones */
   const char *revoked;                  /* when the office revoked this device; empty: it has not */
+  const char *lease_until;              /* then it locks its data unless it has synced before; empty: never */
+  int locked;                           /* its data are locked until its next sync: the tables are gone, what had not gone up is kept sealed */
 } verbund_device_status;
 /// NULL on failure; free it with verbund_device_status_free.
 verbund_device_status *verbund_device_status_read(verbund_device *device, verbund_error **error);
@@ -138,6 +140,8 @@ class Device {
     std::string id, user, server, last_sync, last_result;
     std::uint64_t pending = 0, undecided = 0, rejects = 0;
     std::string revoked;
+    std::string lease_until;
+    bool locked = false;
   };
   struct Reject {
     std::int64_t id = 0;
@@ -208,7 +212,7 @@ class Device {
     verbund_error* error = nullptr;
     auto* read = verbund_device_status_read(device_.get(), &error);
     if (read == nullptr) return taken(error);
-    Status status{read->id, read->user, read->server, read->last_sync, read->last_result, read->pending, read->undecided, read->rejects, read->revoked};
+    Status status{read->id, read->user, read->server, read->last_sync, read->last_result, read->pending, read->undecided, read->rejects, read->revoked, read->lease_until, read->locked != 0};
     verbund_device_status_free(read);
     return status;
   }

@@ -145,13 +145,18 @@ int status(const Globals& globals, const Words& words) {
   }
   if (globals.json) {
     fmt::print("{}\n", json::serialize(json::object{{"device", status->id}, {"user", status->user}, {"server", status->server}, {"last_sync", status->last_sync}, {"last_result", status->last_result},
-                                                    {"pending", status->pending}, {"undecided", status->undecided}, {"rejects", status->rejects}, {"revoked", status->revoked}, {"tables", std::move(tables)}}));
+                                                    {"pending", status->pending}, {"undecided", status->undecided}, {"rejects", status->rejects}, {"revoked", status->revoked}, {"lease_until", status->lease_until}, {"locked", status->locked}, {"tables", std::move(tables)}}));
     return 0;
   }
   const auto text = [&](const char* msgid) { return std::string(translate(globals.language, msgid)); };
   print_fields({{text("device"), status->id}, {text("user"), status->user}, {text("server"), status->server},
                 {text("last sync"), status->last_sync.empty() ? "–" : local_time(status->last_sync) + " " + shown_word(globals, status->last_result)}, {text("changed here"), std::to_string(status->pending)},
                 {text("not decided"), std::to_string(status->undecided)}, {text("rejected"), std::to_string(status->rejects)}});
+  if (status->locked) {
+    fmt::print("{}\n", translated(globals.language, "It was without its office for too long: its data are locked, the next sync brings them back."));
+  } else if (!status->lease_until.empty()) {
+    fmt::print("{}\n", translated(globals.language, "Without a sync it locks its data at {}.", local_time(status->lease_until)));
+  }
   if (!status->revoked.empty()) fmt::print("{}\n", translated(globals.language, "The office has revoked this device at {}: its data were removed.", local_time(status->revoked)));
   if (!rows.empty()) print_table({text("SUBSCRIPTION"), text("TABLE"), text("ROWS"), text("CHANGED"), ""}, rows);
   return 0;

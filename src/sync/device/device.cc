@@ -4,6 +4,7 @@
 
 #include "base/messages.h"
 #include "sync/device/kept_json.h"
+#include "sync/device/lease.h"
 #include "sync/device/sync_run.h"
 #include "sync/device/wipe.h"
 
@@ -50,6 +51,8 @@ Result<Device> Device::open(const std::filesystem::path& file, const Clock& cloc
   if (!database) return pass(database);
   if (auto known = check_is_device(*database, file); !known) return pass(known);
   if (auto settled = settle_in(*database); !settled) return pass(settled);
+  // Somebody else holds the file: what is locked is locked, the rest comes with the next opening.
+  if (auto kept = keep_lease(*database, file, clock.wall()); !kept && kept.error().code != ErrorCode::kInUse) return pass(kept);
   return Device(std::move(*database), file, clock);
 }
 
@@ -129,6 +132,10 @@ Result<DeviceStatus> Device::status() {
   auto revoked = revoked_at(database_);
   if (!revoked) return pass(revoked);
   status.revoked = std::move(*revoked);
+  auto lease = lease_of(database_);
+  if (!lease) return pass(lease);
+  status.lease_until = std::move(lease->until);
+  status.locked = lease->locked;
   auto tables = database_.prepare("SELECT name, layout, last_error FROM verbund_subscription ORDER BY name");
   if (!tables) return pass(tables);
   for (;;) {

@@ -48,6 +48,8 @@ struct DeviceStatus {
   std::uint64_t undecided = 0;         ///< that went up and are not decided
   std::uint64_t rejects = 0;           ///< open ones
   std::string revoked;                 ///< when the office revoked this device, ISO 8601 in UTC: its data are gone; empty: it has not
+  std::string lease_until;             ///< then it locks its data unless it has synced before, ISO 8601 in UTC; empty: never
+  bool locked = false;                 ///< its data are locked until its next sync
   struct Table {
     std::string subscription, table, last_error;
     std::uint64_t rows = 0, pending = 0;

@@ -192,7 +192,7 @@ verbund_device_status* verbund_device_status_read(verbund_device* device, verbun
     if (!status) return pass(status);
     auto* owned = new OwnedStatus{{}, std::move(*status)};
     const auto& of = owned->status;
-    owned->shown = {of.id.c_str(), of.user.c_str(), of.server.c_str(), of.last_sync.c_str(), of.last_result.c_str(), of.pending, of.undecided, of.rejects, of.revoked.c_str()};
+    owned->shown = {of.id.c_str(), of.user.c_str(), of.server.c_str(), of.last_sync.c_str(), of.last_result.c_str(), of.pending, of.undecided, of.rejects, of.revoked.c_str(), of.lease_until.c_str(), of.locked ? 1 : 0};
     return &owned->shown;
   })).value_or(nullptr);
 }

@@ -215,7 +215,7 @@ Status SyncRun::apply_rows(const Session& session, Inbox& inbox, const std::vect
 /// is not decided, may leave a row without its parent until the next sync decides.
 Status SyncRun::check_references(const Session& session) {
   if (session.layout.references.empty()) return {};
-  auto all = known();
+  auto all = known_subscriptions(database_);
   if (!all) return pass(all);
   auto open = database_.value("SELECT EXISTS (SELECT 1 FROM verbund_upload u WHERE u.rows > (SELECT count(*) FROM verbund_outcome o WHERE o.upload = u.number))");
   if (!open) return pass(open);
@@ -263,7 +263,7 @@ Status SyncRun::note_subscription(const Session& session, const SyncReply& reply
 }
 
 Status SyncRun::apply(const Session& session, const SyncReply& reply, SessionReport& report) {
-  auto all = known();
+  auto all = known_subscriptions(database_);
   if (!all) return pass(all);
   const auto before = all->find(session.subscription);
   const bool has_rows = session.mode != Session::Mode::kNothing;

@@ -9,8 +9,10 @@
 #include <fmt/format.h>
 
 #include "base/messages.h"
-#include "platform/os/random.h"
+#include "platform/os/short_hash.h"
+#include "sync/device/freeze.h"
 #include "sync/device/kept_json.h"
+#include "sync/device/lease.h"
 #include "sync/device/repair.h"
 #include "sync/model/fields.h"
 
@@ -56,69 +58,12 @@ Error error_of(const DeviceAnswer& answer) {
 SyncRun::SyncRun(sqlite::Database& database, const std::filesystem::path& file, const Clock& clock, DeviceTransport& transport, const SyncEvents& events, std::stop_token stop)
     : database_(database), file_(file), clock_(clock), transport_(transport), events_(events), stop_(std::move(stop)) {}
 
-Result<std::map<std::string, Known>> SyncRun::known() {
-  auto statement = database_.prepare("SELECT name, csn, shape, layout FROM verbund_subscription");
-  if (!statement) return pass(statement);
-  std::map<std::string, Known> all;
-  for (;;) {
-    auto more = statement->step();
-    if (!more) return pass(more);
-    if (!*more) return all;
-    auto layout = read_kept_layout(statement->text(3), statement->text(0));
-    if (!layout) return pass(layout);
-    const std::string name(statement->text(0));
-    all[name] = {{name, Csn{static_cast<std::uint64_t>(statement->integer(1))}, std::string(statement->text(2))}, std::move(*layout)};
-  }
-}
-
 Result<DeviceAnswer> SyncRun::call(std::string method, std::string target, std::string body) {
   if (stop_.stop_requested()) return std::unexpected(cancelled());
   auto answer = transport_.call({std::move(method), std::move(target), authorization_, std::move(body)}, stop_);
   if (!answer) return answer;
   if (answer->status != 200 && answer->status != 202) return std::unexpected(error_of(*answer));
   return answer;
-}
-
-/// All that the application has changed since the last time becomes an upload: from here on its bytes stay the same, however often it is sent.
-Status SyncRun::freeze_changes(SyncRequest& request) {
-  request.number = 1;  // of no meaning yet
-  auto all = known();
-  if (!all) return pass(all);
-  std::vector<std::string> blocks;
-  std::uint64_t rows = 0;
-  for (const auto& [name, each] : *all) {
-    BlockWriter writer(BlockHead::Kind::kUp, 1, static_cast<std::uint32_t>(blocks.size()));
-    const UploadPart part{name, static_cast<std::uint32_t>(blocks.size()), 0, each.layout};
-    const auto end_block = [&](bool last) -> Status {
-      auto block = writer.take(last);
-      if (block) blocks.push_back(std::move(*block));
-      return block ? Status{} : pass(block);
-    };
-    auto read = read_changes(database_, each.layout, [&](const UpRow& row) -> Status {
-      if (auto added = writer.add(row); !added) return added;
-      ++rows;
-      return writer.full() ? end_block(false) : Status{};
-    });
-    if (read && writer.rows() > 0) read = end_block(true);
-    if (read) read = forget_changes(database_, each.layout);
-    if (!read) return read;
-    if (blocks.size() > part.first_block) request.parts.push_back({name, part.first_block, static_cast<std::uint32_t>(blocks.size()) - part.first_block, each.layout});
-  }
-  if (blocks.empty()) return {};
-  auto number = database_.value("UPDATE verbund_device SET upload = upload + 1 RETURNING upload");
-  if (!number) return pass(number);
-  request.upload = std::stoull(*number);
-  std::string whole;
-  for (std::size_t at = 0; at < blocks.size(); ++at) {
-    auto insert = database_.prepare("INSERT INTO verbund_upload_block VALUES (?, ?, ?)");
-    if (!insert) return pass(insert);
-    if (auto done = insert->integer(1, static_cast<std::int64_t>(request.upload)).integer(2, static_cast<std::int64_t>(at)).blob(3, blocks[at]).run(); !done) return done;
-    whole += blocks[at];
-  }
-  request.upload_hash = os::blake2b_hex(whole);
-  auto insert = database_.prepare("INSERT INTO verbund_upload (number, hash, parts, rows) VALUES (?, ?, ?, ?)");
-  if (!insert) return pass(insert);
-  return insert->integer(1, static_cast<std::int64_t>(request.upload)).text(2, request.upload_hash).text(3, encode(request)).integer(4, static_cast<std::int64_t>(rows)).run();
 }
 
 Result<SyncRequest> SyncRun::freeze(const std::string& set) {
@@ -143,13 +88,13 @@ Result<SyncRequest> SyncRun::freeze(const std::string& set) {
     auto more = database_.value("SELECT count(*) > 1 FROM verbund_upload WHERE sent = 0");
     if (!more) return pass(more);
     request.more = *more == "1";
-  } else if (auto frozen = freeze_changes(request); !frozen) {
+  } else if (auto frozen = freeze_changes(database_, request); !frozen) {
     return pass(frozen);
   }
   auto keeps = database_.value("SELECT EXISTS (SELECT 1 FROM verbund_upload)");
   if (!keeps) return pass(keeps);
   request.keeps = *keeps == "1";
-  auto all = known();
+  auto all = known_subscriptions(database_);
   if (!all) return pass(all);
   auto wanted = asked(database_);
   if (!wanted) return pass(wanted);
@@ -239,6 +184,23 @@ Status SyncRun::wait_in_line(const DeviceAnswer& answer) {
   return stop_.stop_requested() ? Status(std::unexpected(cancelled())) : Status{};
 }
 
+/// The office has this device's key, and gives it to nobody whom it has revoked.
+Status SyncRun::open_lock() {
+  auto lease = lease_of(database_);
+  if (!lease) return pass(lease);
+  if (!lease->locked) return {};
+  auto shown = database_.value("SELECT 'Device ' || id || ':' || secret FROM verbund_device");
+  if (!shown) return pass(shown);
+  authorization_ = std::move(*shown);
+  auto answer = call("POST", "/api/device/unlock", "{}");
+  if (!answer) return pass(answer);
+  auto fields = Fields::parse(answer->body, "unlock");
+  auto secret = os::from_base64(fields.text("secret"));
+  if (!fields.status()) return fields.status();
+  if (!secret) return pass(secret);
+  return unlock(database_, *secret, clock_.wall());
+}
+
 /// What the server says instead of a reply. When it gives this copy of a device's database an identity of its own, the error is kSnapshotNeeded: another sync.
 Error SyncRun::take_split(const DeviceAnswer& answer) {
   auto error = error_of(answer);
@@ -313,6 +275,7 @@ Status SyncRun::finish(const SyncReply& reply, SyncReport& report) {
   if (!transaction) return pass(transaction);
   if (auto forgotten = forget_decided(reply.safe_upload); !forgotten) return forgotten;
   if (auto noted = note_servers(reply); !noted) return noted;
+  if (auto noted = note_lease(database_, reply, clock_.wall()); !noted) return noted;
   auto noted = database_.execute(fmt::format("UPDATE verbund_device SET request = '', history = {}, last_sync = {}, last_result = {}, next_in_ms = {}", quote_text(reply.history),
                                              quote_text(to_iso8601(clock_.wall())), quote_text(name_of(report.result)), reply.next_in.count()));
   if (!noted) return noted;
@@ -339,6 +302,11 @@ void SyncRun::count(const SyncReply& reply, SyncReport& report) const {
 Result<SyncReport> SyncRun::run(const std::string& set) {
   constexpr int kAttempts = 6;  // an interrupted one, one whose reply is gone, one that is told to begin again, the real one, and once more with what the server has asked for
   SyncReport report;
+  if (auto opened = open_lock(); !opened) {
+    report.result = opened.error().code == ErrorCode::kCancelled ? SyncResult::kCanceled : SyncResult::kFailed;
+    report.error = std::move(opened.error());
+    return report;
+  }
   for (int attempt = 0, attempts = kAttempts; attempt < attempts; ++attempt) {
     // What an interrupted sync brought to its end belongs to this one; sessions and what waits are those of the last.
     report = {.sessions = {}, .sent = report.sent, .applied = report.applied, .rejected = report.rejected, .error = {}};

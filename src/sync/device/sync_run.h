@@ -1,17 +1,11 @@
 #pragma once
 // One sync of a device, step by step. Of device.cc alone.
-#include <map>
-
 #include "sync/device/device.h"
+#include "sync/device/freeze.h"
 #include "sync/device/inbox.h"
 #include "sync/device/tables.h"
 
 namespace verbund::sync::device {
-
-struct Known {
-  DeviceCursor cursor;
-  TableLayout layout;
-};
 
 class SyncRun {
  public:
@@ -22,9 +16,9 @@ class SyncRun {
  private:
   Status begin(const std::string& set);
   Result<SyncRequest> freeze(const std::string& set);
-  Status freeze_changes(SyncRequest& request);
   Status send();
   Result<SyncReply> ask();
+  Status open_lock();
   Status wait_in_line(const DeviceAnswer& answer);
   Error take_split(const DeviceAnswer& answer);
   Status begin_again(const SyncReply& reply);
@@ -45,7 +39,6 @@ class SyncRun {
   Status forget_others(const SyncReply& reply);
   void count(const SyncReply& reply, SyncReport& report) const;
   Result<DeviceAnswer> call(std::string method, std::string target, std::string body);
-  Result<std::map<std::string, Known>> known();
 
   sqlite::Database& database_;
   const std::filesystem::path& file_;

@@ -54,7 +54,7 @@ Status SyncRun::reject_what_does_not_fit(const std::string& subscription, const 
 
 /// What the user has no right to any more goes, with what was changed in it.
 Status SyncRun::forget_others(const SyncReply& reply) {
-  auto all = known();
+  auto all = known_subscriptions(database_);
   if (!all) return pass(all);
   for (const auto& [name, each] : *all) {
     if (std::ranges::find(reply.sessions, name, &Session::subscription) != reply.sessions.end()) continue;

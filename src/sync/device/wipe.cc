@@ -26,25 +26,14 @@ Status note(Database& database, WallTime now) {
   return transaction->commit();
 }
 
-/// Dropped, not emptied: no trigger of the application keeps a row, or copies it.
 Status drop_all(Database& database) {
   auto transaction = database.begin();
   if (!transaction) return pass(transaction);
-  auto tables = database.prepare("SELECT name, layout FROM verbund_subscription");
-  if (!tables) return pass(tables);
-  std::string sql;
-  for (;;) {
-    auto more = tables->step();
-    if (!more) return pass(more);
-    if (!*more) break;
-    auto layout = read_kept_layout(tables->text(1), tables->text(0));
-    if (!layout) return pass(layout);
-    sql += fmt::format("DROP TABLE IF EXISTS {};\nDROP TABLE IF EXISTS {};\n", quote_name(layout->table), quote_name("verbund_changes_" + layout->table));
-  }
-  tables->reset();
-  sql += "DELETE FROM verbund_subscription; DELETE FROM verbund_upload_block; DELETE FROM verbund_outcome; DELETE FROM verbund_upload; DELETE FROM verbund_reject; DROP TABLE IF EXISTS verbund_repair; DROP TABLE IF EXISTS verbund_server;"
-         "UPDATE verbund_revoked SET wiped = 1";
-  if (auto done = database.execute(sql); !done) return done;
+  auto sql = drop_statements(database);
+  if (!sql) return pass(sql);
+  *sql += "DELETE FROM verbund_upload_block; DELETE FROM verbund_outcome; DELETE FROM verbund_upload; DELETE FROM verbund_reject; DROP TABLE IF EXISTS verbund_repair; DROP TABLE IF EXISTS verbund_server;"
+          "DROP TABLE IF EXISTS verbund_lease; DROP TABLE IF EXISTS verbund_sealed; UPDATE verbund_revoked SET wiped = 1";
+  if (auto done = database.execute(*sql); !done) return done;
   return transaction->commit();
 }
 
@@ -56,6 +45,38 @@ Result<std::string> step_of(Database& database) {
 
 }  // namespace
 
+/// Dropped, not emptied: no trigger of the application keeps a row, or copies it.
+Result<std::string> drop_statements(Database& database) {
+  auto tables = database.prepare("SELECT name, layout FROM verbund_subscription");
+  if (!tables) return pass(tables);
+  std::string sql;
+  for (;;) {
+    auto more = tables->step();
+    if (!more) return pass(more);
+    if (!*more) return sql + "DELETE FROM verbund_subscription;";
+    auto layout = read_kept_layout(tables->text(1), tables->text(0));
+    if (!layout) return pass(layout);
+    sql += fmt::format("DROP TABLE IF EXISTS {};\nDROP TABLE IF EXISTS {};\n", quote_name(layout->table), quote_name("verbund_changes_" + layout->table));
+  }
+}
+
+Status overwrite_deleted(Database& database) {
+  auto secure = database.value("PRAGMA secure_delete = ON");
+  return secure ? Status{} : pass(secure);
+}
+
+Status leave_no_traces(Database& database, const std::filesystem::path& file) {
+  std::error_code failed;
+  std::filesystem::remove(inbox_file(file), failed);
+  if (failed) return fail(ErrorCode::kIo, phrase("remove {}: {}", inbox_file(file).native(), failed.message()));
+  if (auto vacuumed = database.execute("VACUUM"); !vacuumed) return vacuumed;
+  // The write-ahead log has the old pages; 1: somebody still reads from it.
+  auto held = database.value("PRAGMA wal_checkpoint(TRUNCATE)");
+  if (!held) return pass(held);
+  if (*held != "0") return fail(ErrorCode::kInUse, phrase("remove the device's data: another program holds {}", file.native()), phrase("Close it, and sync once more."));
+  return {};
+}
+
 Result<std::string> revoked_at(Database& database) {
   auto there = database.value("SELECT 1 FROM sqlite_schema WHERE name = 'verbund_revoked'");
   if (!there || there->empty()) return there;
@@ -63,7 +84,7 @@ Result<std::string> revoked_at(Database& database) {
 }
 
 Status wipe(Database& database, const std::filesystem::path& file, WallTime now) {
-  if (auto secure = database.value("PRAGMA secure_delete = ON"); !secure) return pass(secure);
+  if (auto secure = overwrite_deleted(database); !secure) return secure;
   auto step = step_of(database);
   if (!step) return pass(step);
   if (step->empty()) {
@@ -73,14 +94,7 @@ Status wipe(Database& database, const std::filesystem::path& file, WallTime now)
     if (auto dropped = drop_all(database); !dropped) return dropped;
   }
   if (*step == "2") return {};
-  std::error_code failed;
-  std::filesystem::remove(inbox_file(file), failed);
-  if (failed) return fail(ErrorCode::kIo, phrase("remove {}: {}", inbox_file(file).native(), failed.message()));
-  if (auto vacuumed = database.execute("VACUUM"); !vacuumed) return vacuumed;
-  // The write-ahead log has the old pages; 1: somebody still reads from it.
-  auto held = database.value("PRAGMA wal_checkpoint(TRUNCATE)");
-  if (!held) return pass(held);
-  if (*held != "0") return fail(ErrorCode::kInUse, phrase("remove the device's data: another program holds {}", file.native()), phrase("Close it, and sync once more."));
+  if (auto gone = leave_no_traces(database, file); !gone) return gone;
   if (auto noted = database.execute("UPDATE verbund_revoked SET wiped = 2"); !noted) return noted;
   return {};
 }

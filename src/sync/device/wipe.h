@@ -15,4 +15,11 @@ Result<std::string> revoked_at(sqlite::Database& database);
 /// everywhere yet), those of SQLite, kIo.
 Status wipe(sqlite::Database& database, const std::filesystem::path& file, WallTime now);
 
+/// `DROP TABLE` of all that came from the office and of what the application has changed in it; the list of it goes, too.
+Result<std::string> drop_statements(sqlite::Database& database);
+/// Deleted pages are overwritten from here on.
+Status overwrite_deleted(sqlite::Database& database);
+/// What was deleted is nowhere in the file, its log or the inbox any more. Errors: kInUse (another program holds the file), kIo.
+Status leave_no_traces(sqlite::Database& database, const std::filesystem::path& file);
+
 }  // namespace verbund::sync::device

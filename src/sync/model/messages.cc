@@ -142,6 +142,7 @@ std::string encode(const SyncReply& message) {
                       {"sessions", std::move(sessions)},    {"outcomes", std::move(outcomes)}, {"safe_upload", big(message.safe_upload)},
                       {"next_in_ms", message.next_in.count()}};
   if (message.again) object["again"] = true;
+  if (message.lease.count() > 0) object["lease"] = json::object{{"seconds", message.lease.count()}, {"key", os::to_base64(message.lease_key)}};
   if (!message.servers.empty()) object["servers"] = json::array(message.servers.begin(), message.servers.end());
   return json::serialize(object);
 }
@@ -202,6 +203,15 @@ Result<SyncReply> decode_sync_reply(std::string_view text) {
   fields.each("outcomes", kMaxOutcomes, [&](Fields& inner) { message.outcomes.push_back(read_outcome(inner)); });
   message.safe_upload = fields.optional_number("safe_upload");
   message.again = fields.flag("again");
+  if (const auto* lease = fields.child("lease"); lease != nullptr) {
+    Fields inner(*lease, "lease");
+    constexpr std::uint64_t kLongest = 400'000'000;
+    message.lease = seconds{static_cast<std::int64_t>(std::min(inner.number("seconds"), kLongest))};
+    auto key = os::from_base64(inner.text("key"));
+    if (!key || key->empty()) inner.wrong("key", "it is none");
+    fields.take_error(inner.status());
+    if (key) message.lease_key = std::move(*key);
+  }
   if (fields.child("servers") != nullptr) message.servers = fields.texts("servers", kMaxServers);
   message.next_in = milliseconds{static_cast<std::int64_t>(std::min<std::uint64_t>(fields.optional_number("next_in_ms"), 86'400'000))};
   return read(fields, std::move(message));

@@ -103,6 +103,8 @@ struct SyncReply {
   std::vector<Outcome> outcomes;
   std::uint64_t safe_upload = 0;   ///< uploads up to this number are decided, and on the mirror or there is no mirror: the device need not keep them
   std::vector<std::string> servers;  ///< HOST:PORT: where else the office may be found, as when this machine is gone
+  seconds lease{0};                ///< after so long without the office the device locks its data; 0: never
+  std::string lease_key;           ///< raw: seals what it keeps then (os/sealed_box.h)
   bool again = false;              ///< the server's history is another one than the device's: cursors count for nothing, uploads that the device has kept are to be sent again
   milliseconds next_in{0};         ///< in the background not before that; the server spreads its devices
 };

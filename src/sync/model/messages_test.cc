@@ -21,6 +21,8 @@ SyncReply full_reply() {
   reply.sessions = {session, {.mode = Session::Mode::kFailed, .subscription = "x", .shape = {}, .layout = {}, .error = "bad_config", .message = "no"}};
   reply.outcomes = {{Outcome::State::kRejected, 7, 3, "x", "version", "t"}, {Outcome::State::kApplied, 8, 0, "x", "", ""}};
   reply.safe_upload = 6;
+  reply.lease = seconds{86'400};
+  reply.lease_key = std::string("\x01\x00\xff", 3);
   reply.servers = {"10.0.0.2:2222", "spiegel.local:2222"};
   reply.next_in = milliseconds{1234};
   return reply;

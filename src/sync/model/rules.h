@@ -45,6 +45,7 @@ inline constexpr std::size_t kMaxJoins = 2;               ///< memberships of a 
 inline constexpr std::size_t kMaxFilterBytes = 4 * 1024;  ///< as to_string gives it
 inline constexpr std::size_t kMaxRuleNameBytes = 64;      ///< of a subscription, set, group, user, parameter
 inline constexpr std::size_t kMaxRuleValueBytes = 4 * 1024;      ///< of a parameter, a default
+inline constexpr std::uint64_t kMaxLeaseDays = 3'650;
 inline constexpr std::size_t kMaxRulesBytes = 8 * 1024 * 1024;   ///< of a file
 
 enum class SubscriptionKind { kReplication, kUpload };
@@ -87,6 +88,7 @@ struct Group {
   std::string name;
   std::vector<std::string> sets;
   std::map<std::string, std::string> parameters;  ///< defaults for its users
+  std::uint64_t lease_days = 0;  ///< a device that was not here for longer locks its data; 0: however long
   friend bool operator==(const Group&, const Group&) = default;
 };
 

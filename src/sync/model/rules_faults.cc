@@ -96,6 +96,7 @@ std::vector<Phrase> faults_of(const Rules& rules) {
     }
   }
   for (const auto& one : rules.groups) {
+    if (one.lease_days > kMaxLeaseDays) faults.push_back(phrase("group '{}': lease_days is at most {}", one.name, kMaxLeaseDays));
     for (const auto& name : one.sets) {
       if (rules.set(name) == nullptr) faults.push_back(phrase("group '{}': there is no set '{}'", one.name, name));
     }

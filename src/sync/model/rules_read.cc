@@ -26,7 +26,7 @@ struct Field {
 constexpr Field kSubscription[] = {{"name"},   {"kind"},   {"direction"}, {"table"},    {"columns"},  {"defaults", true},
                                    {"filter"}, {"rights"}, {"conflict"},  {"max_rows"}, {"max_bytes"}};
 constexpr Field kSet[] = {{"name"}, {"subscriptions"}};
-constexpr Field kGroup[] = {{"name"}, {"sets"}, {"parameters", true}};
+constexpr Field kGroup[] = {{"name"}, {"sets"}, {"parameters", true}, {"lease_days"}};
 constexpr Field kUser[] = {{"name"}, {"group"}, {"parameters", true}, {"disabled"}};
 struct Kind {
   std::string_view name;
@@ -316,6 +316,7 @@ Status read(Element& from, SubscriptionSet& into) {
 Status read(Element& from, Group& into) {
   if (auto done = from.name("name", into.name); !done) return done;
   if (auto done = from.names("sets", into.sets); !done) return done;
+  if (auto done = from.number("lease_days", into.lease_days); !done) return done;
   return from.values("parameters", into.parameters, true);
 }
 

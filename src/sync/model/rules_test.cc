@@ -321,7 +321,7 @@ RC_GTEST_PROP(Rules, OfAnyKindAreReadBackAsTheyWereWritten, ()) {
     const auto name = *any_name() + std::to_string(i);
     rules.subscriptions.push_back(any_subscription(name));
     rules.sets.push_back({name, {name}});
-    rules.groups.push_back({name, {name}, some_values(true)});
+    rules.groups.push_back({name, {name}, some_values(true), *rc::gen::inRange<std::uint64_t>(0, 3)});
     rules.users.push_back({name, name, some_values(true), *rc::gen::arbitrary<bool>()});
   }
   const auto text = write_rules(rules);

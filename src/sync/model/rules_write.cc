@@ -86,6 +86,7 @@ Fields fields_of(const Group& one) {
   Fields fields;
   if (!one.sets.empty()) fields.emplace_back("sets", literal(one.sets));
   add(fields, "parameters", one.parameters);
+  if (one.lease_days != 0) fields.emplace_back("lease_days", std::to_string(one.lease_days));
   return fields;
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/messages.h"
 #include "platform/os/random.h"
+#include "platform/os/short_hash.h"
 #include "sync/server/intake.h"
 #include "sync/server/watch.h"
 #include "sync/server/writing.h"
@@ -82,6 +83,7 @@ Result<DeviceAnswer> DeviceService::handle(const DeviceCall& call, const std::st
 Result<DeviceAnswer> DeviceService::answer(const DeviceCall& call, const std::vector<std::string>& path, const DeviceIdentity& device, const std::string& address) {
   if (path.size() == 3 && path[0] == "uploads" && call.method == "PUT") return upload(call, path, device);
   if (path.size() == 4 && path[0] == "syncs" && call.method == "GET") return block(path, device);
+  if (path.size() == 1 && path[0] == "unlock" && call.method == "POST") return unlock(device);
   const bool starts = path.size() == 1 && path[0] == "syncs" && call.method == "POST";
   const bool ends = path.size() == 3 && path[0] == "syncs" && path[2] == "ack" && call.method == "POST";
   if (!starts && !ends) return fail(ErrorCode::kNotFound, phrase("{} {}: no such resource", call.method, call.target));
@@ -93,6 +95,14 @@ Result<DeviceAnswer> DeviceService::answer(const DeviceCall& call, const std::ve
   const std::scoped_lock lock(mutex_);
   busy_.erase(device.id);
   return done;
+}
+
+/// Its lease was over; it is here again, and nobody has revoked it.
+Result<DeviceAnswer> DeviceService::unlock(const DeviceIdentity& device) {
+  auto keys = directory_.lease_keys(device);
+  if (!keys) return pass(keys);
+  surroundings_.log.info("sync.device_unlocked", {{"device", device.id}});
+  return DeviceAnswer{200, boost::json::serialize(boost::json::object{{"secret", os::to_base64(keys->secret)}})};
 }
 
 Result<DeviceAnswer> DeviceService::upload(const DeviceCall& call, const std::vector<std::string>& path, const DeviceIdentity& device) {

@@ -66,6 +66,8 @@ class DeviceService {
  private:
   struct Prepared;
   Result<DeviceAnswer> answer(const DeviceCall& call, const std::vector<std::string>& path, const DeviceIdentity& device, const std::string& address);
+  Result<DeviceAnswer> unlock(const DeviceIdentity& device);
+  Status add_lease(const DeviceIdentity& device, SyncReply& reply);
   Result<DeviceAnswer> upload(const DeviceCall& call, const std::vector<std::string>& path, const DeviceIdentity& device);
   Result<DeviceAnswer> sync(const DeviceCall& call, const DeviceIdentity& device, const std::string& address);
   Result<DeviceAnswer> block(const std::vector<std::string>& path, const DeviceIdentity& device);

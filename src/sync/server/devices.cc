@@ -5,6 +5,7 @@
 #include "base/messages.h"
 #include "base/utf8.h"
 #include "platform/os/random.h"
+#include "platform/os/short_hash.h"
 #include "sync/model/code.h"
 
 namespace verbund::sync::server {
@@ -155,6 +156,21 @@ Result<std::optional<DeviceIdentity>> active_device(Connection& mid_tier, std::u
   if (!rows) return pass(rows, phrase("device {}", id));
   if (rows->size() == 0) return std::nullopt;
   return DeviceIdentity{id, std::string(rows->text(0, 0)), std::string(rows->text(0, 1)), parse_u64(rows->text(0, 2)).value_or(0), parse_u64(rows->text(0, 3)).value_or(0)};
+}
+
+Result<os::BoxKeys> lease_keys(Connection& mid_tier, std::uint64_t device) {
+  const auto id = std::to_string(device);
+  const auto fresh = os::make_box_keys();
+  const postgres::Statement statements[] = {
+      {"UPDATE sync.device SET lease_key = $2, lease_secret = $3 WHERE id = $1::bigint AND lease_key IS NULL", {id, os::to_base64(fresh.open), os::to_base64(fresh.secret)}},
+      {"SELECT lease_key, lease_secret FROM sync.device WHERE id = $1::bigint", {id}}};
+  auto rows = mid_tier.run(statements);
+  if (!rows) return pass(rows, phrase("device {}", device));
+  const auto& found = (*rows)[1];
+  if (found.size() == 0) return fail(ErrorCode::kNotFound, phrase("there is no device {}", device));
+  auto open = os::from_base64(found.text(0, 0)), secret = os::from_base64(found.text(0, 1));
+  if (!open || !secret) return fail(ErrorCode::kDamaged, phrase("device {}: its keys can't be read", device));
+  return os::BoxKeys{std::move(*open), std::move(*secret)};
 }
 
 Result<EnrolReply> split(Connection& mid_tier, const DeviceIdentity& device, const std::string& call, WallTime now) {

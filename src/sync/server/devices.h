@@ -45,6 +45,8 @@ Result<DeviceIdentity> authenticate(postgres::Connection& mid_tier, std::string_
 
 /// One that may sync at present, as it would be authenticated; nobody: it is gone, disabled or revoked, or its user is.
 Result<std::optional<DeviceIdentity>> active_device(postgres::Connection& mid_tier, std::uint64_t id);
+/// Made with the first call, the same ever after. Errors: kNotFound.
+Result<os::BoxKeys> lease_keys(postgres::Connection& mid_tier, std::uint64_t device);
 /// A device for a copy of another one's database (docs/protocol/devices.md, "Copies"). `call`: what showed it; the same call gets the same device, with another secret, until
 /// that one has called. Errors: kRateLimited (ten of one device within a day).
 Result<EnrolReply> split(postgres::Connection& mid_tier, const DeviceIdentity& device, const std::string& call, WallTime now);

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "platform/os/sealed_box.h"
 #include "sync/model/messages.h"
 #include "sync/model/rules.h"
 
@@ -38,6 +39,8 @@ class Directory {
   /// A device for a copy of this one's database, which `call` (a hash) has shown to be one; the same for the same call, until it has called itself.
   /// Errors: kRateLimited (too many of one device in a day).
   virtual Result<EnrolReply> split(const DeviceIdentity& device, const std::string& call, const std::string& address) = 0;
+  /// The keys of a device's lease: made with the first call, the same ever after.
+  virtual Result<os::BoxKeys> lease_keys(const DeviceIdentity& device) = 0;
   virtual Result<std::shared_ptr<const RulesInForce>> rules() = 0;
 };
 

@@ -218,6 +218,19 @@ Result<bool> DeviceService::begins_with_much(Connection& mid_tier, const SyncReq
   return false;
 }
 
+Status DeviceService::add_lease(const DeviceIdentity& device, SyncReply& reply) {
+  auto rules = directory_.rules();
+  if (!rules) return pass(rules);
+  const auto* user = (*rules)->rules.user(device.user);
+  const auto* group = user == nullptr ? nullptr : (*rules)->rules.group(user->group);
+  if (group == nullptr || group->lease_days == 0) return {};
+  auto keys = directory_.lease_keys(device);
+  if (!keys) return pass(keys);
+  reply.lease = std::chrono::days{static_cast<std::int64_t>(group->lease_days)};
+  reply.lease_key = std::move(keys->open);
+  return {};
+}
+
 Result<DeviceAnswer> DeviceService::prepare(const DeviceIdentity& device, const SyncRequest& request, const std::string& hash, Prepared& prepared, const std::string& history) {
   auto outbox = surroundings_.mid_tier.acquire(Deadline::in(surroundings_.clock, kDatabaseWait));
   if (!outbox) return pass(outbox);
@@ -252,6 +265,7 @@ Result<DeviceAnswer> DeviceService::prepare(const DeviceIdentity& device, const 
     if (!safe) return pass(safe);
     reply->safe_upload = *safe;
   }
+  if (auto added = add_lease(device, *reply); !added) return pass(added);
   auto text = encode(*reply);
   if (auto noted = note_session(**outbox, device, request, hash, *reply, text, prepared.bounds); !noted) return pass(noted);
   if (auto committed = transaction->commit(); !committed) return pass(committed);

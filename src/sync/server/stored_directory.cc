@@ -79,6 +79,12 @@ Result<EnrolReply> StoredDirectory::split(const DeviceIdentity& device, const st
   return reply;
 }
 
+Result<os::BoxKeys> StoredDirectory::lease_keys(const DeviceIdentity& device) {
+  auto mid_tier = mid_tier_.acquire(Deadline::in(clock_, kConnectionWait));
+  if (!mid_tier) return pass(mid_tier);
+  return server::lease_keys(**mid_tier, device.id);
+}
+
 Result<std::shared_ptr<const RulesInForce>> StoredDirectory::rules() {
   auto mid_tier = mid_tier_.acquire(Deadline::in(clock_, kConnectionWait));
   if (!mid_tier) return pass(mid_tier);

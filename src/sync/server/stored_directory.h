@@ -24,6 +24,7 @@ class StoredDirectory final : public Directory {
   /// Audited as "sync.device.enrol".
   Result<EnrolReply> enrol(const EnrolRequest& request, const std::string& address) override;
   Result<EnrolReply> split(const DeviceIdentity& device, const std::string& call, const std::string& address) override;
+  Result<os::BoxKeys> lease_keys(const DeviceIdentity& device) override;
   Result<std::shared_ptr<const RulesInForce>> rules() override;
 
  private:

@@ -32,10 +32,12 @@ class ListedDirectory final : public Directory {
   Result<std::optional<DeviceIdentity>> device(std::uint64_t id) override;
   Result<EnrolReply> enrol(const EnrolRequest& request, const std::string& address) override;
   Result<EnrolReply> split(const DeviceIdentity& device, const std::string& call, const std::string& address) override;
+  Result<os::BoxKeys> lease_keys(const DeviceIdentity& device) override { return leases.try_emplace(device.id, os::make_box_keys()).first->second; }
   Result<std::shared_ptr<const RulesInForce>> rules() override { return in_force; }
 
   std::shared_ptr<RulesInForce> in_force = std::make_shared<RulesInForce>();
   std::map<std::uint64_t, DeviceIdentity> devices;
+  std::map<std::uint64_t, os::BoxKeys> leases;
   std::map<std::string, std::uint64_t> splits;  ///< by the call that showed the copy
   std::optional<ErrorCode> refuses;  ///< whoever calls
 };
