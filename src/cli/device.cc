@@ -80,7 +80,7 @@ int sync_now(const Globals& globals, const Words& words) {
   if (!device) return report(globals, device.error());
   auto identity = device->identity();
   if (!identity) return report(globals, identity.error());
-  if (!words.server.empty()) *identity = {words.server, identity->trust};
+  if (!words.server.empty()) *identity = {{words.server}, identity->trust};
   auto transport = sync::device::transport_to(*identity);
   if (!transport) return report(globals, transport.error());
   Interrupt interrupt;

@@ -23,7 +23,7 @@ namespace verbund::node {
 struct NightsSettings {
   std::filesystem::path directory;                      ///< of the installation
   alarm::Config alarm;                                  ///< as the node has read it at its start
-  std::function<std::vector<alarm::State>()> feed;      ///< what the feed needs a person for; from a thread of ours; a mirror's says nothing
+  std::function<std::vector<alarm::State>()> feed;      ///< what the feed and devices need a person for; from a thread of ours; a mirror's says nothing
   std::filesystem::path program = "/proc/self/exe";     ///< ours
 };
 

@@ -151,7 +151,7 @@ std::vector<sync::server::DeviceTrouble> Node::Impl::device_troubles() {
   for (const auto& one : *devices) {
     waiting += static_cast<double>(one.waiting);
     rejects += static_cast<double>(one.rejects);
-    away += one.state == "active" && patience.not_synced.count() > 0 && clock.wall() - one.synced.value_or(one.enrolled) >= patience.not_synced ? 1 : 0;
+    away += sync::server::is_away(one, patience, clock.wall()) ? 1 : 0;
   }
   counters.gauge("verbund_sync_devices", "Devices that are not revoked").set(static_cast<double>(devices->size()));
   counters.gauge("verbund_sync_devices_away", "Active devices that have not synced for longer than [sync] overdue_days").set(away);

@@ -168,7 +168,7 @@ TEST_F(DeviceChangesTest, ADatabaseOfALaterVersionSpendsNoCode) {
   Tablet tablet(scene, "anna");
   tablet.sql("UPDATE verbund_device SET version = 2");
   const auto calls = tablet.line.calls;
-  auto again = device::Device::enrol(tablet.file, {"server", ""}, {"anna", "Tablet"}, tablet.line, tablet.clock);
+  auto again = device::Device::enrol(tablet.file, {{"server"}, ""}, {"anna", "Tablet"}, tablet.line, tablet.clock);
   ASSERT_FALSE(again);
   EXPECT_EQ(again.error().code, ErrorCode::kUnsupported);
   EXPECT_EQ(tablet.line.calls, calls);

@@ -1,10 +1,13 @@
-// Databases of devices that were copied or taken back; what a device keeps for an office that may lose it.
+// Databases of devices that were copied or taken back; what a device keeps for an office that may lose it (D12, B4).
+#include <gmock/gmock.h>
+
 #include "sync/device_scene.h"
 #include "sync/server/tidy.h"
 
 namespace verbund::sync {
 namespace {
 
+using ::testing::ElementsAre;
 using testing_scene::SyncScene;
 using testing_scene::Tablet;
 
@@ -274,6 +277,26 @@ TEST_F(KeptTest, AHistoryThatChangesWhileTheServerAnswersIsNotTakenOver) {
   EXPECT_EQ(patients(), "1eins 2zwei 3P3 4P4 5P5");
   EXPECT_EQ(patients(tablet), patients());
   EXPECT_EQ(tablet.open().status()->undecided, 0U);
+}
+
+TEST_F(KeptTest, AsksTheMachineFirstThatHasAnsweredAndForgetsThoseThatAreNoMore) {
+  scene.settings().servers = [] { return std::vector<std::string>{"second:2222"}; };
+  scene.restart_service();
+  Tablet anna(scene, "anna");
+  anna.expect_synced();
+  EXPECT_THAT(anna.open().identity()->servers, ElementsAre("server", "second:2222"));
+  // Production went, the other machine answers, and names the one that is to come back.
+  scene.settings().servers = [] { return std::vector<std::string>{"server"}; };
+  scene.restart_service();
+  anna.line.answers_at = "second:2222";
+  anna.expect_synced();
+  EXPECT_EQ(anna.open().identity()->servers.front(), "second:2222");
+  // It has come back, alone: it names nobody.
+  scene.settings().servers = [] { return std::vector<std::string>{}; };
+  scene.restart_service();
+  anna.line.answers_at = "server";
+  anna.expect_synced();
+  EXPECT_THAT(anna.open().identity()->servers, ElementsAre("server"));
 }
 
 TEST_F(KeptTest, WhatTheOfficeStillHasIsToldAgainAndNotDoneAgain) {

@@ -73,7 +73,7 @@ class KilledTablet {
 
   explicit KilledTablet(SyncScene& scene) : scene_(scene), file_(directory_.path() / "tablet.db") {
     testing_scene::Loopback line(scene);
-    if (auto made = device::Device::enrol(file_, {"server", ""}, {"anna", "Tablet"}, line, clock_); !made) throw std::runtime_error(made.error().message);
+    if (auto made = device::Device::enrol(file_, {{"server"}, ""}, {"anna", "Tablet"}, line, clock_); !made) throw std::runtime_error(made.error().message);
   }
 
   /// Killed before its `limit`th statement; 0: never.

@@ -1,12 +1,14 @@
-// Devices that begin anew, all at once: few at a time, the others in line.
+// Devices that begin anew, all at once: few at a time, the others in line (LESSONS: 300 health workers at once, cht-core #6246).
 #include <thread>
 
 #include "sync/device_scene.h"
+#include "testing/eventually.h"
 
 namespace verbund::sync {
 namespace {
 
 using testing_scene::SyncScene;
+using testing::eventually;
 using testing_scene::Tablet;
 
 class InLine : public ::testing::Test {
@@ -25,12 +27,6 @@ class InLine : public ::testing::Test {
     auto connection = std::make_unique<postgres::Connection>(std::move(postgres::Connection::open(scene.office().settings().mid_tier).value()));
     EXPECT_TRUE(connection->execute("BEGIN; LOCK TABLE sync.output IN EXCLUSIVE MODE"));
     return connection;
-  }
-  template <typename Condition>
-  static bool eventually(Condition condition) {
-    const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds{20};
-    while (!condition() && std::chrono::steady_clock::now() < patience) std::this_thread::sleep_for(milliseconds{1});
-    return condition();
   }
   bool somebody_writes() { return scene.office().mid_tier_value("SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND relation = 'sync.output'::regclass") == "t"; }
 

@@ -1,4 +1,5 @@
-// Devices that can't go on from their cursor: what they have is kept, and what differs is found by sums.
+// Devices that can't go on from their cursor: what they have is kept, and what differs is found by sums (D12). LESSONS: sync_gateway #3530 (ghosts of
+// purged tombstones), powersync-js #954 (one sum that differs, everything anew).
 #include "sync/device_scene.h"
 #include "sync/server/tidy.h"
 

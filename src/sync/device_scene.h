@@ -25,7 +25,9 @@ class Loopback final : public DeviceTransport {
     received += answer->body.size();
     return answer;
   }
+  [[nodiscard]] std::string address() const override { return answers_at; }
   std::function<bool(const DeviceCall&)> before, after;
+  std::string answers_at;  ///< as of a transport that knows several places
   std::function<void(const DeviceCall&)> arrived;  ///< before it is handled
   int calls = 0;
   std::size_t received = 0;
@@ -37,7 +39,7 @@ class Loopback final : public DeviceTransport {
 class Tablet {
  public:
   Tablet(SyncScene& scene, const std::string& user) : line(scene), file(directory.path() / "tablet.db") {
-    auto enrolled = device::Device::enrol(file, {"server", ""}, {user, "Tablet"}, line, clock);
+    auto enrolled = device::Device::enrol(file, {{"server"}, ""}, {user, "Tablet"}, line, clock);
     if (!enrolled) throw std::runtime_error(enrolled.error().message);
     open_app();
   }

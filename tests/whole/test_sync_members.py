@@ -138,6 +138,20 @@ class Members(unittest.TestCase):
         self.assertIn("verbund_sync_devices 2", metrics)
         self.assertIn("verbund_sync_devices_away 1", metrics)
 
+    def test_the_office_says_how_long_it_is_patient(self):
+        """Given an office that wants to hear of devices after five days and of rejects after one, Then it hears of the device of six and not of that of four, and of the reject of yesterday."""
+        for name in ("Tablet Anna", "Tablet Bert"):
+            self.tablet("anna", name)
+        rejected = "INSERT INTO sync.change (device, upload, row, subscription, table_id, op, base, key, columns, state, reason, decided) VALUES (2, 1, 0, 'patients', 0, 'D', 0, '1', '{}', 'rejected', 'conflict', now() - interval '26 hours')"
+        days = "UPDATE sync.session SET acknowledged = acknowledged - CASE device WHEN 1 THEN interval '6 days' ELSE interval '4 days' END"
+        self.office.psql(f"{days}; {rejected}", database="verbund_mid")
+        self.office.stop()
+        config = self.office.data / "config" / "verbund.toml"
+        config.write_text(config.read_text(encoding="utf-8").replace("[sync]\n", "[sync]\noverdue_days = 5\nrejects_days = 1\n"), encoding="utf-8")
+        self.office.start()
+        wait_for(lambda: {"sync/away/1", "sync/rejects"} <= {state.get("key") for state in self.alarms()}, "the alarms")
+        self.assertNotIn("sync/away/2", {state.get("key") for state in self.alarms()})
+
     def metrics(self):
         context = ssl.create_default_context(cafile=str(self.office.data / "tls" / "ca.crt"))
         with urllib.request.urlopen(f"https://127.0.0.1:{self.office.port}/metrics", timeout=20, context=context) as answer:

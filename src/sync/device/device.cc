@@ -74,7 +74,7 @@ Result<Device> Device::enrol(const std::filesystem::path& file, const Identity& 
   if (auto made = make_own_tables(*database); !made) return pass(made);
   auto insert = database->prepare("INSERT INTO verbund_device (only_one, version, id, secret, user_name, server, trust) VALUES (1, 1, ?, ?, ?, ?, ?)");
   if (!insert) return pass(insert);
-  if (auto done = insert->text(1, reply->device).text(2, reply->secret).text(3, reply->user).text(4, identity.server).text(5, identity.trust).run(); !done) return pass(done);
+  if (auto done = insert->text(1, reply->device).text(2, reply->secret).text(3, reply->user).text(4, identity.servers.front()).text(5, identity.trust).run(); !done) return pass(done);
   if (auto committed = transaction->commit(); !committed) return pass(committed);
   if (auto settled = settle_in(*database); !settled) return pass(settled);
   return Device(std::move(*database), file, clock);
@@ -85,7 +85,7 @@ Result<Device::Identity> Device::identity() {
   if (!server) return pass(server);
   auto trust = database_.value("SELECT trust FROM verbund_device");
   if (!trust) return pass(trust);
-  Identity identity{std::move(*server), std::move(*trust)};
+  Identity identity{{std::move(*server)}, std::move(*trust)};
   auto there = database_.value("SELECT 1 FROM sqlite_schema WHERE name = 'verbund_server'");
   if (!there) return pass(there);
   if (*there != "1") return identity;
@@ -95,8 +95,8 @@ Result<Device::Identity> Device::identity() {
     auto more = others->step();
     if (!more) return pass(more);
     if (!*more) return identity;
-    identity.others_first = identity.others_first || others->integer(1) == 1;
-    identity.others.emplace_back(others->text(0));
+    const bool last = others->integer(1) == 1;
+    identity.servers.emplace(last ? identity.servers.begin() : identity.servers.end(), others->text(0));
   }
 }
 

@@ -74,10 +74,8 @@ class Device {
  public:
   /// Where the device is to sync, and what it is called there: set by `enrol`.
   struct Identity {
-    std::string server;  ///< for people, and for whoever makes the transport
-    std::string trust;   ///< what the transport needs to know the server again
-    std::vector<std::string> others = {};  ///< where else the office may be found, as it has told: the one that answered last comes first, before `server` when `others_first`
-    bool others_first = false;
+    std::vector<std::string> servers;  ///< where the office may be found, in the order to try: that of the enrolment, and those that it has told since
+    std::string trust;                 ///< what the transport needs to know the server again
   };
   static Result<Device> open(const std::filesystem::path& file, const Clock& clock);
   /// Makes the file's own tables and enrols; again: kAlreadyExists. The file may have tables of the application already.

@@ -42,8 +42,7 @@ Result<DeviceAnswer> HttpsTransport::call(const DeviceCall& call, std::stop_toke
   if (!call.authorization.empty()) request.headers["authorization"] = call.authorization;
   request.body = call.body;
   constexpr int kUnavailable = 503;
-  auto first = places_[current_].client->request(request, kPatience, stop);
-  auto answer = std::move(first);
+  auto answer = places_[current_].client->request(request, kPatience, stop);
   for (std::size_t tried = 1; tried < places_.size(); ++tried) {
     const bool elsewhere = answer ? answer->status == kUnavailable : answer.error().code != ErrorCode::kCancelled;
     if (!elsewhere || stop.stop_requested()) break;
@@ -60,16 +59,14 @@ Result<DeviceAnswer> HttpsTransport::call(const DeviceCall& call, std::stop_toke
 Device::Identity identity_of(const std::string& server, const EnrolCode& code) {
   std::string hex;
   for (const char c : code.fingerprint) hex += fmt::format("{:02x}", static_cast<unsigned char>(c));
-  return {server, hex};
+  return {{server}, hex};
 }
 
 Result<std::unique_ptr<HttpsTransport>> transport_to(const Device::Identity& identity) {
-  std::vector<std::string> names = identity.others;
-  names.insert(identity.others_first && !names.empty() ? names.begin() + 1 : names.begin(), identity.server);
   std::vector<HttpsTransport::Address> addresses;
-  for (const auto& name : names) {
+  for (const auto& name : identity.servers) {
     auto address = net::parse_host_port(name);
-    if (!address && name == identity.server) return pass(address);
+    if (!address && &name == &identity.servers.back() && addresses.empty()) return pass(address);
     const auto same = [&](const HttpsTransport::Address& known) { return known.host == address->first && known.port == address->second; };
     if (address && std::ranges::none_of(addresses, same)) addresses.push_back({name, address->first, address->second});
   }

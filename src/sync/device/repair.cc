@@ -19,18 +19,12 @@ std::string key_columns(const TableLayout& layout) {
   return list;
 }
 
-Result<std::uint64_t> count_rows(sqlite::Database& database, const TableLayout& layout) {
-  auto count = database.value("SELECT count(*) FROM " + quote_name(layout.table));
-  if (!count) return pass(count);
-  return std::stoull(*count);
-}
-
 }  // namespace
 
 Result<RowSums> sums_of(sqlite::Database& database, const TableLayout& layout) {
-  auto count = count_rows(database, layout);
+  auto count = database.value("SELECT count(*) FROM " + quote_name(layout.table));
   if (!count) return pass(count);
-  RowSums sums(RowSums::slots_for(*count));
+  RowSums sums(RowSums::slots_for(parse_u64(*count).value_or(0)));
   auto rows = database.prepare(fmt::format("SELECT {} FROM {}", column_list(layout, ""), quote_name(layout.table)));
   if (!rows) return pass(rows);
   std::string key, row;
@@ -73,12 +67,9 @@ Result<std::set<std::string>> asked(sqlite::Database& database) {
 }
 
 Status list_keys(sqlite::Database& database, const TableLayout& layout, const RowSums& sums, const std::vector<bool>& differ) {
-  std::string keys, places;
-  for (std::size_t at = 0; at < layout.key.size(); ++at) {
-    keys += fmt::format("{}k{}", at == 0 ? "" : ", ", at);
-    places += at == 0 ? "?" : ", ?";
-  }
-  if (auto made = database.execute(fmt::format("DROP TABLE IF EXISTS temp.verbund_slots; CREATE TEMP TABLE verbund_slots ({0}, PRIMARY KEY ({0})) WITHOUT ROWID", keys)); !made) return made;
+  std::string places;
+  for (std::size_t at = 0; at < layout.key.size(); ++at) places += at == 0 ? "?" : ", ?";
+  if (auto made = database.execute(fmt::format("DROP TABLE IF EXISTS temp.verbund_slots; CREATE TEMP TABLE verbund_slots ({0}, PRIMARY KEY ({0})) WITHOUT ROWID", change_keys(layout))); !made) return made;
   auto rows = database.prepare(fmt::format("SELECT {} FROM {}", key_columns(layout), quote_name(layout.table)));
   if (!rows) return pass(rows);
   auto insert = database.prepare(fmt::format("INSERT INTO temp.verbund_slots VALUES ({})", places));

@@ -184,10 +184,8 @@ Status SyncRun::apply_rows(const Session& session, Inbox& inbox, const std::vect
   std::optional<RowSums> sums;
   if (repair) {
     const auto cursor = std::ranges::find(request_.cursors, session.subscription, &DeviceCursor::subscription);
-    if (cursor == request_.cursors.end() || cursor->sums.empty()) return fail(ErrorCode::kBadMessage, phrase("table {}: the server repairs it and was not told what the device has", session.layout.table));
-    auto read = RowSums::read(cursor->sums);
-    if (!read) return pass(read);
-    sums = std::move(*read);
+    if (cursor == request_.cursors.end() || !cursor->sums) return fail(ErrorCode::kBadMessage, phrase("table {}: the server repairs it and was not told what the device has", session.layout.table));
+    sums = cursor->sums;
   }
   RowTaker taker(database_, session.layout, fresh);
   if (auto opened = taker.open(refresh); !opened) return opened;

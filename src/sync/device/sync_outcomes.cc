@@ -114,8 +114,8 @@ Status SyncRun::note_reject(const Session& session, const Outcome& outcome) {
 
 /// Where the office may be found when the machine that has answered is gone.
 Status SyncRun::note_servers(const SyncReply& reply) {
-  if (reply.servers.empty()) return {};
   const auto answered = transport_.address();
+  if (reply.servers.empty() && answered.empty()) return {};
   std::string sql = "CREATE TABLE IF NOT EXISTS verbund_server (position INTEGER PRIMARY KEY, address TEXT NOT NULL, answered INTEGER NOT NULL) STRICT; DELETE FROM verbund_server;";
   std::vector<std::string> all = reply.servers;
   auto own = database_.value("SELECT server FROM verbund_device");

@@ -103,7 +103,7 @@ Result<SyncRequest> SyncRun::freeze(const std::string& set) {
     if (!wanted->contains(name) || request.more) continue;
     auto sums = sums_of(database_, each.layout);
     if (!sums) return pass(sums);
-    request.cursors.back().sums = sums->bytes();
+    request.cursors.back().sums = std::move(*sums);
   }
   return request;
 }

@@ -118,7 +118,7 @@ std::string encode(const SyncRequest& message) {
   json::array cursors, parts;
   for (const auto& cursor : message.cursors) {
     json::object object{{"subscription", cursor.subscription}, {"csn", big(cursor.csn.value)}, {"shape", cursor.shape}};
-    if (!cursor.sums.empty()) object["sums"] = os::to_base64(cursor.sums);
+    if (cursor.sums) object["sums"] = os::to_base64(cursor.sums->bytes());
     cursors.push_back(std::move(object));
   }
   for (const auto& part : message.parts) parts.push_back(json::object{{"subscription", part.subscription}, {"first_block", part.first_block}, {"blocks", part.blocks}, {"layout", to_json(part.layout)}});
@@ -175,8 +175,9 @@ Result<SyncRequest> decode_sync_request(std::string_view text) {
     const auto sums = inner.optional_text("sums");
     if (sums.empty()) return;
     auto bytes = os::from_base64(sums);
-    if (!bytes || !RowSums::read(*bytes)) return inner.wrong("sums", "they are none");
-    message.cursors.back().sums = std::move(*bytes);
+    auto read = bytes ? RowSums::read(*bytes) : pass(bytes);
+    if (!read) return inner.wrong("sums", "they are none");
+    message.cursors.back().sums = std::move(*read);
   });
   message.upload = fields.optional_number("upload");
   if (message.upload > INT64_MAX) fields.wrong("upload", "it is too large");

@@ -19,6 +19,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "sync/model/layout.h"
+#include "sync/model/sums.h"
 
 namespace verbund::sync {
 
@@ -37,7 +38,7 @@ struct DeviceCursor {
   std::string subscription;
   Csn csn;            ///< its rows are those as of this change
   std::string shape;  ///< as the server named it when these rows came; empty: it has nothing
-  std::string sums = {};  ///< of its rows (sums.h, bytes), when the server has asked for them; else empty
+  std::optional<RowSums> sums = {};  ///< of its rows, when the server has asked for them
 };
 
 /// Rows that go up, of one subscription each.

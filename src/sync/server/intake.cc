@@ -220,14 +220,10 @@ Status take_upload(Connection& mid_tier, const DeviceIdentity& from, const SyncR
   auto taken = mid_tier.query("SELECT hash FROM sync.upload WHERE device = $1::bigint AND upload = $2::bigint", {std::to_string(device), std::to_string(request.upload)});
   if (!taken) return pass(taken, "sync.upload");
   if (taken->size() == 1) {
-    if (taken->text(0, 0) == request.upload_hash) {
-      auto known = tell_again(mid_tier, device, request.upload);
-      if (!known) return pass(known);
-      if (*known) return {};
-    } else {
-    return fail(ErrorCode::kAlreadyExists, phrase("upload {}: another one with this number was taken already", request.upload),
-                phrase("The device's database was copied or taken back: enrol the device again."));
-    }
+    if (taken->text(0, 0) != request.upload_hash) return fail(ErrorCode::kAlreadyExists, phrase("upload {}: another one with this number was taken already", request.upload));
+    auto known = tell_again(mid_tier, device, request.upload);
+    if (!known) return pass(known);
+    if (*known) return {};
   }
   auto over = taken_over(mid_tier, from, request);
   if (!over) return pass(over);

@@ -1,3 +1,5 @@
+// Filters over membership tables (D3, D7). LESSONS: Dotmim #1346 (a row leaves and stays), electric #4004 (CASCADE in one transaction), #3681 (several reasons),
+// WatermelonDB #1264 (old rows, newly granted).
 #include <algorithm>
 #include <memory>
 #include <thread>
@@ -6,6 +8,7 @@
 
 #include "sync/server/sync_scene.h"
 #include "sync/server/watch.h"
+#include "testing/eventually.h"
 
 namespace verbund::sync::server {
 namespace {
@@ -215,9 +218,7 @@ TEST_F(Memberships, AWatchThatBeginsGivesWayToTheFeed) {
   std::thread device([&] { expect_synced(anna); });
   // The device's sync has the patients and waits for care.
   const auto waits = [&] { return feed.query("SELECT FROM pg_locks WHERE NOT granted AND relation = '" + care + "'::regclass")->size() > 0; };
-  const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds{20};
-  while (!waits() && std::chrono::steady_clock::now() < patience) std::this_thread::sleep_for(milliseconds{1});
-  EXPECT_TRUE(waits());
+  EXPECT_TRUE(testing::eventually(waits));
   EXPECT_TRUE(batch->execute("LOCK TABLE " + patients + " IN ROW EXCLUSIVE MODE")) << "the feed waits a moment and goes on";
   EXPECT_TRUE(batch->execute("COMMIT"));
   device.join();

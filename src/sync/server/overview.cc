@@ -52,6 +52,10 @@ Result<std::vector<DeviceStand>> device_stands(postgres::Connection& mid_tier) {
   return devices;
 }
 
+bool is_away(const DeviceStand& device, const Patience& patience, WallTime now) {
+  return device.state == "active" && patience.not_synced.count() > 0 && now - device.synced.value_or(device.enrolled) >= patience.not_synced;
+}
+
 std::vector<DeviceTrouble> troubles_of(const std::vector<DeviceStand>& devices, const Patience& patience, WallTime now) {
   std::vector<DeviceTrouble> troubles;
   std::vector<const DeviceStand*> away;
@@ -59,7 +63,7 @@ std::vector<DeviceTrouble> troubles_of(const std::vector<DeviceStand>& devices, 
   for (const auto& one : devices) {
     if (patience.unread.count() > 0 && one.rejected && now - *one.rejected >= patience.unread) unread += one.rejects;
     if (one.state != "active") continue;
-    if (patience.not_synced.count() > 0 && now - one.synced.value_or(one.enrolled) >= patience.not_synced) away.push_back(&one);
+    if (is_away(one, patience, now)) away.push_back(&one);
     constexpr std::chrono::days kNews{7};
     if (one.split_from != 0 && now - one.enrolled < kNews) {
       troubles.push_back({fmt::format("sync/copy/{}", one.id), phrase("the database of device {} was copied or taken back: device {} ('{}', {}) goes on with it. Is it nobody's: `verbund sync device revoke {}`",

@@ -32,6 +32,8 @@ struct DeviceTrouble {
   std::string key;
   Phrase text;
 };
+/// Active, and for too long without a sync.
+bool is_away(const DeviceStand& device, const Patience& patience, WallTime now);
 std::vector<DeviceTrouble> troubles_of(const std::vector<DeviceStand>& devices, const Patience& patience, WallTime now);
 
 }  // namespace verbund::sync::server

@@ -181,10 +181,10 @@ Status DeviceService::write_changes(Connection& outbox, Writing& writing, const 
     if (bound.down() && !(goes_on(bound, cursor, request, reply.history, since.at(name)) && cursor->csn <= reply.csn)) {
       // It may have most of it all the same: a longer absence than is known, a server that was set back, another filter.
       const bool alike = cursor != nullptr && same_rows(cursor->shape, bound.shape);
-      auto ask = alike && cursor->sums.empty() ? has_rows(**writing.lease, bound, settings_.repair_from) : Result<bool>(false);
+      auto ask = alike && !cursor->sums ? has_rows(**writing.lease, bound, settings_.repair_from) : Result<bool>(false);
       if (!ask) return pass(ask);
-      session.mode = *ask ? Session::Mode::kSums : alike && !cursor->sums.empty() ? Session::Mode::kRepair : Session::Mode::kRefresh;
-      if (!*ask) writing.begun.push_back({bound, session.mode == Session::Mode::kRepair ? cursor->sums : std::string()});
+      session.mode = *ask ? Session::Mode::kSums : alike && cursor->sums ? Session::Mode::kRepair : Session::Mode::kRefresh;
+      if (!*ask) writing.begun.push_back({bound, session.mode == Session::Mode::kRepair ? cursor->sums : std::nullopt});
     } else if (bound.down()) {
       auto blocks = write_rows(**writing.lease, writing.device.id, {&bound, *cursor, false}, into_output(outbox, writing.device.id, request.number, name));
       if (!blocks) return pass(blocks);
@@ -194,13 +194,7 @@ Status DeviceService::write_changes(Connection& outbox, Writing& writing, const 
   }
   const auto set = writing.begun.empty() ? Status{} : (*writing.lease)->execute("RESET enable_seqscan; RESET enable_hashjoin; RESET enable_mergejoin; RESET max_parallel_workers_per_gather");
   if (!set) return set;
-  for (const auto& [bound, sums] : writing.begun) {
-    writing.wanted.push_back({&bound, {}, true});
-    if (sums.empty()) continue;
-    auto read = RowSums::read(sums);
-    if (!read) return pass(read);
-    writing.wanted.back().sums = std::move(*read);
-  }
+  for (const auto& [bound, sums] : writing.begun) writing.wanted.push_back({&bound, {}, true, sums});
   reply.sessions.insert(reply.sessions.end(), prepared.failed.begin(), prepared.failed.end());
   return {};
 }

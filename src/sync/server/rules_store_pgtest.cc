@@ -318,6 +318,33 @@ TEST_F(SyncRules, AreHandedOutAsTheyAreNowAndEnrolmentsAreAudited) {
   EXPECT_EQ(audit->front().object, device->device);
 }
 
+TEST_F(SyncRules, ACopyOfADeviceIsOneOfItsOwnOnce) {
+  apply(read(kNurses));
+  const auto anna = call(enrolled("anna")).value();
+  const auto copy = split(mid_tier_, anna, "the call", clock_.wall());
+  ASSERT_TRUE(copy) << copy.error().message;
+  // The answer was lost, and it calls again.
+  const auto again = split(mid_tier_, anna, "the call", clock_.wall());
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(again->device, copy->device);
+  EXPECT_FALSE(call(*copy)) << "who has read the lost answer has nothing";
+  EXPECT_EQ(call(*again).value_or(DeviceIdentity{}).split_from, anna.id);
+  // It has called: whoever comes with that now is another one.
+  const auto third = split(mid_tier_, anna, "the call", clock_.wall());
+  ASSERT_FALSE(third);
+  EXPECT_EQ(third.error().code, ErrorCode::kForbidden);
+}
+
+TEST_F(SyncRules, CopiesOfADeviceAreMadeTenTimesADay) {
+  apply(read(kNurses));
+  const auto anna = call(enrolled("anna")).value();
+  for (int number = 0; number < 10; ++number) EXPECT_TRUE(split(mid_tier_, anna, fmt::format("call {}", number), clock_.wall()));
+  const auto refused = split(mid_tier_, anna, "one more", clock_.wall());
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::kRateLimited);
+  EXPECT_TRUE(split(mid_tier_, anna, "one more", clock_.wall() + std::chrono::hours{25}));
+}
+
 TEST_F(SyncRules, WhoIsWrongAgainAndAgainWaitsAndNobodyElseDoes) {
   postgres::Pool pool(settings_, 2, clock_);
   StoredDirectory directory(pool, clock_, log_);

@@ -26,7 +26,7 @@ struct DeviceService::Writing {
   std::uint64_t number = 0;
   struct Begun {
     Bound bound;
-    std::string sums;          ///< that the device has sent; empty: it gets everything
+    std::optional<RowSums> sums;  ///< that the device has sent; without them it gets everything
   };
   std::vector<Begun> begun;    ///< sessions that don't go on from the device's cursor
   std::vector<Wanted> wanted;  ///< of begun
