@@ -1,5 +1,5 @@
 /// Devices (docs/protocol/devices.md): POST /api/device/enrol, /unlock, /syncs, PUT /api/device/uploads/N/BLOCK, GET /api/device/syncs/N/SUBSCRIPTION/BLOCK,
-/// POST /api/device/syncs/N/ack. A device shows its own secret; it has no login.
+/// POST /api/device/syncs/N/ack, POST /api/device/files/SUBSCRIPTION, …/offer, GET, PUT …/HASH/OFFSET. A device shows its own secret; it has no login.
 #include "api/api.h"
 
 namespace verbund::api {
@@ -30,6 +30,13 @@ void add_device_routes(std::vector<Route>& routes, const Surroundings& surroundi
   add("POST", "/api/device/enrol", [](const Call&) { return std::string("/api/device/enrol"); });
   add("POST", "/api/device/syncs", [](const Call&) { return std::string("/api/device/syncs"); });
   add("POST", "/api/device/unlock", [](const Call&) { return std::string("/api/device/unlock"); });
+  add("POST", "/api/device/files/*", [](const Call& call) { return fmt::format("/api/device/files/{}", sync::escaped_part(call.arguments[0])); });
+  add("POST", "/api/device/files/*/offer", [](const Call& call) { return fmt::format("/api/device/files/{}/offer", sync::escaped_part(call.arguments[0])); });
+  for (const auto* method : {"GET", "PUT"}) {
+    add(method, "/api/device/files/*/*/*", [](const Call& call) {
+      return fmt::format("/api/device/files/{}/{}/{}", sync::escaped_part(call.arguments[0]), sync::escaped_part(call.arguments[1]), sync::escaped_part(call.arguments[2]));
+    });
+  }
   add("PUT", "/api/device/uploads/*/*", [](const Call& call) { return fmt::format("/api/device/uploads/{}/{}", sync::escaped_part(call.arguments[0]), sync::escaped_part(call.arguments[1])); });
   add("POST", "/api/device/syncs/*/ack", [](const Call& call) { return fmt::format("/api/device/syncs/{}/ack", sync::escaped_part(call.arguments[0])); });
   add("GET", "/api/device/syncs/*/*/*", [](const Call& call) {

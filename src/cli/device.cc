@@ -71,7 +71,7 @@ void show(const Globals& globals, const sync::device::SyncReport& done) {
     rows.push_back({session.subscription, shown_word(globals, name_of(session.result)), std::to_string(session.upserted), std::to_string(session.deleted),
                     session.error ? message_in(globals.language, *session.error) : session.kept > 0 ? translated(globals.language, "{} changed meanwhile", session.kept) : std::string()});
   }
-  if (!rows.empty()) print_table({text("SUBSCRIPTION"), text("RESULT"), text("ROWS"), text("GONE"), ""}, rows);
+  if (!rows.empty()) print_table({text("SUBSCRIPTION"), text("RESULT"), text("ROWS, FILES"), text("GONE"), ""}, rows);
   fmt::print("{}\n", translated(globals.language, "{} changes sent, {} applied, {} rejected, {} waiting", done.sent, done.applied, done.rejected, done.waiting));
 }
 
@@ -143,9 +143,15 @@ int status(const Globals& globals, const Words& words) {
     tables.push_back(json::object{{"subscription", table.subscription}, {"table", table.table}, {"rows", table.rows}, {"pending", table.pending}, {"last_error", table.last_error}});
     rows.push_back({table.subscription, table.table, std::to_string(table.rows), std::to_string(table.pending), table.last_error});
   }
+  json::array folders;
+  std::vector<std::vector<std::string>> folder_rows;
+  for (const auto& folder : status->folders) {
+    folders.push_back(json::object{{"subscription", folder.subscription}, {"direction", folder.up ? "up" : "down"}, {"files", folder.files}, {"waiting", folder.waiting}, {"last_error", folder.last_error}});
+    folder_rows.push_back({folder.subscription, words.db + "-files/" + folder.subscription, std::to_string(folder.files), std::to_string(folder.waiting), folder.last_error});
+  }
   if (globals.json) {
     fmt::print("{}\n", json::serialize(json::object{{"device", status->id}, {"user", status->user}, {"server", status->server}, {"last_sync", status->last_sync}, {"last_result", status->last_result},
-                                                    {"pending", status->pending}, {"undecided", status->undecided}, {"rejects", status->rejects}, {"revoked", status->revoked}, {"lease_until", status->lease_until}, {"locked", status->locked}, {"tables", std::move(tables)}}));
+                                                    {"pending", status->pending}, {"undecided", status->undecided}, {"rejects", status->rejects}, {"revoked", status->revoked}, {"lease_until", status->lease_until}, {"locked", status->locked}, {"tables", std::move(tables)}, {"folders", std::move(folders)}}));
     return 0;
   }
   const auto text = [&](const char* msgid) { return std::string(translate(globals.language, msgid)); };
@@ -159,6 +165,7 @@ int status(const Globals& globals, const Words& words) {
   }
   if (!status->revoked.empty()) fmt::print("{}\n", translated(globals.language, "The office has revoked this device at {}: its data were removed.", local_time(status->revoked)));
   if (!rows.empty()) print_table({text("SUBSCRIPTION"), text("TABLE"), text("ROWS"), text("CHANGED"), ""}, rows);
+  if (!folder_rows.empty()) print_table({text("SUBSCRIPTION"), text("FOLDER"), text("FILES"), text("WAITING"), ""}, folder_rows);
   return 0;
 }
 

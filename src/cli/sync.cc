@@ -90,11 +90,14 @@ int list_subscriptions(const Globals& globals) {
   if (answer.exit_code) return *answer.exit_code;
   std::vector<std::vector<std::string>> rows;
   for (const auto& one : answer.root.at("subscriptions").as_array()) {
+    const bool files = text_of(one.at("kind")) == "files";
+    const auto of = files ? text_of(one.at("of")) : std::string();
+    const auto path = files ? text_of(one.at("folder")) + (text_of(one.at("path")).empty() ? "" : "/" + text_of(one.at("path"))) : std::string();
     rows.push_back({text_of(one.at("name")), shown_word(globals, text_of(one.at("kind"))), text_of(one.at("direction")),
-                    text_of(one.at("schema")) + "." + text_of(one.at("table")), joined(one.at("rights")), text_of(one.at("filter"))});
+                    files ? path : text_of(one.at("schema")) + "." + text_of(one.at("table")), joined(one.at("rights")), files ? of + (of.empty() ? "" : " ") + joined(one.at("names")) : text_of(one.at("filter"))});
   }
   const auto text = [&](const char* msgid) { return std::string(translate(globals.language, msgid)); };
-  print_table({text("SUBSCRIPTION"), text("KIND"), text("DIRECTION"), text("TABLE"), text("RIGHTS"), text("FILTER")}, rows);
+  print_table({text("SUBSCRIPTION"), text("KIND"), text("DIRECTION"), text("TABLE, FOLDER"), text("RIGHTS"), text("FILTER")}, rows);
   return 0;
 }
 

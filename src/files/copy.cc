@@ -40,6 +40,12 @@ std::string day_of(const Clock& clock) { return to_iso8601(clock.wall()).substr(
 
 }  // namespace
 
+Copy Copy::in_place(fs::path tree) {
+  Copy copy(tree, tree / kOwnFolder / "mirror");
+  copy.in_place_ = true;
+  return copy;
+}
+
 std::string Copy::part_name(const Entry& entry) const {
   std::uint64_t hash = 14695981039346656037ULL;  // FNV-1a: another version of a file never goes on with this one's part
   for (const char c : fmt::format("{}/{}/{}/{}", entry.bytes, entry.modified_ns, entry.changed_ns, entry.path)) {
@@ -58,7 +64,7 @@ bool Copy::same(const Entry& there, const Entry& here) const {
 Status Copy::make_directory(const Entry& entry) {
   const auto parent = open_parent(tree(), entry.path);
   if (!parent) return std::unexpected(parent.error());
-  if (::mkdirat(parent->number(), leaf_of(entry.path).c_str(), 0700) != 0 && errno != EEXIST) return failed(phrase("make the folder {}", entry.path));
+  if (::mkdirat(parent->number(), leaf_of(entry.path).c_str(), in_place_ ? (entry.mode & 0777U) | 0700U : 0700U) != 0 && errno != EEXIST) return failed(phrase("make the folder {}", entry.path));
   return sync(parent->number(), entry.path);
 }
 
@@ -75,7 +81,8 @@ Status Copy::set_aside(const std::string& path, const Clock& clock) {
 }
 
 Result<std::vector<Entry>> Copy::prepare(const Listing& listing, const Clock& clock) {
-  for (const char* name : {"tree", "part", "before"}) {
+  if (auto made = os::make_directories(tree_, in_place_ ? 0755 : 0700); !made) return pass(made);
+  for (const char* name : {"part", "before"}) {
     if (auto made = os::make_directories(folder_ / name, 0700); !made) return pass(made);
   }
   auto here = list_tree(tree());

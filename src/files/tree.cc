@@ -12,6 +12,8 @@
 
 #include "base/messages.h"
 #include "base/utf8.h"
+#include "platform/os/file.h"
+#include "platform/os/random.h"
 
 namespace verbund::files {
 namespace {
@@ -47,7 +49,7 @@ class Walk {
     errno = 0;
     while (const dirent* found = ::readdir(open.get())) {
       const std::string name = found->d_name;
-      if (name == "." || name == "..") continue;
+      if (name == "." || name == ".." || (prefix.empty() && name == kOwnFolder)) continue;
       if (auto taken = take(::dirfd(open.get()), name, prefix, depth); !taken) return taken;
       errno = 0;
     }
@@ -121,6 +123,56 @@ Result<os::Descriptor> open_parent(const fs::path& root, std::string_view path) 
     path.remove_prefix(slash + 1);
   }
   return at;
+}
+
+std::string mark_of(const fs::path& root) {
+  constexpr std::size_t kBytes = 16;
+  const auto file = root / kOwnFolder / "mark";
+  if (auto there = os::read_file(file, 4 * kBytes)) return *there;
+  const auto mark = os::random_hex(kBytes);
+  if (!os::make_directories(file.parent_path(), 0700) || !os::write_file_atomically(file, mark, 0644)) return {};
+  return mark;
+}
+
+Status make_parents(const fs::path& root, std::string_view path) {
+  if (auto good = check_path(path); !good) return good;
+  os::Descriptor at(::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!at) return failed(phrase("open {}", root.string()));
+  for (auto slash = path.find('/'); slash != std::string_view::npos; slash = path.find('/')) {
+    const std::string part(path.substr(0, slash));
+    if (::mkdirat(at.number(), part.c_str(), 0777) == 0) {
+      if (::fsync(at.number()) != 0) return failed(phrase("make the folder {}", part));
+    } else if (errno != EEXIST) {
+      return failed(phrase("make the folder {}", part));
+    }
+    os::Descriptor next(::openat(at.number(), part.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!next) return errno == ENOTDIR || errno == ELOOP ? fail(ErrorCode::kAlreadyExists, phrase("make the folder {}: something else is called so", part)) : failed(phrase("open {} in {}", part, root.string()));
+    at = std::move(next);
+    path.remove_prefix(slash + 1);
+  }
+  return {};
+}
+
+Result<Entry> look_at(const fs::path& root, const std::string& path) {
+  const auto parent = open_parent(root, path);
+  if (!parent) return std::unexpected(parent.error());
+  struct stat status {};
+  if (::fstatat(parent->number(), leaf_of(path).c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return failed(phrase("open {}", path));
+  if (!S_ISDIR(status.st_mode) && !S_ISREG(status.st_mode)) return fail(ErrorCode::kNotFound, phrase("open {}: it is neither file nor folder", path));
+  return entry_of(path, status);
+}
+
+Result<std::string> hash_of(const fs::path& root, const Entry& listed, const std::stop_token& stop) {
+  constexpr std::size_t kPiece = 1024UL * 1024;
+  os::Blake2b hash;
+  for (std::uint64_t at = 0;;) {
+    if (stop.stop_requested()) return fail(ErrorCode::kCancelled, phrase("read {}: it is not waited for any more", listed.path));
+    auto piece = read_piece(root, listed, at, kPiece);
+    if (!piece) return pass(piece);
+    if (piece->empty()) return hash.hex();
+    hash.add(*piece);
+    at += piece->size();
+  }
 }
 
 Result<std::string> read_piece(const fs::path& root, const Entry& listed, std::uint64_t offset, std::size_t max) {

@@ -61,6 +61,9 @@ listen = ""                    # addresses of the owned server; "" = Unix socket
 # overdue_days = 7               # a device that has not synced for so long is an alarm; 0 = none is
 # rejects_days = 3               # and rejected changes of devices that nobody has looked at for so long
 
+[sync.folders]
+# plans = "/srv/praxis/plaene"   # folders whose files devices may have or bring; rules name them: folder = "plans"
+
 [feed]
 journal_rows_kept = 5000000    # 10 000 … 1 000 000 000: how far back clients can resume
 # journal_days = 30              # and no longer than this; 0 = whatever its age
@@ -196,6 +199,7 @@ Status Installation::read_settings() {
   VERBUND_READ(s.mirror_folders, config_.list("mirror.folders", {}));
   VERBUND_READ(s.follow, read_follow_config(config_));
   VERBUND_READ(s.witness, read_witness_config(config_));
+  if (auto read = read_sync_folders(config_); !read) return read;
   if (auto own = read_own_settings(); !own) return own;
   for (const auto& folder : s.mirror_folders) {
     if (!fs::path(folder).is_absolute()) return fail(ErrorCode::kBadConfig, phrase("read [mirror] folders: {} is no absolute path", folder));
@@ -277,7 +281,18 @@ Status Installation::read_own_settings() {
   VERBUND_READ(s.postgres_listen, own->text("database.listen", s.postgres_listen));
   VERBUND_READ(s.mirror_listen, own->text("mirror.listen", s.mirror_listen));
   VERBUND_READ(s.mirror_folders, own->list("mirror.folders", s.mirror_folders));
+  if (auto read = read_sync_folders(*own); !read) return read;
   return own->refuse_unknown();
+}
+
+Status Installation::read_sync_folders(os::ConfigFile& file) {
+  for (const auto& name : file.names("sync.folders")) {
+    std::string path;
+    VERBUND_READ(path, file.text("sync.folders." + name, ""));
+    if (!fs::path(path).is_absolute()) return fail(ErrorCode::kBadConfig, phrase("read [sync.folders] {}: {} is no absolute path", name, path));
+    settings_.sync_folders[name] = fs::path(path).lexically_normal();
+  }
+  return {};
 }
 
 Result<std::string> Installation::secret(const std::string& role) const {

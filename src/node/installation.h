@@ -18,6 +18,7 @@
 ///   log/verbund.log         JSON lines          log/nights.log  what the node's nights have said
 ///   node.lock               held by the running node
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -69,6 +70,7 @@ struct Settings {
   cluster::Settings cluster;
   PatroniSettings patroni;                ///< [cluster]
   sync::server::Patience devices;         ///< [sync]
+  std::map<std::string, std::filesystem::path> sync_folders;  ///< [sync.folders]: by their names
   alarm::Config alarm;                    ///< [mail] and [alarm]
 };
 
@@ -121,6 +123,7 @@ class Installation {
       : directory_(std::move(directory)), config_(std::move(config)) {}
   Status read_settings();
   Status read_own_settings();
+  Status read_sync_folders(os::ConfigFile& file);
   Status read_cluster_settings();
 
   std::filesystem::path directory_;

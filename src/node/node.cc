@@ -39,7 +39,7 @@ Status Node::Impl::prepare() {
   if (!loaded) return pass(loaded);
   installation.emplace(std::move(*loaded));
   if (options.seat) installation->bind(options.seat->server, options.seat->term);
-  folders = std::make_unique<FolderSource>(installation->settings().mirror_folders);
+  folders = std::make_unique<FolderSource>(installation->settings().mirror_folders, installation->settings().sync_folders);
   nights_source = std::make_unique<NightsSource>(options.directory, clock, *log);
   recover_office();
   auto made = access::load_or_create(options.directory / "tls", installation->settings().certificate_names, clock);

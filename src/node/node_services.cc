@@ -80,6 +80,7 @@ Result<std::vector<std::string>> Node::Impl::captured_patterns() const {
   auto synced = sync_directory->rules();
   if (!synced) return pass(synced);
   for (const auto& rule : (*synced)->rules.subscriptions) {
+    if (rule.kind == sync::SubscriptionKind::kFiles) continue;
     patterns.push_back(rule.schema + "." + rule.table);
     for (const auto* comparison : sync::every_comparison(rule.filter)) {
       for (const auto& in : comparison->in) patterns.push_back(in.schema + "." + in.table);
@@ -109,7 +110,7 @@ Status Node::Impl::open_sync() {
 void Node::Impl::start_sync() {
   device_locks = std::make_unique<DeviceLocks>(loop, *service, *types);
   devices = std::make_unique<sync::server::DeviceService>(
-      sync::server::ServiceSettings{.mirror_has = [this] { return pair ? pair->mirror_has() : std::nullopt; }, .servers = [this] { return servers_told(); }}, sync::server::SettleSurroundings{.mid_tier = *sync_mid_tier, .source = *sync_source, .feed = feed_passed, .locks = device_locks.get(), .clock = clock, .log = *log}, *sync_directory);
+      sync::server::ServiceSettings{.mirror_has = [this] { return pair ? pair->mirror_has() : std::nullopt; }, .folders = installation->settings().sync_folders, .servers = [this] { return servers_told(); }}, sync::server::SettleSurroundings{.mid_tier = *sync_mid_tier, .source = *sync_source, .feed = feed_passed, .locks = device_locks.get(), .clock = clock, .log = *log}, *sync_directory);
   device_workers = std::make_unique<os::WorkerPool>(kDeviceWorkers, kDevicesWaiting);
   device_changes = loop.every(kDeviceChangesEvery, [this] { settle_device_changes(); });
 }
@@ -134,6 +135,7 @@ void Node::Impl::tidy_device_queues() {
   queues_tidied = now;
   auto connection = sync_mid_tier->acquire(Deadline::in(clock, seconds{10}));
   auto gone = connection ? sync::server::tidy(**connection) : pass(connection);
+  if (auto files = devices->tidy_files(); !files) log->warning("sync.files_not_tidied", {{"error", files.error().message}});
   if (!gone) return log->warning("sync.not_tidied", {{"error", gone.error().message}});
   if (*gone > 0) log->info("sync.tidied", {{"rows", *gone}});
 }

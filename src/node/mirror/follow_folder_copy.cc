@@ -26,8 +26,8 @@ bool holds_up_all(ErrorCode code) {
 
 }  // namespace
 
-FolderFetcher::FolderFetcher(PairLine line, std::filesystem::path directory, const Clock& clock, Log& log)
-    : line_{std::move(line.production), std::move(line.secret), stop_.get_token()}, directory_(std::move(directory)), clock_(clock), log_(log) {}
+FolderFetcher::FolderFetcher(PairLine line, std::filesystem::path directory, std::map<std::string, std::filesystem::path> synced, const Clock& clock, Log& log)
+    : line_{std::move(line.production), std::move(line.secret), stop_.get_token()}, directory_(std::move(directory)), synced_(std::move(synced)), clock_(clock), log_(log) {}
 
 FolderFetcher::~FolderFetcher() { stop(); }
 
@@ -87,27 +87,31 @@ Status FolderFetcher::round() {
   if (!object) return pass(object);
   const auto* folders = object->if_contains("folders");
   if (!folders || !folders->is_array()) return fail(ErrorCode::kBadMessage, phrase("read the pair's message: field {} is missing or wrong", "folders"));
-  std::map<std::string, std::string> wanted;
+  std::map<std::string, Wanted> wanted;
   for (const auto& one : folders->as_array()) {
     const auto id = one.is_object() ? text_of(one.as_object(), "id") : Result<std::string>("");
     const auto path = one.is_object() ? text_of(one.as_object(), "path") : Result<std::string>("");
     if (!id || !path || id->find('/') != std::string::npos || !files::check_path(*id)) {
       return fail(ErrorCode::kBadMessage, phrase("read the pair's message: field {} is missing or wrong", "folders"));
     }
-    wanted[*id] = *path;
+    const auto sync = text_of(one.as_object(), "sync"), mark = text_of(one.as_object(), "mark");
+    wanted[*id] = {*path, sync.value_or(""), mark.value_or("")};
   }
   {
     const std::lock_guard guard(mutex_);
     std::erase_if(known_, [&](const auto& each) { return !wanted.contains(each.first); });
   }
-  for (const auto& [id, path] : wanted) {
+  for (const auto& [id, one] : wanted) {
     if (stopping()) return {};
     note(id, [&](Known& known) {
       known.state.id = id;
-      known.state.path = path;
+      known.state.path = one.path;
     });
-    const auto done = bring_up(id);
-    if (!done) log_.warning("mirror.folder", {{"folder", path}, {"error", done.error().message}});
+    auto done = bring_up(id, one);
+    if (done && !one.sync.empty() && own_place(one) == nullptr) {
+      done = fail(ErrorCode::kNotFound, phrase("folder '{}' of devices: [sync.folders] of this machine does not name it, devices would not find it after a promotion", one.sync));
+    }
+    if (!done) log_.warning("mirror.folder", {{"folder", one.path}, {"error", done.error().message}});
     note(id, [&](Known& known) { known.state.error = done ? std::string() : done.error().message; });
   }
   return {};
@@ -142,11 +146,28 @@ Result<files::Listing> FolderFetcher::list(const std::string& id) {
   }
 }
 
-Status FolderFetcher::bring_up(const std::string& id) {
+const std::filesystem::path* FolderFetcher::own_place(const Wanted& wanted) const {
+  const auto own = synced_.find(wanted.sync);
+  return wanted.sync.empty() || own == synced_.end() ? nullptr : &own->second;
+}
+
+files::Copy& FolderFetcher::copy_of(const std::string& id, const Wanted& wanted) {
+  const auto known = copies_.find(id);
+  if (known != copies_.end()) return known->second;
+  const auto* own = own_place(wanted);
+  return copies_.emplace(id, own != nullptr ? files::Copy::in_place(*own) : files::Copy(directory_ / "folders" / id)).first->second;
+}
+
+Status FolderFetcher::bring_up(const std::string& id, const Wanted& wanted) {
   const auto begun = clock_.now();
+  // One disk of the house that both machines see: a copy onto itself would take away what has just come.
+  if (const auto* own = own_place(wanted); own != nullptr && !wanted.mark.empty() && os::read_file(*own / files::kOwnFolder / "mark") == wanted.mark) {
+    note(id, [&](Known& known) { known.complete = begun; });
+    return {};
+  }
   auto listing = list(id);
   if (!listing) return pass(listing);
-  auto& copy = copies_.try_emplace(id, directory_ / "folders" / id).first->second;
+  auto& copy = copy_of(id, wanted);
   auto missing = copy.prepare(*listing, clock_);
   if (!missing) return pass(missing);
   note(id, [&](Known& known) {
@@ -182,7 +203,7 @@ Status FolderFetcher::bring_up(const std::string& id) {
 
 Status FolderFetcher::fetch(const std::string& id, files::Copy& copy, const files::Entry& entry) {
   // The same disk has this machine's PostgreSQL: its log comes first.
-  const auto room = os::free_bytes(directory_);
+  const auto room = os::free_bytes(copy.tree());
   if (!room) return std::unexpected(room.error());
   if (*room < kLeftFree + entry.bytes) {
     return fail(ErrorCode::kDiskFull, phrase("copy {}: {} MB are needed, {} MB are free, and {} MB are left to PostgreSQL", entry.path, entry.bytes >> 20U, *room >> 20U, kLeftFree >> 20U));

@@ -1,5 +1,5 @@
 #pragma once
-/// The mirror's copies of production's [mirror] folders, in DIR/folders/ID (files/copy.h).
+/// The mirror's copies of production's [mirror] folders, in DIR/folders/ID (files/copy.h), and of its [sync.folders], where this machine's own are.
 /// Threads: one of its own does all I/O; `state` from any.
 #include <condition_variable>
 #include <map>
@@ -27,7 +27,8 @@ struct FolderState {
 
 class FolderFetcher {
  public:
-  FolderFetcher(PairLine line, std::filesystem::path directory, const Clock& clock, Log& log);
+  /// `synced`: this machine's [sync.folders]: production's of the same names are brought up right there, so that devices find them after a promotion.
+  FolderFetcher(PairLine line, std::filesystem::path directory, std::map<std::string, std::filesystem::path> synced, const Clock& clock, Log& log);
   ~FolderFetcher();  ///< stops
   void start();
   void stop();
@@ -37,7 +38,12 @@ class FolderFetcher {
  private:
   void run();
   Status round();
-  Status bring_up(const std::string& id);
+  struct Wanted {
+    std::string path, sync, mark;  ///< on production; sync: its name in [sync.folders]
+  };
+  Status bring_up(const std::string& id, const Wanted& wanted);
+  files::Copy& copy_of(const std::string& id, const Wanted& wanted);
+  [[nodiscard]] const std::filesystem::path* own_place(const Wanted& wanted) const;
   Result<files::Listing> list(const std::string& id);
   Status fetch(const std::string& id, files::Copy& copy, const files::Entry& entry);
   [[nodiscard]] bool stopping() const;
@@ -47,6 +53,7 @@ class FolderFetcher {
   std::stop_source stop_;
   const PairLine line_;
   const std::filesystem::path directory_;
+  const std::map<std::string, std::filesystem::path> synced_;
   const Clock& clock_;
   Log& log_;
   std::map<std::string, files::Copy> copies_;  // the thread's

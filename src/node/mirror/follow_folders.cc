@@ -47,6 +47,11 @@ std::string folder_id(std::size_t index, const std::string& path) {
   return fmt::format("{}-{}", index, name);
 }
 
+FolderSource::FolderSource(const std::vector<std::string>& folders, const std::map<std::string, std::filesystem::path>& synced) {
+  for (const auto& path : folders) folders_.push_back({folder_id(folders_.size(), path), path, {}});
+  for (const auto& [name, path] : synced) folders_.push_back({folder_id(folders_.size(), path.native()), path.native(), name});
+}
+
 Result<std::string> FolderSource::answer(const json::object& asked) {
   if (asked.empty()) return list();
   const auto id = text_of(asked, "folder");
@@ -65,15 +70,18 @@ Result<std::string> FolderSource::answer(const json::object& asked) {
 
 std::string FolderSource::list() const {
   json::array folders;
-  for (std::size_t i = 0; i < folders_.size(); ++i) folders.push_back(json::object{{"id", folder_id(i, folders_[i])}, {"path", folders_[i]}});
+  for (const auto& folder : folders_) {
+    json::object one{{"id", folder.id}, {"path", folder.path}};
+    if (!folder.sync.empty()) one["sync"] = folder.sync, one["mark"] = files::mark_of(folder.path);
+    folders.push_back(std::move(one));
+  }
   return json::serialize(json::object{{"folders", folders}});
 }
 
 Result<std::string> FolderSource::path_of(const std::string& id) const {
-  for (std::size_t i = 0; i < folders_.size(); ++i) {
-    if (folder_id(i, folders_[i]) == id) return folders_[i];
-  }
-  return fail(ErrorCode::kNotFound, phrase("send a folder: {} is none of [mirror] folders", id));
+  const auto found = std::ranges::find(folders_, id, &Folder::id);
+  if (found != folders_.end()) return found->path;
+  return fail(ErrorCode::kNotFound, phrase("send a folder: {} is none of [mirror] folders and [sync.folders]", id));
 }
 
 Result<std::string> FolderSource::page(const std::string& id, const std::string& after) {

@@ -1,5 +1,5 @@
 #pragma once
-/// Production's side of [mirror] folders: lists them for the mirror, page by page, and sends pieces of their files.
+/// Production's side of [mirror] folders and [sync.folders]: lists them for the mirror, page by page, and sends pieces of their files.
 /// Threads: any; calls block.
 #include <map>
 #include <memory>
@@ -24,10 +24,11 @@ std::string folder_id(std::size_t index, const std::string& path);
 
 class FolderSource {
  public:
-  explicit FolderSource(std::vector<std::string> folders) : folders_(std::move(folders)) {}
+  /// `synced`: [sync.folders], by their names.
+  FolderSource(const std::vector<std::string>& folders, const std::map<std::string, std::filesystem::path>& synced);
   /// {}: `list`; {"folder", "after"}: `page`; {"folder", "entry", "offset"}: `piece`. Errors: those, kBadMessage.
   Result<std::string> answer(const boost::json::object& asked);
-  /// {"folders": [{"id", "path"}]}
+  /// {"folders": [{"id", "path"}]}, of those of devices {"sync": NAME, "mark": files::mark_of}, too
   [[nodiscard]] std::string list() const;
   /// The node ends: a listing under way is broken off (kCancelled).
   void end() { stop_.request_stop(); }
@@ -40,7 +41,10 @@ class FolderSource {
  private:
   [[nodiscard]] Result<std::string> path_of(const std::string& id) const;
 
-  const std::vector<std::string> folders_;
+  struct Folder {
+    std::string id, path, sync;
+  };
+  std::vector<Folder> folders_;
   std::stop_source stop_;
   std::mutex mutex_;  // what follows
   std::map<std::string, std::shared_ptr<const files::Listing>> listed_;  // shared: a page is made while another round lists anew

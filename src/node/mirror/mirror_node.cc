@@ -134,7 +134,7 @@ class MirrorNode {
     fetcher_ = std::make_unique<LogFetcher>(LogFetcherSettings{settings.production, settings.secret, options_.directory / "postgres", settings.database}, clock_, log_);
     if (auto started = fetcher_->start(); !started) return started;
     settings.fetcher = fetcher_.get();
-    folders_ = std::make_unique<FolderFetcher>(PairLine{settings.production, settings.secret}, options_.directory, clock_, log_);
+    folders_ = std::make_unique<FolderFetcher>(PairLine{settings.production, settings.secret}, options_.directory, installation_->settings().sync_folders, clock_, log_);
     folders_->start();
     settings.folders = folders_.get();
     settings.watch = watch_.get();

@@ -188,6 +188,13 @@ Result<std::string> ConfigFile::choice(const std::string& key, std::string fallb
 
 bool ConfigFile::has(const std::string& key) const { return find(key) != nullptr || arrays_.contains(key); }
 
+std::vector<std::string> ConfigFile::names(const std::string& table) const {
+  const auto prefix = table + ".";
+  std::vector<std::string> names;
+  for (auto at = values_.lower_bound(prefix); at != values_.end() && at->first.starts_with(prefix); ++at) names.push_back(at->first.substr(prefix.size()));
+  return names;
+}
+
 int ConfigFile::line(const std::string& key) const {
   const auto found = values_.find(key);
   return found == values_.end() ? 0 : found->second.line;

@@ -39,6 +39,8 @@ class ConfigFile {
   /// One of `allowed`, in any case of letters; returned as it is written there.
   Result<std::string> choice(const std::string& key, std::string fallback, const std::vector<std::string>& allowed);
   [[nodiscard]] bool has(const std::string& key) const;
+  /// What stands in a table: "sync.folders" → {"plans"}.
+  [[nodiscard]] std::vector<std::string> names(const std::string& table) const;
   /// Where the key stands; 0: it does not.
   [[nodiscard]] int line(const std::string& key) const;
   /// Number of tables in an array of tables.

@@ -43,6 +43,10 @@ TEST(Secrets, AreRandomAndHashed) {
   EXPECT_NE(random_hex(32), random_hex(32));
   // Computed with Python's hashlib.blake2b(b"abc", digest_size=32).
   EXPECT_EQ(blake2b_hex("abc"), "bddd813c634239723171ef3fee98579b94964e3bb1cb3e427262c8c068d52319");
+  Blake2b pieces;
+  pieces.add("a");
+  pieces.add("bc");
+  EXPECT_EQ(pieces.hex(), blake2b_hex("abc"));
   EXPECT_TRUE(equal_secrets("a", "a"));
   EXPECT_FALSE(equal_secrets("a", "b"));
   EXPECT_FALSE(equal_secrets("a", "ab"));

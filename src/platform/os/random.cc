@@ -47,6 +47,20 @@ std::string blake2b_hex(std::string_view text) {
   return to_hex(hash);
 }
 
+Blake2b::Blake2b() {
+  need_sodium();
+  static_assert(sizeof(crypto_generichash_state) <= sizeof(state_) && alignof(crypto_generichash_state) <= 64);
+  crypto_generichash_init(reinterpret_cast<crypto_generichash_state*>(state_.data()), nullptr, 0, crypto_generichash_BYTES);
+}
+
+void Blake2b::add(std::string_view bytes) { crypto_generichash_update(reinterpret_cast<crypto_generichash_state*>(state_.data()), bytes_of(bytes), bytes.size()); }
+
+std::string Blake2b::hex() {
+  std::vector<unsigned char> hash(crypto_generichash_BYTES);
+  crypto_generichash_final(reinterpret_cast<crypto_generichash_state*>(state_.data()), hash.data(), hash.size());
+  return to_hex(hash);
+}
+
 bool equal_secrets(std::string_view left, std::string_view right) {
   need_sodium();
   return left.size() == right.size() && sodium_memcmp(left.data(), right.data(), left.size()) == 0;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/messages.h"
+#include "sync/device/folders.h"
 #include "sync/device/kept_json.h"
 #include "sync/device/lease.h"
 #include "sync/device/sync_run.h"
@@ -141,7 +142,7 @@ Result<DeviceStatus> Device::status() {
   for (;;) {
     auto more = tables->step();
     if (!more) return pass(more);
-    if (!*more) return status;
+    if (!*more) break;
     auto layout = read_kept_layout(tables->text(1), tables->text(0));
     if (!layout) return pass(layout);
     auto rows = database_.value("SELECT count(*) FROM " + quote_name(layout->table));
@@ -151,6 +152,10 @@ Result<DeviceStatus> Device::status() {
     status.pending += *pending;
     status.tables.push_back({std::string(tables->text(0)), layout->table, std::string(tables->text(2)), std::stoull(*rows), *pending});
   }
+  auto folders = folder_status(database_, file_);
+  if (!folders) return pass(folders);
+  status.folders = std::move(*folders);
+  return status;
 }
 
 Result<std::vector<Reject>> Device::rejects(bool all) {

@@ -41,6 +41,13 @@ struct SyncReport {
   std::optional<Error> error;  ///< why the whole sync came to nothing, or ended early
 };
 
+struct FolderStatus {
+  std::string subscription, last_error;
+  bool up = false;
+  std::uint64_t files = 0;    ///< that are here as the office has them; of one that goes up: that the office has
+  std::uint64_t waiting = 0;  ///< that are to come; of one that goes up: to go
+};
+
 struct DeviceStatus {
   std::string id, user, server;
   std::string last_sync, last_result;  ///< ISO 8601 in UTC, and name_of; empty: none yet
@@ -55,6 +62,7 @@ struct DeviceStatus {
     std::uint64_t rows = 0, pending = 0;
   };
   std::vector<Table> tables;
+  std::vector<FolderStatus> folders;
 };
 
 struct Reject {

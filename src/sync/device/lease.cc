@@ -6,6 +6,7 @@
 
 #include "base/messages.h"
 #include "platform/os/sealed_box.h"
+#include "sync/device/folder_lock.h"
 #include "sync/device/freeze.h"
 #include "sync/device/wipe.h"
 
@@ -160,15 +161,17 @@ Status keep_lease(Database& database, const std::filesystem::path& file, WallTim
     if (late < row->until && late + kSetBackTolerated >= row->seen) return {};
     if (auto locked = lock_up(database, row->key); !locked) return locked;
   }
+  if (auto locked = lock_folders(database, file, row->key); !locked) return locked;
   if (auto gone = leave_no_traces(database, file); !gone) return gone;
   return database.execute("UPDATE verbund_lease SET locked = 2");
 }
 
-Status unlock(Database& database, std::string_view secret, WallTime now) {
+Status unlock(Database& database, const std::filesystem::path& file, std::string_view secret, WallTime now) {
   auto row = row_of(database);
   if (!row) return pass(row);
   if (!row->there || row->locked == 0) return {};
   const os::BoxKeys keys{row->key, std::string(secret)};
+  if (auto opened = unlock_folders(file, keys); !opened) return opened;
   auto transaction = database.begin();
   if (!transaction) return pass(transaction);
   if (auto opened = change_blocks(database, [&](std::string_view block) { return os::unseal(block, keys); }); !opened) return opened;

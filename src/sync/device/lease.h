@@ -22,6 +22,6 @@ Status note_lease(sqlite::Database& database, const SyncReply& reply, WallTime n
 /// their space is not overwritten everywhere yet: another program holds the file), kIo.
 Status keep_lease(sqlite::Database& database, const std::filesystem::path& file, WallTime now);
 /// With the key that the office gives back. Errors: kDamaged (it does not open what is kept).
-Status unlock(sqlite::Database& database, std::string_view secret, WallTime now);
+Status unlock(sqlite::Database& database, const std::filesystem::path& file, std::string_view secret, WallTime now);
 
 }  // namespace verbund::sync::device

@@ -10,6 +10,7 @@
 
 #include "base/messages.h"
 #include "platform/os/short_hash.h"
+#include "sync/device/folders.h"
 #include "sync/device/freeze.h"
 #include "sync/device/kept_json.h"
 #include "sync/device/lease.h"
@@ -198,7 +199,7 @@ Status SyncRun::open_lock() {
   auto secret = os::from_base64(fields.text("secret"));
   if (!fields.status()) return fields.status();
   if (!secret) return pass(secret);
-  return unlock(database_, *secret, clock_.wall());
+  return unlock(database_, file_, *secret, clock_.wall());
 }
 
 /// What the server says instead of a reply. When it gives this copy of a device's database an identity of its own, the error is kSnapshotNeeded: another sync.
@@ -299,6 +300,22 @@ void SyncRun::count(const SyncReply& reply, SyncReport& report) const {
   }
 }
 
+/// Behind the rows: each folder by itself, resumed by what lies there.
+Status SyncRun::sync_folders(const std::string& set, SyncReport& report) {
+  FolderRun run(database_, file_, [this](std::string method, std::string target, std::string body) { return call(std::move(method), std::move(target), std::move(body)); }, events_, stop_);
+  if (set.empty()) {
+    if (auto forgotten = run.forget_others(folders_); !forgotten) return forgotten;
+  }
+  for (const auto& folder : folders_) {
+    auto done = run.run(folder);
+    report.result = worse(report.result, done.result);
+    if (done.result == SyncResult::kCanceled || (done.error && done.error->code == ErrorCode::kRevoked)) report.error = done.error;
+    report.sessions.push_back(std::move(done));
+    if (report.error) return {};
+  }
+  return {};
+}
+
 Result<SyncReport> SyncRun::run(const std::string& set) {
   constexpr int kAttempts = 6;  // an interrupted one, one whose reply is gone, one that is told to begin again, the real one, and once more with what the server has asked for
   SyncReport report;
@@ -326,10 +343,14 @@ Result<SyncReport> SyncRun::run(const std::string& set) {
       report.result = SyncResult::kFailed;
       continue;
     }
+    if (reply) folders_ = reply->folders;
     if (reply) done = finish(*reply, report);
     if (reply) count(*reply, report);
     const auto error = reply ? (done ? std::nullopt : std::optional(done.error())) : std::optional(reply.error());
-    if (!error && !resumed_ && !asked_ && !request_.more) return report;
+    if (!error && !resumed_ && !asked_ && !request_.more) {
+      if (auto synced = sync_folders(set, report); !synced) return pass(synced);
+      return report;
+    }
     if (!error) continue;  // the interrupted one is over, now what came since
     if (error->code == ErrorCode::kSnapshotNeeded || (resumed_ && error->code == ErrorCode::kNotFound)) {
       // What became of its upload may have been told to a copy of this database that calls itself the same: it is asked for again.

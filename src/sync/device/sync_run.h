@@ -34,6 +34,7 @@ class SyncRun {
   Status note_outcomes(const Session& session, const SyncReply& reply);
   Status note_reject(const Session& session, const Outcome& outcome);
   Result<std::optional<UpRow>> sent_row(const Outcome& outcome, const TableLayout& layout);
+  Status sync_folders(const std::string& set, SyncReport& report);
   Status note_servers(const SyncReply& reply);
   Status forget_decided(std::uint64_t safe);
   Status forget_others(const SyncReply& reply);
@@ -51,6 +52,7 @@ class SyncRun {
   bool resumed_ = false;
   bool asked_ = false;  ///< the server wants sums, with the next sync
   std::uint64_t sent_ = 0;
+  std::vector<FolderName> folders_;
   std::vector<Reject> new_rejects_;
 };
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/messages.h"
+#include "sync/device/folders.h"
 #include "sync/device/inbox.h"
 #include "sync/device/kept_json.h"
 #include "sync/device/tables.h"
@@ -94,6 +95,7 @@ Status wipe(Database& database, const std::filesystem::path& file, WallTime now)
     if (auto dropped = drop_all(database); !dropped) return dropped;
   }
   if (*step == "2") return {};
+  if (auto gone = remove_folders(database, file); !gone) return gone;
   if (auto gone = leave_no_traces(database, file); !gone) return gone;
   if (auto noted = database.execute("UPDATE verbund_revoked SET wiped = 2"); !noted) return noted;
   return {};

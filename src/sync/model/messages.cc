@@ -142,6 +142,11 @@ std::string encode(const SyncReply& message) {
                       {"sessions", std::move(sessions)},    {"outcomes", std::move(outcomes)}, {"safe_upload", big(message.safe_upload)},
                       {"next_in_ms", message.next_in.count()}};
   if (message.again) object["again"] = true;
+  if (!message.folders.empty()) {
+    json::array folders;
+    for (const auto& folder : message.folders) folders.push_back(json::object{{"subscription", folder.subscription}, {"up", folder.up}});
+    object["folders"] = std::move(folders);
+  }
   if (message.lease.count() > 0) object["lease"] = json::object{{"seconds", message.lease.count()}, {"key", os::to_base64(message.lease_key)}};
   if (!message.servers.empty()) object["servers"] = json::array(message.servers.begin(), message.servers.end());
   return json::serialize(object);
@@ -202,6 +207,7 @@ Result<SyncReply> decode_sync_reply(std::string_view text) {
   message.csn = Csn{fields.number("csn")};
   fields.each("sessions", kMaxSubscriptions, [&](Fields& inner) { message.sessions.push_back(read_session(inner)); });
   fields.each("outcomes", kMaxOutcomes, [&](Fields& inner) { message.outcomes.push_back(read_outcome(inner)); });
+  fields.each("folders", kMaxSubscriptions, [&](Fields& inner) { message.folders.push_back({inner.text("subscription"), inner.flag("up")}); });
   message.safe_upload = fields.optional_number("safe_upload");
   message.again = fields.flag("again");
   if (const auto* lease = fields.child("lease"); lease != nullptr) {

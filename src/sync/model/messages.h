@@ -96,12 +96,20 @@ struct Session {
   std::string message;
 };
 
+/// A subscription of files of the device (folder_messages.h).
+struct FolderName {
+  std::string subscription;
+  bool up = false;  ///< from the device
+  friend bool operator==(const FolderName&, const FolderName&) = default;
+};
+
 struct SyncReply {
   std::uint64_t number = 0;
   std::string history;
   Csn csn;                         ///< all sessions lead to this change
   std::vector<Session> sessions;   ///< in the order in which they are to be applied: parents first
   std::vector<Outcome> outcomes;
+  std::vector<FolderName> folders;
   std::uint64_t safe_upload = 0;   ///< uploads up to this number are decided, and on the mirror or there is no mirror: the device need not keep them
   std::vector<std::string> servers;  ///< HOST:PORT: where else the office may be found, as when this machine is gone
   seconds lease{0};                ///< after so long without the office the device locks its data; 0: never

@@ -16,7 +16,30 @@ const T* find(const std::vector<T>& list, std::string_view name) {
 
 }  // namespace
 
-std::string_view to_wire(SubscriptionKind kind) { return kind == SubscriptionKind::kUpload ? "upload" : "replication"; }
+std::string_view to_wire(SubscriptionKind kind) {
+  switch (kind) {
+    case SubscriptionKind::kReplication: return "replication";
+    case SubscriptionKind::kUpload: return "upload";
+    case SubscriptionKind::kFiles: return "files";
+  }
+  return "replication";
+}
+
+std::vector<std::string> path_parts(std::string_view path) {
+  std::vector<std::string> parts;
+  while (!path.empty()) {
+    const auto slash = std::min(path.find('/'), path.size());
+    parts.emplace_back(path.substr(0, slash));
+    path.remove_prefix(std::min(slash + 1, path.size()));
+  }
+  return parts;
+}
+
+bool is_path_part(std::string_view part) {
+  constexpr std::size_t kMaxBytes = 200;
+  const auto odd = [](char c) { return c == '/' || c == '\0'; };
+  return !part.empty() && part.size() <= kMaxBytes && part.front() != '.' && std::ranges::none_of(part, odd);
+}
 
 std::string_view to_wire(Direction direction) {
   switch (direction) {

@@ -48,9 +48,9 @@ inline constexpr std::size_t kMaxRuleValueBytes = 4 * 1024;      ///< of a param
 inline constexpr std::uint64_t kMaxLeaseDays = 3'650;
 inline constexpr std::size_t kMaxRulesBytes = 8 * 1024 * 1024;   ///< of a file
 
-enum class SubscriptionKind { kReplication, kUpload };
+enum class SubscriptionKind { kReplication, kUpload, kFiles };
 enum class Direction { kBoth, kDown, kUp };
-std::string_view to_wire(SubscriptionKind kind);  ///< "replication", "upload"
+std::string_view to_wire(SubscriptionKind kind);  ///< "replication", "upload", "files"
 std::string_view to_wire(Direction direction);    ///< "both", "down", "up"
 
 struct Rights {
@@ -64,17 +64,31 @@ struct ConflictPolicy {
   friend bool operator==(const ConflictPolicy&, const ConflictPolicy&) = default;
 };
 
+/// Of kFiles: which files of which folder.
+struct FolderRule {
+  std::string folder;              ///< as the server calls it ([sync.folders])
+  std::string path = {};               ///< below it; parts ":user" and ":PARAMETER" stand for the user's values. Empty: all of it
+  std::string of = {};                 ///< a subscription: only what lies in folders that are called as the keys of its rows. Empty: everything
+  std::vector<std::string> names = {};  ///< "*.pdf": what a file is called, one of them, whatever the case of its letters. Empty: anything
+  friend bool operator==(const FolderRule&, const FolderRule&) = default;
+};
+/// Parts of a path between its slashes.
+std::vector<std::string> path_parts(std::string_view path);
+/// Whether it can stand as one part of a path: not empty, no slash, no dot at its begin.
+bool is_path_part(std::string_view part);
+
 struct Subscription {
   std::string name;
   SubscriptionKind kind = SubscriptionKind::kReplication;
-  Direction direction = Direction::kBoth;  ///< of kReplication
+  Direction direction = Direction::kBoth;  ///< of kReplication; of kFiles kDown or kUp
   std::string schema = "public", table;    ///< of the source
   std::vector<std::string> columns;        ///< empty: all. Must hold the primary key
   std::map<std::string, std::string> defaults;  ///< column that is left out → its value (text) on insert
   Filter filter;
   Rights rights;
   ConflictPolicy conflict;
-  std::uint64_t max_rows = 0, max_bytes = 0;  ///< of one device; 0: no limit
+  FolderRule files;
+  std::uint64_t max_rows = 0, max_bytes = 0;  ///< of one device; 0: no limit. Of kFiles: files, and kUp of one of them
   friend bool operator==(const Subscription&, const Subscription&) = default;
 };
 

@@ -16,6 +16,19 @@ void look_for_twins(std::vector<Phrase>& to, std::string_view kind, const std::v
   }
 }
 
+void check_files(std::vector<Phrase>& to, const Subscription& one, const Rules& rules) {
+  if (!is_path_part(one.name)) to.push_back(phrase("subscription '{}': on the device a folder is called so, which does not begin with a dot", one.name));
+  for (const auto& part : path_parts(one.files.path)) {
+    if (!is_path_part(part) || part == ":") to.push_back(phrase("subscription '{}': path '{}' is none below a folder", one.name, one.files.path));
+  }
+  for (const auto& name : one.files.names) {
+    if (name.find_first_of("[]{}") != std::string::npos) to.push_back(phrase("subscription '{}': in names only * and ? stand for others, not '{}'", one.name, name));
+  }
+  if (one.files.of.empty()) return;
+  const auto* of = rules.subscription(one.files.of);
+  if (of == nullptr || of->kind != SubscriptionKind::kReplication || !of->rights.read) to.push_back(phrase("subscription '{}': there is no subscription '{}' whose rows a device reads", one.name, one.files.of));
+}
+
 void check_rights(std::vector<Phrase>& to, const Subscription& one) {
   const auto& rights = one.rights;
   const bool writes = rights.insert || rights.update || rights.remove;
@@ -46,16 +59,23 @@ void check_columns(std::vector<Phrase>& to, const Subscription& one) {
   if (!one.defaults.empty() && !one.rights.insert) to.push_back(phrase("subscription '{}': defaults go with the right 'insert'", one.name));
 }
 
-/// What the filters of a group's subscriptions ask for: parameter → the first subscription that does.
-std::map<std::string_view, std::string_view> asked_by(const Rules& rules, const Group& group) {
-  std::map<std::string_view, std::string_view> asked;
+/// What a group's subscriptions ask for: parameter → the first one that does, and whether as a part of a path.
+struct Asking {
+  std::string_view subscription;
+  bool as_path = false;
+};
+std::map<std::string, Asking> asked_by(const Rules& rules, const Group& group) {
+  std::map<std::string, Asking> asked;
   for (const auto& name : group.sets) {
     const auto* set = rules.set(name);
     for (const auto& member : set == nullptr ? std::vector<std::string>{} : set->subscriptions) {
       const auto* subscription = rules.subscription(member);
       if (subscription == nullptr) continue;
       for (const auto* one : every_comparison(subscription->filter)) {
-        if (one->with == Comparison::With::kParameter) asked.emplace(one->operand, subscription->name);
+        if (one->with == Comparison::With::kParameter) asked.emplace(one->operand, Asking{subscription->name});
+      }
+      for (const auto& part : path_parts(subscription->files.path)) {
+        if (part.starts_with(':')) asked[part.substr(1)] = {subscription->name, true};
       }
     }
   }
@@ -63,7 +83,7 @@ std::map<std::string_view, std::string_view> asked_by(const Rules& rules, const 
 }
 
 void check_users(std::vector<Phrase>& to, const Rules& rules) {
-  std::map<std::string_view, std::map<std::string_view, std::string_view>> asked;
+  std::map<std::string_view, std::map<std::string, Asking>> asked;
   for (const auto& group : rules.groups) asked.emplace(group.name, asked_by(rules, group));
   for (const auto& user : rules.users) {
     const auto its = asked.find(user.group);
@@ -71,9 +91,10 @@ void check_users(std::vector<Phrase>& to, const Rules& rules) {
       to.push_back(phrase("user '{}': there is no group '{}'", user.name, user.group));
       continue;
     }
-    for (const auto& [parameter, subscription] : its->second) {
-      if (rules.parameter(user, parameter)) continue;
-      to.push_back(phrase("user '{}' has no parameter '{}' and its group has none: the filter of subscription '{}' asks for it", user.name, parameter, subscription));
+    for (const auto& [parameter, asking] : its->second) {
+      const auto value = parameter == "user" ? std::optional(user.name) : rules.parameter(user, parameter);
+      if (!value) to.push_back(phrase("user '{}' has no parameter '{}' and its group has none: subscription '{}' asks for it", user.name, parameter, asking.subscription));
+      if (value && asking.as_path && !is_path_part(*value)) to.push_back(phrase("user '{}': '{}' can't be a folder, and the path of subscription '{}' asks for it", user.name, *value, asking.subscription));
     }
   }
 }
@@ -87,6 +108,10 @@ std::vector<Phrase> faults_of(const Rules& rules) {
   look_for_twins(faults, "group", rules.groups);
   look_for_twins(faults, "user", rules.users);
   for (const auto& one : rules.subscriptions) {
+    if (one.kind == SubscriptionKind::kFiles) {
+      check_files(faults, one, rules);
+      continue;
+    }
     check_rights(faults, one);
     check_columns(faults, one);
   }

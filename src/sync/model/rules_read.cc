@@ -24,7 +24,7 @@ struct Field {
   bool inner = false;
 };
 constexpr Field kSubscription[] = {{"name"},   {"kind"},   {"direction"}, {"table"},    {"columns"},  {"defaults", true},
-                                   {"filter"}, {"rights"}, {"conflict"},  {"max_rows"}, {"max_bytes"}};
+                                   {"filter"}, {"rights"}, {"conflict"},  {"max_rows"}, {"max_bytes"}, {"folder"}, {"path"}, {"of"}, {"names"}};
 constexpr Field kSet[] = {{"name"}, {"subscriptions"}};
 constexpr Field kGroup[] = {{"name"}, {"sets"}, {"parameters", true}, {"lease_days"}};
 constexpr Field kUser[] = {{"name"}, {"group"}, {"parameters", true}, {"disabled"}};
@@ -280,9 +280,28 @@ Status read_conflict(Element& from, ConflictPolicy& into) {
   return {};
 }
 
-Status read_shape(Element& from, Subscription& into) {
-  std::string kind = "replication";
-  if (auto done = from.choice("kind", kind, {"replication", "upload"}); !done) return done;
+/// What only the other kinds have.
+Status refuse_all(Element& from, std::initializer_list<const char*> fields, const Phrase& why) {
+  for (const auto* field : fields) {
+    if (from.has(field)) return from.refuse(field, why);
+  }
+  return {};
+}
+
+Status read_files(Element& from, Subscription& into) {
+  auto& files = into.files;
+  std::string direction = "down";
+  for (auto& step : {refuse_all(from, {"table", "columns", "defaults", "filter", "rights", "conflict"}, phrase("a subscription of files has none")), from.name("folder", files.folder),
+                     from.text("path", files.path, kMaxRuleValueBytes), from.text("of", files.of, kMaxRuleNameBytes), from.names("names", files.names),
+                     from.choice("direction", direction, {"down", "up"}), from.number("max_rows", into.max_rows), from.size("max_bytes", into.max_bytes)}) {
+    if (!step) return step;
+  }
+  into.direction = direction == "up" ? Direction::kUp : Direction::kDown;
+  into.rights = {direction == "down", direction == "up", false, false};
+  return {};
+}
+
+Status read_shape(Element& from, Subscription& into, const std::string& kind) {
   if (kind == "upload") {
     into.kind = SubscriptionKind::kUpload;
     into.direction = Direction::kUp;
@@ -296,8 +315,14 @@ Status read_shape(Element& from, Subscription& into) {
 }
 
 Status read(Element& from, Subscription& into) {
-  std::string filter;
-  for (auto& step : {from.name("name", into.name), read_table(from, into), read_shape(from, into), from.names("columns", into.columns),
+  std::string filter, kind = "replication";
+  if (auto done = from.name("name", into.name); !done) return done;
+  if (auto done = from.choice("kind", kind, {"replication", "upload", "files"}); !done) return done;
+  if (kind == "files") {
+    into.kind = SubscriptionKind::kFiles;
+    return read_files(from, into);
+  }
+  for (auto& step : {refuse_all(from, {"folder", "path", "of", "names"}, phrase("only a subscription of files has one")), read_table(from, into), read_shape(from, into, kind), from.names("columns", into.columns),
                      from.values("defaults", into.defaults, false), from.text("filter", filter, kMaxFilterBytes), read_conflict(from, into.conflict),
                      from.number("max_rows", into.max_rows), from.size("max_bytes", into.max_bytes)}) {
     if (!step) return step;

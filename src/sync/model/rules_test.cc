@@ -198,7 +198,7 @@ TEST(Rules, AreNotAcceptedWhenTheyContradictThemselves) {
   EXPECT_THAT(said, testing::UnorderedElementsAre(
                         "user 'anna' stands there twice", "subscription 'patients': direction 'down' goes with the right 'read' alone",
                         "set 'rounds': there is no subscription 'visits'", "user 'carla': there is no group 'doctors'",
-                        "user 'berta' has no parameter 'region' and its group has none: the filter of subscription 'patients' asks for it"));
+                        "user 'berta' has no parameter 'region' and its group has none: subscription 'patients' asks for it"));
 }
 
 TEST(Rules, AreReadBackAsTheyWereWritten) {

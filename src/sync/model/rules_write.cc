@@ -62,7 +62,22 @@ std::vector<std::string> words(const Rights& rights) {
   return list;
 }
 
+void add_limits(Fields& fields, const Subscription& one) {
+  if (one.max_rows != 0) fields.emplace_back("max_rows", std::to_string(one.max_rows));
+  if (one.max_bytes != 0) fields.emplace_back("max_bytes", std::to_string(one.max_bytes));
+}
+
+Fields fields_of_files(const Subscription& one) {
+  Fields fields{{"kind", literal(to_wire(one.kind))}, {"direction", literal(to_wire(one.direction))}, {"folder", literal(one.files.folder)}};
+  if (!one.files.path.empty()) fields.emplace_back("path", literal(one.files.path));
+  if (!one.files.of.empty()) fields.emplace_back("of", literal(one.files.of));
+  if (!one.files.names.empty()) fields.emplace_back("names", literal(one.files.names));
+  add_limits(fields, one);
+  return fields;
+}
+
 Fields fields_of(const Subscription& one) {
+  if (one.kind == SubscriptionKind::kFiles) return fields_of_files(one);
   Fields fields{{"kind", literal(to_wire(one.kind))}};
   if (one.kind == SubscriptionKind::kReplication) fields.emplace_back("direction", literal(to_wire(one.direction)));
   fields.emplace_back("table", literal(table_text(one)));
@@ -72,8 +87,7 @@ Fields fields_of(const Subscription& one) {
   fields.emplace_back("rights", literal(words(one.rights)));
   if (one.conflict.kind == ConflictPolicy::Kind::kMerge) fields.emplace_back("conflict", literal("merge"));
   if (one.conflict.kind == ConflictPolicy::Kind::kFunction) fields.emplace_back("conflict", literal("function:" + one.conflict.function));
-  if (one.max_rows != 0) fields.emplace_back("max_rows", std::to_string(one.max_rows));
-  if (one.max_bytes != 0) fields.emplace_back("max_bytes", std::to_string(one.max_bytes));
+  add_limits(fields, one);
   return fields;
 }
 

@@ -2,6 +2,7 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "sync/model/folder_messages.h"
 #include "sync/model/messages.h"
 
 // The JSON of the five calls from anybody: a message, kBadMessage or kTooLarge. What is accepted is the same after it was written and read.
@@ -33,5 +34,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   try_as(text, &decode_sync_request);
   try_as(text, &decode_sync_reply);
   try_as(text, &decode_ack_request);
+  try_as(text, &decode_folder_cursor);
+  try_as(text, &decode_folder_page);
+  try_as(text, &decode_file_entry);
+  try_as(text, &decode_file_taken);
   return 0;
 }

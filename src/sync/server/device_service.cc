@@ -10,6 +10,7 @@
 #include "platform/os/random.h"
 #include "platform/os/short_hash.h"
 #include "sync/server/intake.h"
+#include "sync/server/tidy.h"
 #include "sync/server/watch.h"
 #include "sync/server/writing.h"
 
@@ -59,7 +60,7 @@ DeviceAnswer error_answer(const Error& error) {
 }
 
 DeviceService::DeviceService(ServiceSettings settings, SettleSurroundings surroundings, Directory& directory)
-    : settings_(std::move(settings)), surroundings_(surroundings), directory_(directory), admission_(settings_.first_syncs, kPlaceKept), writers_(std::make_unique<os::WorkerPool>(settings_.writers, 10'000)) {}
+    : settings_(std::move(settings)), surroundings_(surroundings), directory_(directory), folders_(settings_.folders, {surroundings.mid_tier, directory, [this](const DeviceIdentity& device, const std::string& name) { return bound_of(device, name); }, surroundings.clock, surroundings.log}), admission_(settings_.first_syncs, kPlaceKept), writers_(std::make_unique<os::WorkerPool>(settings_.writers, 10'000)) {}
 
 DeviceService::~DeviceService() {
   const std::scoped_lock lock(mutex_);
@@ -84,6 +85,7 @@ Result<DeviceAnswer> DeviceService::answer(const DeviceCall& call, const std::ve
   if (path.size() == 3 && path[0] == "uploads" && call.method == "PUT") return upload(call, path, device);
   if (path.size() == 4 && path[0] == "syncs" && call.method == "GET") return block(path, device);
   if (path.size() == 1 && path[0] == "unlock" && call.method == "POST") return unlock(device);
+  if (!path.empty() && path[0] == "files") return folders_.handle(call, path, device);
   const bool starts = path.size() == 1 && path[0] == "syncs" && call.method == "POST";
   const bool ends = path.size() == 3 && path[0] == "syncs" && path[2] == "ack" && call.method == "POST";
   if (!starts && !ends) return fail(ErrorCode::kNotFound, phrase("{} {}: no such resource", call.method, call.target));
@@ -156,6 +158,10 @@ Result<DeviceService::Prepared> DeviceService::bind_all(const DeviceIdentity& de
     return loaded;
   };
   for (const auto* rule : *subscriptions) {
+    if (rule->kind == SubscriptionKind::kFiles) {
+      prepared.folders.push_back({rule->name, rule->direction == Direction::kUp});
+      continue;
+    }
     const auto version = (*rules)->versions.find(rule->name);
     auto bound = bind(*rule, version == (*rules)->versions.end() ? 0 : version->second, find, (*rules)->rules, device);
     if (bound && !tables.insert(bound->table.name).second) bound = fail(ErrorCode::kBadConfig, phrase("subscription {}: another subscription of this device has a table {}, too", rule->name, rule->table));
@@ -231,6 +237,20 @@ Result<DeviceAnswer> DeviceService::sync(const DeviceCall& call, const DeviceIde
   Settlement settlement(surroundings_, device, prepared->bounds, prepared->not_now);
   if (auto settled = settlement.run(Deadline::in(surroundings_.clock, settings_.source_patience)); !settled) return pass(settled);
   return prepare(device, *request, hash, *prepared, told->history);
+}
+
+Result<Bound> DeviceService::bound_of(const DeviceIdentity& device, const std::string& subscription) {
+  auto prepared = bind_all(device, {});
+  if (!prepared) return pass(prepared);
+  const auto bound = std::ranges::find_if(prepared->bounds, [&](const Bound& each) { return each.rule.name == subscription; });
+  if (bound == prepared->bounds.end() || !bound->down()) return fail(ErrorCode::kForbidden, phrase("device {} has no subscription {}", device.id, subscription));
+  return std::move(*bound);
+}
+
+Result<std::uint64_t> DeviceService::tidy_files() {
+  auto mid_tier = surroundings_.mid_tier.acquire(Deadline::in(surroundings_.clock, kDatabaseWait));
+  if (!mid_tier) return pass(mid_tier);
+  return folders_.tidy(**mid_tier, kKeptFor);
 }
 
 Result<DeviceService::HeldRow> DeviceService::held(std::uint64_t id, const std::string& subscription, const std::string& key) {

@@ -14,6 +14,7 @@
 #include "platform/os/worker_pool.h"
 #include "sync/model/transport.h"
 #include "sync/server/admission.h"
+#include "sync/server/folder_service.h"
 #include "sync/server/reply.h"
 #include "sync/server/settle.h"
 
@@ -29,6 +30,7 @@ struct ServiceSettings {
   seconds background_every{300};        ///< devices are asked to come so often by themselves
   /// Up to where the mirror has the log of the mid-tier's server on its disk; nothing: there is no mirror. From any thread. None: replication slots alone say it
   std::function<std::optional<Lsn>()> mirror_has = {};
+  Folders folders = {};                 ///< of [sync.folders]
   std::function<std::vector<std::string>()> servers = {};  ///< where else the office may be found; from any thread. None: nowhere
 };
 
@@ -61,6 +63,9 @@ class DeviceService {
   /// `key`: as the shadow has it, the parts of a longer one joined by commas. Blocks. Errors: kNotFound (no such device, no such subscription of its user).
   Result<HeldRow> held(std::uint64_t device, const std::string& subscription, const std::string& key);
 
+  /// Files: what lies half way for too long. Blocks.
+  Result<std::uint64_t> tidy_files();
+
   struct Writing;  ///< a reply that is being written
 
  private:
@@ -83,6 +88,7 @@ class DeviceService {
   Result<DeviceAnswer> split(const DeviceIdentity& device, const std::string& hash, const std::string& address);
   std::vector<std::uint64_t> due(const std::vector<std::uint64_t>& waiting);
   Status settle_one(const DeviceIdentity& device);
+  Result<Bound> bound_of(const DeviceIdentity& device, const std::string& subscription);
   Result<Prepared> bind_all(const DeviceIdentity& device, const std::string& set);
   Result<SourceTable> table(postgres::Connection& mid_tier, postgres::Connection& source, const std::string& schema, const std::string& name);
   Result<DeviceAnswer> prepare(const DeviceIdentity& device, const SyncRequest& request, const std::string& hash, Prepared& prepared, const std::string& history);
@@ -100,6 +106,7 @@ class DeviceService {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::set<std::uint64_t> busy_;                                  // mutex_: devices with a sync under way
+  FolderService folders_;
   Admission admission_;                                           // mutex_
   std::map<std::uint64_t, std::shared_ptr<Writing>> writing_;     // mutex_: by device
   struct Patience {

@@ -74,6 +74,7 @@ class Fitter {
         "SET LOCAL datestyle = 'ISO,YMD'; SET LOCAL intervalstyle = 'postgres'; SET LOCAL extra_float_digits = 3; SET LOCAL timezone = 'UTC'; SET LOCAL bytea_output = 'hex'");
     if (!set) return pass(set);
     for (auto& one : rules_.subscriptions) {
+      if (one.kind == SubscriptionKind::kFiles) continue;
       if (auto fitted = fit(one); !fitted) return pass(fitted);
     }
     // Once more: a parameter that two columns want in different forms is another one each time.

@@ -260,6 +260,7 @@ Result<DeviceAnswer> DeviceService::prepare(const DeviceIdentity& device, const 
     reply->safe_upload = *safe;
   }
   if (auto added = add_lease(device, *reply); !added) return pass(added);
+  if (!request.more) reply->folders = prepared.folders;
   auto text = encode(*reply);
   if (auto noted = note_session(**outbox, device, request, hash, *reply, text, prepared.bounds); !noted) return pass(noted);
   if (auto committed = transaction->commit(); !committed) return pass(committed);

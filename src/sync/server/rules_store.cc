@@ -55,13 +55,17 @@ std::string definition_of(const Subscription& one) {
                                       {"rights", json::value_from(rights_of(one))},
                                       {"conflict", policy_of(one.conflict)},
                                       {"max_rows", one.max_rows},
-                                      {"max_bytes", one.max_bytes}});
+                                      {"max_bytes", one.max_bytes},
+                                      {"folder", one.files.folder},
+                                      {"path", one.files.path},
+                                      {"of", one.files.of},
+                                      {"names", json::value_from(one.files.names)}});
 }
 
 /// Whether a device that has the one has the rows and columns of the other.
 bool same_rows(const Subscription& left, const Subscription& right) {
   return left.kind == right.kind && left.direction == right.direction && left.schema == right.schema && left.table == right.table && left.columns == right.columns &&
-         left.filter == right.filter && left.rights.read == right.rights.read;
+         left.filter == right.filter && left.rights.read == right.rights.read && left.files == right.files;
 }
 
 /// `(old jsonb, mine jsonb, theirs jsonb)` of the name.

@@ -16,6 +16,7 @@ DeviceAnswer in_line(std::size_t place);
 struct DeviceService::Prepared {
   std::vector<Bound> bounds;       ///< parents first
   std::vector<Session> failed;
+  std::vector<FolderName> folders;
   std::set<std::string> not_now;   ///< names of `failed`, and what the device may sync in other sets: their changes wait
 };
 
