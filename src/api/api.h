@@ -66,6 +66,8 @@ struct DeviceDoor {
   os::WorkerPool* workers = nullptr;
   /// The rules are others: their tables are captured from now on. Blocks. Errors: not yet, and why; it is tried again.
   std::function<Status()> rules_changed;
+  /// Of [sync.folders], by their names.
+  std::vector<std::string> folders = {};
   /// What a device has of a record. Blocks.
   std::function<Result<sync::server::DeviceService::HeldRow>(std::uint64_t device, const std::string& subscription, const std::string& key)> held;
 };

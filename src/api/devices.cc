@@ -30,8 +30,9 @@ void add_device_routes(std::vector<Route>& routes, const Surroundings& surroundi
   add("POST", "/api/device/enrol", [](const Call&) { return std::string("/api/device/enrol"); });
   add("POST", "/api/device/syncs", [](const Call&) { return std::string("/api/device/syncs"); });
   add("POST", "/api/device/unlock", [](const Call&) { return std::string("/api/device/unlock"); });
-  add("POST", "/api/device/files/*", [](const Call& call) { return fmt::format("/api/device/files/{}", sync::escaped_part(call.arguments[0])); });
+  // Before the next one, whose star would take it.
   add("POST", "/api/device/files/*/offer", [](const Call& call) { return fmt::format("/api/device/files/{}/offer", sync::escaped_part(call.arguments[0])); });
+  add("POST", "/api/device/files/*", [](const Call& call) { return fmt::format("/api/device/files/{}", sync::escaped_part(call.arguments[0])); });
   for (const auto* method : {"GET", "PUT"}) {
     add(method, "/api/device/files/*/*/*", [](const Call& call) {
       return fmt::format("/api/device/files/{}/{}/{}", sync::escaped_part(call.arguments[0]), sync::escaped_part(call.arguments[1]), sync::escaped_part(call.arguments[2]));

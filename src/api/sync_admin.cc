@@ -69,6 +69,11 @@ Result<sync::Rules> fitting(const Surroundings& surroundings, const std::string&
   if (!source) return pass(source);
   auto faults = server::fit_rules(**source, *rules);
   if (!faults) return pass(faults);
+  const auto& folders = surroundings.devices.folders;
+  for (const auto& one : rules->subscriptions) {
+    if (one.kind != sync::SubscriptionKind::kFiles || std::ranges::find(folders, one.files.folder) != folders.end()) continue;
+    faults->push_back(phrase("subscription '{}': [sync.folders] in verbund.toml names no folder '{}'", one.name, one.files.folder));
+  }
   if (auto sound = server::refuse(*faults); !sound) return pass(sound);
   return rules;
 }

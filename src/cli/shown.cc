@@ -88,7 +88,7 @@ std::string shown_word(const Globals& globals, std::string_view word) {
       msgid("insert"), msgid("update"), msgid("delete"), msgid("administrator"), msgid("staff"), msgid("device"),
       msgid("enabled"), msgid("disabled"),
       // device sync
-      msgid("revoked"), msgid("record held"), msgid("source"), msgid("subscription"), msgid("set"), msgid("group"), msgid("user"), msgid("added"), msgid("changed"), msgid("replication"), msgid("upload"),
+      msgid("revoked"), msgid("record held"), msgid("source"), msgid("subscription"), msgid("set"), msgid("group"), msgid("user"), msgid("added"), msgid("changed"), msgid("replication"), msgid("upload"), msgid("files"),
       msgid("succeeded"), msgid("failed"), msgid("canceled"),
       // status: the node's role, the database, feed and history
       msgid("production"), msgid("mirror"), msgid("standby"), msgid("up"), msgid("down"), msgid("starting"), msgid("running"), msgid("waiting"),

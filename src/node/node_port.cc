@@ -4,6 +4,15 @@
 #include "node/node_impl.h"
 
 namespace verbund::node {
+namespace {
+
+std::vector<std::string> folder_names(const std::map<std::string, std::filesystem::path>& folders) {
+  std::vector<std::string> names;
+  for (const auto& [name, path] : folders) names.push_back(name);
+  return names;
+}
+
+}  // namespace
 
 Status Node::Impl::listen() {
   pair = std::make_unique<ProductionSide>(*installation, *certificates, *accounts, seat, epoch.term, [this] { return port; }, clock, *log);
@@ -50,7 +59,7 @@ Status Node::Impl::listen() {
                  .exchange = [this](const std::string& secret, const std::string& from, const std::string& body) { return seat.exchange(secret, from, body); },
                  .act = [this](const std::string& user, const std::string& body) { return seat.act(user, body); },
                  .is_control_secret = [this](const std::string& shown) { return seat.is_control_secret(shown); }},
-      .devices = {.call = [this](const sync::DeviceCall& call, const std::string& address) { return devices->handle(call, address); }, .workers = device_workers.get(), .rules_changed = [this] { return capture_synced(); },
+      .devices = {.call = [this](const sync::DeviceCall& call, const std::string& address) { return devices->handle(call, address); }, .workers = device_workers.get(), .rules_changed = [this] { return capture_synced(); }, .folders = folder_names(installation->settings().sync_folders),
                   .held = [this](std::uint64_t device, const std::string& subscription, const std::string& key) { return devices->held(device, subscription, key); }},
       .history_caught_up = [this](Deadline deadline) { return history ? history->wait_for(feed->head().csn, deadline) : Status{}; },
       .database_restored = [this](bool is_source) { return database_restored(is_source); }});
