@@ -19,8 +19,10 @@
 /// Errors: a function that takes `error` sets *error when it fails, unless `error` is NULL; free it with verbund_error_free. Codes are those of docs/errors.md:
 /// "not_reachable", "unauthenticated", "forbidden" (the device is disabled), "revoked" (below), "not_found" (no device in this file), "in_use", "cancelled", "usage" (a text
 /// that is needed is NULL), "internal" (there was no memory for it, or no thread), …. `device` is never NULL, but for _close.
-/// Revoked: a sync that hears this of its own office removes all that came from there and was changed since: tables, changes, rejects, the device's secret. What the application has copied elsewhere it
+/// Revoked: a sync that hears this of its own office removes all that came from there and was changed since: tables, files, changes, rejects, the device's secret. What the application has copied elsewhere it
 /// removes itself when a function says "revoked" or the status does. Syncs of that file are over; the tables are gone.
+/// Files: folders of the office lie in FILE-files/SUBSCRIPTION, brought up to date by each sync; what the application puts into a folder that goes up goes to the office, once (write
+/// it elsewhere, then rename it into the folder). Counted like rows: those that came or went up, those that were removed; progress, too.
 /// Stable: only this folder is installed. The C part needs C99, the C++ part C++20.
 #ifndef VERBUND_DEVICE_H
 #define VERBUND_DEVICE_H
