@@ -91,7 +91,9 @@ Result<std::uint64_t> FolderIndex::look(Connection& mid_tier, const std::string&
   auto path = path_of(folder);
   if (!path) return pass(path);
   auto& one = known(folder);
-  const std::unique_lock lock(one.looking, patience);
+  // Whoever looks already may have much to read: the others keep no worker waiting.
+  constexpr milliseconds kWait{200};
+  const std::unique_lock lock(one.looking, kWait);
   if (!lock.owns_lock()) return 1;
   const auto begun = clock_.now();
   if (begun < one.again) return 0;

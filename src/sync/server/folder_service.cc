@@ -37,7 +37,7 @@ struct FolderService::View {
   std::string before;  ///< "nord/anna/", or empty
   std::string names;   ///< expression_of
   std::optional<Bound> of;
-  std::string shape;
+  std::string rules;   ///< what of them says which files these are
 
   /// Over `f`.
   [[nodiscard]] std::string condition() const {
@@ -57,10 +57,10 @@ FolderService::FolderService(Folders folders, FolderSurroundings surroundings)
 Result<DeviceAnswer> FolderService::handle(const DeviceCall& call, const std::vector<std::string>& path, const DeviceIdentity& device) {
   const auto no_such = [&] { return fail(ErrorCode::kNotFound, phrase("{} {}: no such resource", call.method, call.target)); };
   if (path.size() < 2) return no_such();
+  auto found = view(path[1], device);
+  if (!found) return pass(found);
   auto mid_tier = surroundings_.mid_tier.acquire(Deadline::in(surroundings_.clock, kDatabaseWait));
   if (!mid_tier) return pass(mid_tier);
-  auto found = view(**mid_tier, path[1], device);
-  if (!found) return pass(found);
   if (path.size() == 2 && call.method == "POST") return list(**mid_tier, *found, call.body);
   if (path.size() == 3 && path[2] == "offer" && call.method == "POST") return offer(**mid_tier, *found, call.body, device);
   if (path.size() != 4) return no_such();
@@ -71,14 +71,14 @@ Result<DeviceAnswer> FolderService::handle(const DeviceCall& call, const std::ve
   return no_such();
 }
 
-Result<FolderService::View> FolderService::view(Connection& mid_tier, const std::string& subscription, const DeviceIdentity& device) {
+Result<FolderService::View> FolderService::view(const std::string& subscription, const DeviceIdentity& device) {
   auto rules = surroundings_.directory.rules();
   if (!rules) return pass(rules);
   auto all = (*rules)->rules.of(device.user, {});
   if (!all) return pass(all);
   const auto rule = std::ranges::find_if(*all, [&](const Subscription* one) { return one->name == subscription && one->kind == SubscriptionKind::kFiles; });
   if (rule == all->end()) return fail(ErrorCode::kForbidden, phrase("device {} has no subscription {} of files", device.name, subscription));
-  View found{**rule, {}, {}, expression_of((*rule)->files.names), {}, {}};
+  View found{.rule = **rule, .root = {}, .before = {}, .names = expression_of((*rule)->files.names), .of = {}, .rules = {}};
   auto root = index_.path_of(found.rule.files.folder);
   if (!root) return pass(root, phrase("subscription {}", subscription));
   found.root = std::move(*root);
@@ -88,22 +88,23 @@ Result<FolderService::View> FolderService::view(Connection& mid_tier, const std:
     if (!value || !is_path_part(*value)) return fail(ErrorCode::kForbidden, phrase("subscription {}: nobody has said what {} is for {}", subscription, part, device.user));
     found.before += *value + "/";
   }
-  auto keys = Result<std::string>("");
-  if (!found.rule.files.of.empty()) {
-    auto bound = surroundings_.bound(device, found.rule.files.of);
-    if (!bound) return pass(bound, phrase("subscription {}", subscription));
-    auto hashed = mid_tier.query(fmt::format("SELECT coalesce(md5(string_agg(s.verbund_key, '/' ORDER BY s.verbund_key)), '') FROM {} s WHERE {}", bound->shadow(), bound->condition("s")));
-    if (!hashed) return pass(hashed, phrase("subscription {}", subscription));
-    keys = std::string(hashed->text(0, 0));
-    found.of = std::move(*bound);
-  }
-  auto history = mid_tier.query("SELECT history_id FROM feed.position");
-  if (!history) return pass(history, "feed.position");
-  if (history->size() != 1) return fail(ErrorCode::kUnavailable, phrase("sync: the feed has no position yet"));
-  constexpr std::size_t kDigits = 16;
   const auto version = (*rules)->versions.find(subscription);
-  found.shape = os::blake2b_hex(fmt::format("{}\n{}\n{}\n{}\n{}\n{}", version == (*rules)->versions.end() ? 0 : version->second, device.generation, history->text(0, 0), found.before, found.names, *keys)).substr(0, kDigits);
+  found.rules = fmt::format("{}\n{}\n{}\n{}", version == (*rules)->versions.end() ? 0 : version->second, device.generation, found.before, found.names);
+  if (found.rule.files.of.empty()) return found;
+  auto bound = surroundings_.bound(device, found.rule.files.of);
+  if (!bound) return pass(bound, phrase("subscription {}", subscription));
+  found.of = std::move(*bound);
   return found;
+}
+
+/// Another one when what a device knows of the folder's versions says nothing about which files are its own: other rules, rows, another history.
+Result<std::string> FolderService::shape_of(Connection& mid_tier, const View& view) const {
+  const auto keys = view.of ? fmt::format("(SELECT coalesce(md5(string_agg(s.verbund_key, '/' ORDER BY s.verbund_key)), '') FROM {} s WHERE {})", view.of->shadow(), view.of->condition("s")) : "''";
+  auto rows = mid_tier.query(fmt::format("SELECT history_id, {} FROM feed.position", keys));
+  if (!rows) return pass(rows, phrase("subscription {}", view.rule.name));
+  if (rows->size() != 1) return fail(ErrorCode::kUnavailable, phrase("sync: the feed has no position yet"));
+  constexpr std::size_t kDigits = 16;
+  return os::blake2b_hex(fmt::format("{}\n{}\n{}", view.rules, rows->text(0, 0), rows->text(0, 1))).substr(0, kDigits);
 }
 
 Status FolderService::within_limits(Connection& mid_tier, const View& view) const {
@@ -120,8 +121,10 @@ Status FolderService::within_limits(Connection& mid_tier, const View& view) cons
 Result<DeviceAnswer> FolderService::list(Connection& mid_tier, const View& view, const std::string& body) {
   auto cursor = decode_folder_cursor(body);
   if (!cursor) return pass(cursor);
+  auto shape = shape_of(mid_tier, view);
+  if (!shape) return pass(shape);
   FolderPage page;
-  page.cursor.shape = view.shape;
+  page.cursor.shape = std::move(*shape);
   if (view.rule.direction == Direction::kUp) return DeviceAnswer{200, encode(page)};
   auto left = index_.look(mid_tier, view.rule.files.folder, kReading);
   if (!left) return pass(left, phrase("subscription {}", view.rule.name));
@@ -131,7 +134,7 @@ Result<DeviceAnswer> FolderService::list(Connection& mid_tier, const View& view,
   if (!stand) return pass(stand, "sync.folder");
   const auto version = stand->size() == 0 ? 0 : parse_u64(stand->text(0, 0)).value_or(0);
   const auto since = stand->size() == 0 ? 0 : parse_u64(stand->text(0, 1)).value_or(0);
-  page.whole = cursor->shape != view.shape || cursor->version > version || cursor->version == 0 || cursor->version < since;
+  page.whole = cursor->shape != page.cursor.shape || cursor->version > version || cursor->version == 0 || cursor->version < since;
   page.cursor.version = page.whole ? 0 : cursor->version;
   auto parameters = view.parameters();
   parameters.emplace_back(std::to_string(page.cursor.version));

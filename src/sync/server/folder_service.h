@@ -36,7 +36,8 @@ class FolderService {
 
  private:
   struct View;
-  Result<View> view(postgres::Connection& mid_tier, const std::string& subscription, const DeviceIdentity& device);
+  Result<View> view(const std::string& subscription, const DeviceIdentity& device);
+  Result<std::string> shape_of(postgres::Connection& mid_tier, const View& view) const;
   Result<DeviceAnswer> list(postgres::Connection& mid_tier, const View& view, const std::string& body);
   Result<DeviceAnswer> piece(postgres::Connection& mid_tier, const View& view, const std::string& hash, std::uint64_t offset);
   Result<DeviceAnswer> offer(postgres::Connection& mid_tier, const View& view, const std::string& body, const DeviceIdentity& device);
