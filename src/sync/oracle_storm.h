@@ -42,6 +42,7 @@ class Storm {
   Storm(SyncScene& scene, Schema& schema, Random& random, int rounds = kRounds) : random_(random), schema_(schema), scene_(scene), rounds_(rounds) {
     schema.subscribe(scene, random);
     scene_.settings().repair_from = random_.once_in(3) ? 500 : 1;
+    scene_.settings().stock_from = random_.once_in(3) ? 500 : 1;
     scene_.restart_service();
     scene_.user("anna", {{"region", "nord"}});
     scene_.user("bert", {{"region", "süd"}});

@@ -350,7 +350,9 @@ Result<DeviceAnswer> DeviceService::block(const std::vector<std::string>& path, 
   }
   auto mid_tier = surroundings_.mid_tier.acquire(Deadline::in(surroundings_.clock, kDatabaseWait));
   if (!mid_tier) return pass(mid_tier);
-  auto rows = (*mid_tier)->query("SELECT content FROM sync.output WHERE device = $1::bigint AND number = $2::bigint AND subscription = $3 AND block = $4::integer",
+  auto rows = (*mid_tier)->query("SELECT content FROM sync.output WHERE device = $1::bigint AND number = $2::bigint AND subscription = $3 AND block = $4::integer"
+                                 " UNION ALL SELECT b.content FROM sync.output_stock o JOIN sync.stock_block b ON b.stock = o.stock"
+                                 " WHERE o.device = $1::bigint AND o.number = $2::bigint AND o.subscription = $3 AND b.block = $4::integer",
                                  {std::to_string(device.id), std::to_string(*number), path[2], std::to_string(*at)});
   if (!rows) return pass(rows, "sync.output");
   if (rows->size() == 0) {

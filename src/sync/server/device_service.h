@@ -17,6 +17,7 @@
 #include "sync/server/folder_service.h"
 #include "sync/server/reply.h"
 #include "sync/server/settle.h"
+#include "sync/server/stock.h"
 
 namespace verbund::sync::server {
 
@@ -27,6 +28,7 @@ struct ServiceSettings {
   std::size_t first_syncs = 4;          ///< devices that begin anew with much, at once; the others stand in line
   std::uint64_t much_from = 2'000;      ///< rows of a subscription that are much
   std::uint64_t repair_from = 500;      ///< rows: a device with so many is repaired where one with fewer gets all of them anew
+  std::uint64_t stock_from = 500;       ///< rows: so many are written once for all devices that get them anew (stock.h)
   seconds background_every{300};        ///< devices are asked to come so often by themselves
   /// Up to where the mirror has the log of the mid-tier's server on its disk; nothing: there is no mirror. From any thread. None: replication slots alone say it
   std::function<std::optional<Lsn>()> mirror_has = {};
@@ -96,7 +98,11 @@ class DeviceService {
   Result<std::map<std::string, Csn>> watch_all(postgres::Connection& mid_tier, const Prepared& prepared);
   Result<SyncReply> stand(Writing& writing, const SyncRequest& request);
   Status write_changes(postgres::Connection& outbox, Writing& writing, const SyncRequest& request, const Prepared& prepared, const std::map<std::string, Csn>& since, SyncReply& reply);
-  Status write_one(const std::shared_ptr<Writing>& writing, const Wanted& wanted);
+  struct Begun;
+  Status write_one(const std::shared_ptr<Writing>& writing, const Begun& begun);
+  Status write_begun(postgres::Connection& outbox, Writing& writing, const Begun& begun);
+  Result<Stock> make_stock(postgres::Connection& outbox, Writing& writing, const Bound& bound, const std::string& shape);
+  BlockSink told(Writing& writing, const std::string& name, BlockSink keep);
   void write_all(const std::shared_ptr<Writing>& writing);
   void end_writing(std::uint64_t device);
 
@@ -105,6 +111,7 @@ class DeviceService {
   Directory& directory_;
   std::mutex mutex_;
   std::condition_variable changed_;
+  std::set<std::string> stocking_;                                // mutex_: shapes of stocks that are being written
   std::set<std::uint64_t> busy_;                                  // mutex_: devices with a sync under way
   FolderService folders_;
   Admission admission_;                                           // mutex_

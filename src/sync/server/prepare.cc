@@ -184,7 +184,7 @@ Status DeviceService::write_changes(Connection& outbox, Writing& writing, const 
       auto ask = alike && !cursor->sums ? has_rows(**writing.lease, bound, settings_.repair_from) : Result<bool>(false);
       if (!ask) return pass(ask);
       session.mode = *ask ? Session::Mode::kSums : alike && cursor->sums ? Session::Mode::kRepair : Session::Mode::kRefresh;
-      if (!*ask) writing.begun.push_back({bound, session.mode == Session::Mode::kRepair ? cursor->sums : std::nullopt});
+      if (!*ask) writing.begun.push_back({bound, session.mode == Session::Mode::kRepair ? cursor->sums : std::nullopt, since.at(name)});
     } else if (bound.down()) {
       auto blocks = write_rows(**writing.lease, writing.device.id, {&bound, *cursor, false}, into_output(outbox, writing.device.id, request.number, name));
       if (!blocks) return pass(blocks);
@@ -194,7 +194,6 @@ Status DeviceService::write_changes(Connection& outbox, Writing& writing, const 
   }
   const auto set = writing.begun.empty() ? Status{} : (*writing.lease)->execute("RESET enable_seqscan; RESET enable_hashjoin; RESET enable_mergejoin; RESET max_parallel_workers_per_gather");
   if (!set) return set;
-  for (const auto& [bound, sums] : writing.begun) writing.wanted.push_back({&bound, {}, true, sums});
   reply.sessions.insert(reply.sessions.end(), prepared.failed.begin(), prepared.failed.end());
   return {};
 }
@@ -246,10 +245,13 @@ Result<DeviceAnswer> DeviceService::prepare(const DeviceIdentity& device, const 
   writing->number = request.number;
   auto reply = stand(*writing, request);
   if (!reply) return pass(reply);
+  writing->history = reply->history;
+  writing->csn = reply->csn;
   auto transaction = (*outbox)->begin();
   if (!transaction) return pass(transaction);
-  auto cleared = (*outbox)->query("DELETE FROM sync.output WHERE device = $1::bigint", {std::to_string(device.id)});
-  if (!cleared) return pass(cleared, "sync.output");
+  for (const auto* statement : {"DELETE FROM sync.output WHERE device = $1::bigint", "DELETE FROM sync.output_stock WHERE device = $1::bigint"}) {
+    if (auto cleared = (*outbox)->query(statement, {std::to_string(device.id)}); !cleared) return pass(cleared, "sync.output");
+  }
   if (auto written = write_changes(**outbox, *writing, request, prepared, *since, *reply); !written) return pass(written);
   auto outcomes = outcomes_of(**writing->lease, device.id);
   if (!outcomes) return pass(outcomes);
@@ -264,7 +266,7 @@ Result<DeviceAnswer> DeviceService::prepare(const DeviceIdentity& device, const 
   auto text = encode(*reply);
   if (auto noted = note_session(**outbox, device, request, hash, *reply, text, prepared.bounds); !noted) return pass(noted);
   if (auto committed = transaction->commit(); !committed) return pass(committed);
-  if (writing->wanted.empty()) return DeviceAnswer{200, std::move(text)};
+  if (writing->begun.empty()) return DeviceAnswer{200, std::move(text)};
   {
     const std::scoped_lock lock(mutex_);
     writing_[device.id] = writing;
@@ -276,33 +278,91 @@ Result<DeviceAnswer> DeviceService::prepare(const DeviceIdentity& device, const 
 }
 
 /// Blocks of one subscription, each there for the device as soon as it is full.
-Status DeviceService::write_one(const std::shared_ptr<Writing>& writing, const Wanted& wanted) {
+Status DeviceService::write_one(const std::shared_ptr<Writing>& writing, const Begun& begun) {
   auto outbox = surroundings_.mid_tier.acquire(Deadline::in(surroundings_.clock, kDatabaseWait));
   if (!outbox) return pass(outbox);
-  const auto& name = wanted.bound->rule.name;
   // What is lost with the server's power is written again: the device asks, and is told that it is gone.
   if (auto relaxed = (*outbox)->execute("SET synchronous_commit = off"); !relaxed) return relaxed;
-  const auto keep = into_output(**outbox, writing->device.id, writing->number, name);
-  auto written = write_rows(**writing->lease, writing->device.id, wanted, [&](const BlockHead& head, std::string block) -> Status {
-    if (writing->unwanted) return fail(ErrorCode::kCancelled, phrase("sync: the device has begun another one"));
+  auto written = write_begun(**outbox, *writing, begun);
+  auto strict = (*outbox)->execute("RESET synchronous_commit");
+  return written ? strict : written;
+}
+
+/// Each block that `keep` has is told to the device.
+BlockSink DeviceService::told(Writing& writing, const std::string& name, BlockSink keep) {
+  return [this, &writing, name, keep = std::move(keep)](const BlockHead& head, std::string block) -> Status {
+    if (writing.unwanted) return fail(ErrorCode::kCancelled, phrase("sync: the device has begun another one"));
     if (auto kept = keep(head, std::move(block)); !kept) return kept;
     const std::scoped_lock lock(mutex_);
-    writing->blocks[name] = head.number + 1;
+    writing.blocks[name] = head.number + 1;
     changed_.notify_all();
     return {};
-  });
-  auto strict = (*outbox)->execute("RESET synchronous_commit");
-  if (!written) return pass(written);
-  return strict;
+  };
+}
+
+/// A stock that somebody else has left here, or one that is written for this device and for others; where neither goes, blocks of its own.
+Status DeviceService::write_begun(Connection& outbox, Writing& writing, const Begun& begun) {
+  const auto& bound = begun.bound;
+  const auto& name = bound.rule.name;
+  const auto own = told(writing, name, into_output(outbox, writing.device.id, writing.number, name));
+  const auto alone = [&] {
+    auto written = write_rows(**writing.lease, writing.device.id, {.bound = &bound, .cursor = {}, .refresh = true, .sums = begun.sums}, own);
+    return written ? Status{} : pass(written);
+  };
+  if (begun.sums) return alone();
+  auto many = has_rows(**writing.lease, bound, settings_.stock_from);
+  if (!many) return pass(many);
+  if (!*many) return alone();
+  const auto shape = stock_shape(bound);
+  auto found = find_stock(outbox, shape, writing.history, begun.since, writing.csn);
+  if (!found) return pass(found);
+  auto like = is_like_everybody(outbox, writing.device.id, bound, *found ? (*found)->csn : writing.csn);
+  if (!like) return pass(like);
+  if (!*like) return alone();
+  Stock stock;
+  if (*found) {
+    stock = **found;
+    if (auto referred = refer_to_stock(outbox, writing.device.id, writing.number, name, stock.id); !referred) return referred;
+    const std::scoped_lock lock(mutex_);
+    writing.blocks[name] = stock.blocks;
+    changed_.notify_all();
+  } else {
+    std::unique_lock turn(mutex_);
+    const bool first = stocking_.insert(shape).second;
+    turn.unlock();
+    if (!first) return alone();  // nobody waits for another one's device
+    auto made = make_stock(outbox, writing, bound, shape);
+    const std::scoped_lock lock(mutex_);
+    stocking_.erase(shape);
+    if (!made) return pass(made);
+    stock = *made;
+  }
+  Wanted since{.bound = &bound, .cursor = {name, stock.csn, bound.shape}, .refresh = false, .sums = {}, .first = stock.blocks};
+  auto written = write_rows(**writing.lease, writing.device.id, since, own);
+  return written ? Status{} : pass(written);
+}
+
+Result<Stock> DeviceService::make_stock(Connection& outbox, Writing& writing, const Bound& bound, const std::string& shape) {
+  const auto& name = bound.rule.name;
+  auto id = begin_stock(outbox, shape, writing.history, writing.csn);
+  if (!id) return pass(id);
+  Status done = refer_to_stock(outbox, writing.device.id, writing.number, name, *id);
+  Result<std::uint32_t> blocks = 0U;
+  if (done) blocks = write_rows(**writing.lease, writing.device.id, {.bound = &bound, .cursor = {}, .refresh = true, .sums = {}, .first = 0, .more = true}, told(writing, name, into_stock(outbox, *id)));
+  if (!blocks) done = pass(blocks);
+  if (done) done = finish_stock(outbox, *id, *blocks);
+  if (done) return Stock{*id, writing.csn, *blocks};
+  if (auto dropped = drop_stock(outbox, *id); !dropped) surroundings_.log.warning("sync.stock_not_dropped", {{"stock", *id}, {"error", dropped.error().message}});
+  return pass(done);
 }
 
 /// On a thread of its own, one subscription after the other, all from the one snapshot.
 void DeviceService::write_all(const std::shared_ptr<Writing>& writing) {
-  for (const auto& wanted : writing->wanted) {
+  for (const auto& begun : writing->begun) {
     if (writing->unwanted) break;
-    auto written = write_one(writing, wanted);
+    auto written = write_one(writing, begun);
     if (written || writing->unwanted) continue;
-    const auto& name = wanted.bound->rule.name;
+    const auto& name = begun.bound.rule.name;
     surroundings_.log.warning("sync.refresh_failed", {{"device", writing->device.id}, {"subscription", name}, {"error", written.error().message}});
     const std::scoped_lock lock(mutex_);
     writing->failed.emplace(name, written.error());
@@ -336,7 +396,7 @@ Result<DeviceAnswer> DeviceService::acknowledge(const DeviceCall& call, const st
     if (std::ranges::find(request->sessions, session.subscription) != request->sessions.end()) statements.push_back(note_held(id, *reply, session, failed ? boost::json::value() : buckets));
   }
   for (const auto* statement : {"UPDATE sync.session SET acknowledged = coalesce(acknowledged, now()) WHERE device = $1::bigint AND number = $2::bigint",
-                                "DELETE FROM sync.output WHERE device = $1::bigint AND number = $2::bigint"}) {
+                                "DELETE FROM sync.output WHERE device = $1::bigint AND number = $2::bigint", "DELETE FROM sync.output_stock WHERE device = $1::bigint AND number = $2::bigint"}) {
     statements.push_back({statement, {id, path[1]}});
   }
   if (auto done = all_or_nothing(**mid_tier, statements); !done) return pass(done, phrase("sync {} of {}", path[1], device.name));

@@ -25,7 +25,7 @@ constexpr std::string_view kQueues = R"sql(
   SELECT d.id, d.name, d.user_name,
          (SELECT count(*) FROM sync.input i WHERE i.device = d.id),
          c.waiting, c.applying, c.rejects,
-         (SELECT count(*) FROM sync.output o WHERE o.device = d.id),
+         (SELECT count(*) FROM sync.output o WHERE o.device = d.id) + (SELECT coalesce(sum(s.blocks), 0) FROM sync.output_stock o JOIN sync.stock s ON s.id = o.stock WHERE o.device = d.id),
          (extract(epoch FROM s.began) * 1000000)::bigint, (extract(epoch FROM s.acknowledged) * 1000000)::bigint
     FROM sync.device d
     CROSS JOIN LATERAL (SELECT count(*) FILTER (WHERE state = 'accepted') AS waiting, count(*) FILTER (WHERE state = 'applying') AS applying,

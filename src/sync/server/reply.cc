@@ -63,7 +63,7 @@ class BinaryRows {
 /// Blocks as they become full, within the subscription's limits.
 class Output {
  public:
-  Output(const Bound& bound, const BlockSink& sink) : bound_(bound), sink_(sink), writer_(BlockHead::Kind::kDown) {}
+  Output(const Wanted& wanted, const BlockSink& sink) : bound_(*wanted.bound), more_(wanted.more), sink_(sink), writer_(BlockHead::Kind::kDown, kLevel, wanted.first) {}
 
   Status upsert(const std::vector<std::optional<std::string_view>>& fields) {
     ++rows_;
@@ -95,13 +95,16 @@ class Output {
  private:
   Status after() { return writer_.full() ? take(false) : Status{}; }
   Status take(bool last) {
-    const BlockHead head{BlockHead::Kind::kDown, writer_.number(), last, writer_.rows()};
-    auto block = writer_.take(last);
+    const bool ends = last && !more_;
+    const BlockHead head{BlockHead::Kind::kDown, writer_.number(), ends, writer_.rows()};
+    auto block = writer_.take(ends);
     if (!block) return pass(block);
     return sink_(head, std::move(*block));
   }
 
+  static constexpr int kLevel = 1;
   const Bound& bound_;
+  const bool more_;
   const BlockSink& sink_;
   BlockWriter writer_;
   std::uint64_t rows_ = 0, bytes_ = 0;
@@ -233,7 +236,7 @@ Status write_differing(Connection& mid_tier, const Bound& bound, const std::stri
 
 Result<std::uint32_t> write_rows(Connection& mid_tier, std::uint64_t device, const Wanted& wanted, const BlockSink& sink) {
   const auto& bound = *wanted.bound;
-  Output output(bound, sink);
+  Output output(wanted, sink);
   // What goes first: a row may have taken over the unique value of one that went.
   const auto keys = wanted.refresh ? write_keys(mid_tier, open_keys(bound, device), DownRow::Op::kKeep, output) : write_keys(mid_tier, gone_keys(bound, device, wanted), DownRow::Op::kDelete, output);
   if (!keys) return std::unexpected(keys.error());

@@ -17,10 +17,12 @@ struct Wanted {
   DeviceCursor cursor;       ///< what the device says that it has
   bool refresh = false;
   std::optional<RowSums> sums = {};  ///< of a refresh: the device has rows of these sums already, only slots that differ are written
+  std::uint32_t first = 0;           ///< number of the first block; those before it are the session's, too
+  bool more = false;                 ///< others follow behind these
 };
 
 /// Rows of one subscription as the connection's transaction sees them: all that came, changed or went behind the cursor, or everything. Returns how many blocks; 0:
-/// there is nothing. Errors: kTooLarge (over the subscription's limits), those of the database and of `sink`.
+/// there is nothing; with `first`, how many the session has. Errors: kTooLarge (over the subscription's limits), those of the database and of `sink`.
 Result<std::uint32_t> write_rows(postgres::Connection& mid_tier, std::uint64_t device, const Wanted& wanted, const BlockSink& sink);
 
 /// Whether the subscription has at least so many rows for the user.

@@ -19,6 +19,9 @@ constexpr std::string_view kStatements[] = {
     "WITH over AS (SELECT subscription, max(csn) AS csn FROM sync.moved WHERE at < now() - $1::integer * interval '1 day' GROUP BY subscription),"
     " known AS (UPDATE sync.watch w SET since_csn = greatest(w.since_csn, o.csn) FROM over o WHERE o.subscription = w.subscription)"
     " DELETE FROM sync.moved m USING over o WHERE m.subscription = o.subscription AND m.csn <= o.csn",
+    // A day: whoever has begun with one and is not done begins anew.
+    "DELETE FROM sync.stock WHERE $1::integer > 0 AND made < now() - interval '1 day'",
+    "DELETE FROM sync.output_stock o WHERE $1::integer > 0 AND NOT EXISTS (SELECT FROM sync.device d WHERE d.id = o.device AND d.state <> 'revoked')",
     "DELETE FROM sync.output o WHERE $1::integer > 0 AND NOT EXISTS (SELECT FROM sync.device d WHERE d.id = o.device AND d.state <> 'revoked')"};
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "sync/server/device_service.h"
+#include "sync/server/stock.h"
 
 namespace verbund::sync::server {
 
@@ -20,17 +21,21 @@ struct DeviceService::Prepared {
   std::set<std::string> not_now;   ///< names of `failed`, and what the device may sync in other sets: their changes wait
 };
 
+/// A session that does not go on from the device's cursor.
+struct DeviceService::Begun {
+  Bound bound;
+  std::optional<RowSums> sums;  ///< that the device has sent; without them it gets everything
+  Csn since;                    ///< from here on it is known what has gone
+};
+
 /// A reply that is being written while the device fetches what is there. Under the service's mutex, but for what says otherwise.
 struct DeviceService::Writing {
   // Constant from the begin on.
   DeviceIdentity device;
   std::uint64_t number = 0;
-  struct Begun {
-    Bound bound;
-    std::optional<RowSums> sums;  ///< that the device has sent; without them it gets everything
-  };
+  std::string history;
+  Csn csn;  ///< of the snapshot
   std::vector<Begun> begun;    ///< sessions that don't go on from the device's cursor
-  std::vector<Wanted> wanted;  ///< of begun
   // The writing thread's own: the snapshot that the answer speaks of.
   std::optional<postgres::Pool::Lease> lease;
   std::optional<postgres::Connection::Transaction> snapshot;
