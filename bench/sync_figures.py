@@ -236,6 +236,34 @@ def first_crowd(devices, rows):
         office.close()
 
 
+def repair(rows, differ):
+    """Bytes on the wire of a device that is repaired, `differ` of its rows are others; and of one that gets everything. In MB."""
+    practice = Practice(rows)
+    office = practice.office
+    try:
+        file = practice.device("device")
+        before = bytes_over_loopback()
+        practice.sync(file, "big")
+        everything = bytes_over_loopback() - before
+        # As after a restore of the server: its history is another one.
+        with sqlite3.connect(file) as app:
+            app.execute("UPDATE verbund_device SET history = 'another'")
+        app.close()
+        told = office.psql("SELECT csn FROM feed.position", database="verbund_mid")
+        office.psql(f"UPDATE patient SET city = 'anderswo' WHERE id % {rows // differ} = 0")
+        wait_for(lambda: office.psql("SELECT csn FROM feed.position", database="verbund_mid") != told, "the feed")
+        before = bytes_over_loopback()
+        practice.sync(file, "big")
+        repaired = bytes_over_loopback() - before
+        with sqlite3.connect(file) as app:
+            if app.execute("SELECT count(*), count(*) FILTER (WHERE city = 'anderswo') FROM patient").fetchone() != (rows, differ):
+                raise AssertionError("the device is not repaired")
+        app.close()
+        return repaired / 1e6, everything / 1e6
+    finally:
+        office.close()
+
+
 TOURS = """[[subscription]]
 name = "observations"
 direction = "down"
@@ -326,6 +354,8 @@ def sync(bench, topic):
     filled, each = (30, 2_000) if bench.quick else (300, 20_000)
     filling = topic.figure(f"{filled} first syncs of {each:,} rows at once", "s")
     filling_node = topic.figure("the node's memory at its highest meanwhile", "MB", limit=150)
+    repaired_rows = rows // 10
+    repaired = topic.figure(f"bytes on the wire to repair {repaired_rows:,} rows of which 10 differ, all of TCP", "MB", peer="everything anew", target=0.1)
     few, many = (10, 100) if bench.quick else (100, 10_000)
     granted = topic.figure(f"matching an assignment's change, {many:,} users", "ms", peer=f"{few:,} users", target=2)
     changed = topic.figure(f"matching a row's change, {many:,} users", "ms", peer=f"{few:,} users", target=2)
@@ -340,6 +370,7 @@ def sync(bench, topic):
     took, megabytes = first_crowd(filled, each)
     filling.add(took)
     filling_node.add(megabytes)
+    repaired.add(*repair(repaired_rows, 10))
     fewer, more = moves(few, many)
     granted.add(more[0], fewer[0])
     changed.add(more[1], fewer[1])
