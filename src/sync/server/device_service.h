@@ -95,6 +95,7 @@ class DeviceService {
   Result<SourceTable> table(postgres::Connection& mid_tier, postgres::Connection& source, const std::string& schema, const std::string& name);
   Result<DeviceAnswer> prepare(const DeviceIdentity& device, const SyncRequest& request, const std::string& hash, Prepared& prepared, const std::string& history);
   Result<bool> begins_with_much(postgres::Connection& mid_tier, const SyncRequest& request, const Prepared& prepared, const std::map<std::string, Csn>& since, const std::string& history);
+  Result<Csn> watch(postgres::Connection& mid_tier, const Bound& bound);
   Result<std::map<std::string, Csn>> watch_all(postgres::Connection& mid_tier, const Prepared& prepared);
   Result<SyncReply> stand(Writing& writing, const SyncRequest& request);
   Status write_changes(postgres::Connection& outbox, Writing& writing, const SyncRequest& request, const Prepared& prepared, const std::map<std::string, Csn>& since, SyncReply& reply);
@@ -111,6 +112,7 @@ class DeviceService {
   Directory& directory_;
   std::mutex mutex_;
   std::condition_variable changed_;
+  std::map<std::string, TimePoint> looked_at_;                    // mutex_: watches that stood, by subscription
   std::set<std::string> stocking_;                                // mutex_: shapes of stocks that are being written
   std::set<std::uint64_t> busy_;                                  // mutex_: devices with a sync under way
   FolderService folders_;

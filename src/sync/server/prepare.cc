@@ -16,6 +16,7 @@ namespace {
 using postgres::Connection;
 
 constexpr seconds kDatabaseWait{10};
+constexpr seconds kWatchesKnownFor{2};
 /// Where everything is answered from. What has changed is found along indexes, whatever the statistics of a table say that was filled a moment ago: a look at every row
 /// costs a hundred times more.
 constexpr std::string_view kStand = "SELECT history_id, csn, set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true),"
@@ -138,12 +139,29 @@ void DeviceService::end_writing(std::uint64_t device) {
   writing_.erase(found);
 }
 
+/// Whether triggers and indexes still stand is looked at now and then: it costs more than all else of a sync that has nothing to do.
+Result<Csn> DeviceService::watch(Connection& mid_tier, const Bound& bound) {
+  std::unique_lock lock(mutex_);
+  const auto looked = looked_at_.find(bound.rule.name);
+  const bool lately = looked != looked_at_.end() && surroundings_.clock.now() - looked->second < kWatchesKnownFor;
+  lock.unlock();
+  if (lately) {
+    auto known = watched_since(mid_tier, bound);
+    if (!known) return pass(known);
+    if (*known) return **known;
+  }
+  auto kept = keep_watch(mid_tier, bound);
+  lock.lock();
+  if (kept) looked_at_[bound.rule.name] = surroundings_.clock.now();
+  return kept;
+}
+
 /// Watches before the snapshot: a departure that the snapshot does not see is known to the next one.
 Result<std::map<std::string, Csn>> DeviceService::watch_all(Connection& mid_tier, const Prepared& prepared) {
   std::map<std::string, Csn> since;
   for (const auto& bound : prepared.bounds) {
     if (!bound.down()) continue;
-    auto watched = keep_watch(mid_tier, bound);
+    auto watched = watch(mid_tier, bound);
     if (!watched) return pass(watched);
     since[bound.rule.name] = *watched;
   }
@@ -249,9 +267,8 @@ Result<DeviceAnswer> DeviceService::prepare(const DeviceIdentity& device, const 
   writing->csn = reply->csn;
   auto transaction = (*outbox)->begin();
   if (!transaction) return pass(transaction);
-  for (const auto* statement : {"DELETE FROM sync.output WHERE device = $1::bigint", "DELETE FROM sync.output_stock WHERE device = $1::bigint"}) {
-    if (auto cleared = (*outbox)->query(statement, {std::to_string(device.id)}); !cleared) return pass(cleared, "sync.output");
-  }
+  auto cleared = (*outbox)->query("WITH stocks AS (DELETE FROM sync.output_stock WHERE device = $1::bigint) DELETE FROM sync.output WHERE device = $1::bigint", {std::to_string(device.id)});
+  if (!cleared) return pass(cleared, "sync.output");
   if (auto written = write_changes(**outbox, *writing, request, prepared, *since, *reply); !written) return pass(written);
   auto outcomes = outcomes_of(**writing->lease, device.id);
   if (!outcomes) return pass(outcomes);
@@ -396,7 +413,7 @@ Result<DeviceAnswer> DeviceService::acknowledge(const DeviceCall& call, const st
     if (std::ranges::find(request->sessions, session.subscription) != request->sessions.end()) statements.push_back(note_held(id, *reply, session, failed ? boost::json::value() : buckets));
   }
   for (const auto* statement : {"UPDATE sync.session SET acknowledged = coalesce(acknowledged, now()) WHERE device = $1::bigint AND number = $2::bigint",
-                                "DELETE FROM sync.output WHERE device = $1::bigint AND number = $2::bigint", "DELETE FROM sync.output_stock WHERE device = $1::bigint AND number = $2::bigint"}) {
+                                "WITH stocks AS (DELETE FROM sync.output_stock WHERE device = $1::bigint AND number = $2::bigint) DELETE FROM sync.output WHERE device = $1::bigint AND number = $2::bigint"}) {
     statements.push_back({statement, {id, path[1]}});
   }
   if (auto done = all_or_nothing(**mid_tier, statements); !done) return pass(done, phrase("sync {} of {}", path[1], device.name));

@@ -218,6 +218,14 @@ Result<Csn> keep_watch(Connection& mid_tier, const Bound& bound) {
   return known->since;
 }
 
+Result<std::optional<Csn>> watched_since(Connection& mid_tier, const Bound& bound) {
+  auto rows = mid_tier.query("SELECT since_csn FROM sync.watch WHERE subscription = $1 AND table_id = $2::integer AND version = $3::bigint AND broken IS NULL",
+                             {bound.rule.name, std::to_string(bound.table.id), std::to_string(bound.version)});
+  if (!rows) return pass(rows, phrase("subscription {}", bound.rule.name));
+  if (rows->size() == 0) return std::optional<Csn>();
+  return std::optional(Csn{parse_u64(rows->text(0, 0)).value_or(0)});
+}
+
 Status end_watches(Connection& mid_tier) {
   auto over = first_column(mid_tier, "SELECT w.subscription FROM sync.watch w WHERE NOT EXISTS (SELECT FROM sync.subscription s WHERE s.name = w.subscription)", {});
   if (!over) return pass(over, "subscriptions");

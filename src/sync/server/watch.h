@@ -9,6 +9,9 @@ namespace verbund::sync::server {
 /// triggers. Waits for the feed's write under way. Errors: those of the database; kUnavailable (others hold its tables).
 Result<Csn> keep_watch(postgres::Connection& mid_tier, const Bound& bound);
 
+/// The same, of one that keep_watch has found a moment ago, without looking whether everything still stands. None: look again.
+Result<std::optional<Csn>> watched_since(postgres::Connection& mid_tier, const Bound& bound);
+
 /// Of subscriptions that are no longer among the rules: triggers, indexes and moves go; what is in use stays until the next call.
 Status end_watches(postgres::Connection& mid_tier);
 
