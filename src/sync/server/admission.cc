@@ -17,7 +17,7 @@ std::optional<std::size_t> Admission::ask(std::uint64_t device, TimePoint now) {
   const auto place = static_cast<std::size_t>(found - waiting_.begin()) + 1;
   if (working_.size() + place > at_once_) return place;
   waiting_.erase(found);
-  working_.insert(device);
+  working_.emplace(device, now);
   return std::nullopt;
 }
 
@@ -30,9 +30,16 @@ std::optional<std::size_t> Admission::still_waits(std::uint64_t device, TimePoin
   return working_.size() + place > at_once_ ? std::optional(place) : std::nullopt;
 }
 
-milliseconds Admission::ask_again_in(std::size_t place) {
-  constexpr std::int64_t kEach = 200, kShortest = 300, kLongest = 10'000;
-  return milliseconds{std::clamp(static_cast<std::int64_t>(place) * kEach, kShortest, kLongest)};
+void Admission::over(std::uint64_t device, TimePoint now) {
+  const auto found = working_.find(device);
+  if (found == working_.end()) return;
+  turn_ = (turn_ * 3 + (now - found->second)) / 4;
+  working_.erase(found);
+}
+
+milliseconds Admission::ask_again_in(std::size_t place) const {
+  constexpr milliseconds kShortest{100}, kLongest{10'000};
+  return std::clamp(std::chrono::duration_cast<milliseconds>(turn_ * place / at_once_), kShortest, kLongest);
 }
 
 }  // namespace verbund::sync::server

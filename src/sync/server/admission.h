@@ -3,8 +3,8 @@
 /// clock, no thread of its own; whoever uses it locks.
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <optional>
-#include <set>
 
 #include "base/time.h"
 
@@ -19,12 +19,12 @@ class Admission {
   std::optional<std::size_t> ask(std::uint64_t device, TimePoint now);
   /// The place of one that waits and whose turn it is not yet; asking keeps it. Nothing: it does not wait, or it is its turn.
   std::optional<std::size_t> still_waits(std::uint64_t device, TimePoint now);
-  void over(std::uint64_t device) { working_.erase(device); }
+  void over(std::uint64_t device, TimePoint now);
 
   [[nodiscard]] std::size_t working() const { return working_.size(); }
   [[nodiscard]] std::size_t waiting() const { return waiting_.size(); }
-  /// When a device at this place should ask again: the nearer its turn, the sooner.
-  static milliseconds ask_again_in(std::size_t place);
+  /// When a device at this place should ask again: when its turn comes, if the turns take as long as the last ones have.
+  [[nodiscard]] milliseconds ask_again_in(std::size_t place) const;
 
  private:
   struct Waiting {
@@ -35,7 +35,8 @@ class Admission {
 
   std::size_t at_once_;
   nanoseconds forgotten_after_;
-  std::set<std::uint64_t> working_;
+  std::map<std::uint64_t, TimePoint> working_;  // since when
+  nanoseconds turn_ = seconds{1};               // as the last ones have taken
   std::deque<Waiting> waiting_;
 };
 

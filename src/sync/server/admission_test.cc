@@ -14,7 +14,7 @@ TEST(Admission, FewAtOnceAndTheOthersInTheirOrder) {
   EXPECT_EQ(turns.ask(3, kStart), 1U);
   EXPECT_EQ(turns.ask(4, kStart), 2U);
   EXPECT_EQ(turns.ask(1, kStart), std::nullopt) << "it is at it";
-  turns.over(1);
+  turns.over(1, kStart);
   EXPECT_EQ(turns.ask(4, kStart), 2U) << "3 was before it";
   EXPECT_EQ(turns.ask(5, kStart), 3U);
   EXPECT_EQ(turns.ask(3, kStart), std::nullopt);
@@ -39,17 +39,25 @@ TEST(Admission, StillWaitsOnlyWhoseTurnItIsNot) {
   EXPECT_EQ(turns.ask(1, kStart), std::nullopt);
   EXPECT_EQ(turns.ask(2, kStart), 1U);
   EXPECT_EQ(turns.still_waits(2, kStart), 1U);
-  turns.over(1);
+  turns.over(1, kStart);
   EXPECT_EQ(turns.still_waits(2, kStart), std::nullopt);
   EXPECT_EQ(turns.working(), 0U) << "it has not been admitted by that";
   EXPECT_EQ(turns.ask(3, kStart), 2U) << "nor overtaken";
   EXPECT_EQ(turns.ask(2, kStart), std::nullopt);
 }
 
-TEST(Admission, AsksTheSoonerTheNearer) {
-  EXPECT_EQ(Admission::ask_again_in(1), milliseconds{300});
-  EXPECT_EQ(Admission::ask_again_in(20), milliseconds{4'000});
-  EXPECT_EQ(Admission::ask_again_in(5'000), milliseconds{10'000});
+TEST(Admission, AsksWhenItsTurnMayCome) {
+  Admission turns(4, seconds{30});
+  EXPECT_EQ(turns.ask_again_in(1), milliseconds{250});
+  EXPECT_EQ(turns.ask_again_in(20), milliseconds{5'000});
+  EXPECT_EQ(turns.ask_again_in(5'000), milliseconds{10'000});
+  for (std::uint64_t device = 1; device <= 50; ++device) {
+    EXPECT_EQ(turns.ask(device, kStart), std::nullopt);
+    turns.over(device, kStart + milliseconds{40});
+  }
+  EXPECT_EQ(turns.ask_again_in(1), milliseconds{100});
+  EXPECT_EQ(turns.ask_again_in(200).count() / 100, 20) << "ten milliseconds each";
+  turns.over(99, kStart);  // of nobody
 }
 
 }  // namespace

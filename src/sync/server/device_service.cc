@@ -223,7 +223,7 @@ Result<DeviceAnswer> DeviceService::sync(const DeviceCall& call, const DeviceIde
   end_writing(device.id);
   {
     const std::scoped_lock lock(mutex_);
-    if (const auto place = admission_.still_waits(device.id, surroundings_.clock.now())) return in_line(*place);
+    if (const auto place = admission_.still_waits(device.id, surroundings_.clock.now())) return in_line(admission_, *place);
   }
   auto prepared = bind_all(device, request->set);
   if (!prepared) return pass(prepared);

@@ -216,8 +216,8 @@ Status DeviceService::write_changes(Connection& outbox, Writing& writing, const 
   return {};
 }
 
-DeviceAnswer in_line(std::size_t place) {
-  return {202, boost::json::serialize(boost::json::object{{"place", place}, {"retry_ms", Admission::ask_again_in(place).count()}})};
+DeviceAnswer in_line(const Admission& admission, std::size_t place) {
+  return {202, boost::json::serialize(boost::json::object{{"place", place}, {"retry_ms", admission.ask_again_in(place).count()}})};
 }
 
 Result<bool> DeviceService::begins_with_much(Connection& mid_tier, const SyncRequest& request, const Prepared& prepared, const std::map<std::string, Csn>& since, const std::string& history) {
@@ -252,11 +252,11 @@ Result<DeviceAnswer> DeviceService::prepare(const DeviceIdentity& device, const 
   auto writing = std::make_shared<Writing>();
   if (*much) {
     const std::scoped_lock lock(mutex_);
-    if (const auto place = admission_.ask(device.id, surroundings_.clock.now())) return in_line(*place);
+    if (const auto place = admission_.ask(device.id, surroundings_.clock.now())) return in_line(admission_, *place);
     // Given back by the thread that writes, or with `writing` when it comes to nothing.
     writing->turn = std::shared_ptr<void>(nullptr, [this, id = device.id](void*) {
       const std::scoped_lock again(mutex_);
-      admission_.over(id);
+      admission_.over(id, surroundings_.clock.now());
     });
   }
   writing->device = device;

@@ -11,7 +11,7 @@
 namespace verbund::sync::server {
 
 /// Not yet: so many are before it.
-DeviceAnswer in_line(std::size_t place);
+DeviceAnswer in_line(const Admission& admission, std::size_t place);
 
 /// What the device may sync, as the tables are now.
 struct DeviceService::Prepared {
