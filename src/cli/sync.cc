@@ -3,7 +3,6 @@
 
 #include "cli/sync.h"
 #include "platform/os/file.h"
-#include "sync/model/transport.h"
 
 namespace verbund::cli {
 namespace {
@@ -204,7 +203,7 @@ int show_status(const Globals& globals, const Words&) {
 
 /// Which version of a record a device has.
 int show_held(const Globals& globals, const Words& words) {
-  const auto answer = ask(globals, "GET", fmt::format("/api/sync/held/{}/{}/{}", words.device, sync::escaped_part(words.subscription), sync::escaped_part(words.key)));
+  const auto answer = ask(globals, "GET", fmt::format("/api/sync/held/{}/{}/{}", words.device, words.subscription, words.key));
   if (answer.exit_code) return *answer.exit_code;
   const auto holds = text_of(answer.root.at("holds"));
   const auto version = text_of(answer.root.at("version")), cursor = text_of(answer.root.at("cursor"));

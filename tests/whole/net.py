@@ -25,6 +25,13 @@ def ip(*words):
     return done.stdout
 
 
+def tc(namespace, *words):
+    done = subprocess.run(["tc", "-n", namespace, *words], capture_output=True, text=True, timeout=30)
+    if done.returncode != 0:
+        raise OSError(f"tc {' '.join(words)}: {done.stderr.strip()}")
+    return done.stdout
+
+
 def remove_left_behind():
     """Of runs whose process is gone."""
     for line in pathlib.Path("/proc/mounts").read_text().splitlines():
@@ -69,6 +76,26 @@ class Machine:
 
     def plug_in(self):
         ip("-n", self.net.switch, "link", "set", self.port, "up")
+
+    def ends(self):
+        """Of its cable: what it sends itself, and what the switch sends to it."""
+        return ((self.namespace, "card"), (self.net.switch, self.port))
+
+    def rough(self):
+        """From now on its line is slow and loses, both ways. Says how: netem where the kernel has it, else a narrow line before which a few packets can wait; the others are dropped."""
+        for how in (("netem", "delay", "40ms", "15ms", "loss", "2%"), ("tbf", "rate", "4mbit", "burst", "4kb", "limit", "16kb")):
+            try:
+                for namespace, device in self.ends():
+                    tc(namespace, "qdisc", "replace", "dev", device, "root", *how)
+            except OSError as error:
+                refused = error
+                continue
+            return " ".join(how)
+        raise refused
+
+    def lost(self):
+        """Packets that the rough line has dropped."""
+        return sum(int(re.search(r"dropped (\d+)", tc(namespace, "-s", "qdisc", "show", "dev", device)).group(1)) for namespace, device in self.ends())
 
     def lose_to(self, other):
         """What it sends to `other` is lost without a word; what `other` sends arrives."""

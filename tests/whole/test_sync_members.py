@@ -114,6 +114,16 @@ class Members(unittest.TestCase):
     def held(self, device, subscription, key):
         return self.office.run("--json", "sync", "held", str(device), subscription, str(key)).check().json()["holds"]
 
+    def test_any_key_can_be_asked_for(self):
+        """Given a table without a filter whose keys have slashes, blanks and percent signs, When somebody asks which version a device has, Then it is said of each, and of none that there is not."""
+        self.office.psql("CREATE TABLE note (id text PRIMARY KEY, text text); INSERT INTO note VALUES ('a/b', 'x'), ('a b%2f', 'x'), ('ü/ß/', 'x')")
+        rules = self.office.directory / "mehr.toml"
+        rules.write_text(RULES.replace('["patients", "observations"]', '["patients", "observations", "all notes"]') + '\n[[subscription]]\nname = "all notes"\ntable = "note"\ndirection = "down"\n', encoding="utf-8")
+        self.office.run("sync", "apply", str(rules)).check()
+        anna = self.tablet("anna", "Tablet Anna")
+        self.synced(anna)
+        self.assertEqual([self.held(1, "all notes", key) for key in ("a/b", "a b%2f", "ü/ß/", "a/c")], ["current", "current", "current", "none"])
+
     def test_a_copied_file_is_a_device_of_its_own_and_the_office_is_told(self):
         """Given a tablet whose file somebody has copied, When both go on, Then nothing is lost or done twice, the list says whose copy it is, and the office's people are told."""
         anna = self.tablet("anna", "Tablet Anna")

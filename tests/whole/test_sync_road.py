@@ -10,6 +10,8 @@ import threading
 import time
 import unittest
 
+from net import Net
+from net_pair import needs_networks
 from office import BINARY, Office, Outcome, wait_for
 
 RULES = """[[subscription]]
@@ -45,8 +47,9 @@ SEED = int(os.environ.get("VERBUND_SIM_SEED", random.SystemRandom().randrange(1 
 
 
 class Line:
-    """What lies between devices and the office: each piece is late by 25 to 55 ms, one in thirty as late as TCP sends a lost one again; it can be cut. In place of netem, which
-    not every kernel has."""
+    """What lies between devices and the office: each piece is late by 25 to 55 ms, one in thirty as late as TCP sends a lost one again; it can be cut, so that both ends notice."""
+
+    prefix = []  # in front of the devices' commands
 
     def __init__(self, port, numbers):
         self.port, self.random = port, numbers
@@ -119,6 +122,29 @@ class Line:
         self.cut()
 
 
+class Cable:
+    """The same as a network of the kernel's: packets are late, are lost and come again, and a cut says nothing to anybody."""
+
+    def __init__(self, office):
+        self.net = Net("praxis", "unterwegs")
+        self.machine = self.net["unterwegs"]
+        self.prefix = self.machine.prefix
+        office.prefix, office.listen, self.office = self.net["praxis"].prefix, "0.0.0.0:0", office
+
+    @property
+    def address(self):
+        return f"{self.net['praxis'].address}:{self.office.port}"
+
+    def cut(self):
+        self.machine.cut()
+
+    def plug_in(self):
+        self.machine.plug_in()
+
+    def close(self):
+        self.net.close()
+
+
 class Tablet:
     def __init__(self, test, number, user):
         self.test, self.user = test, user
@@ -128,14 +154,14 @@ class Tablet:
         self.app = None
 
     def run(self, verb, *words):
-        command = [BINARY, "--json", "device", verb, "--db", str(self.file), *words]
+        command = [*self.test.line.prefix, BINARY, "--json", "device", verb, "--db", str(self.file), *words]
         return Outcome(subprocess.run(command, capture_output=True, text=True, timeout=180, env={**os.environ, "LC_ALL": "C.UTF-8"}))
 
     def sync(self):
         return self.run("sync")
 
     def begin_sync(self):
-        return subprocess.Popen([BINARY, "--json", "device", "sync", "--db", str(self.file)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        return subprocess.Popen([*self.test.line.prefix, BINARY, "--json", "device", "sync", "--db", str(self.file)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
     def write(self, sql):
         if self.app is None:
@@ -154,10 +180,7 @@ class Road(unittest.TestCase):
     def setUp(self):
         print(f"VERBUND_SIM_SEED={SEED}", flush=True)
         self.random = random.Random(SEED)
-        self.office = Office(demo=None).start()
-        self.addCleanup(self.office.close)
-        self.line = Line(self.office.port, self.random)
-        self.addCleanup(self.line.close)
+        self.open_office()
         self.office.psql("CREATE TABLE patient (id integer PRIMARY KEY, name text NOT NULL, note text); CREATE TABLE visit (id integer PRIMARY KEY, patient_id integer NOT NULL, text text);"
                          "CREATE TABLE care (id integer PRIMARY KEY, patient_id integer NOT NULL, nurse text NOT NULL);"
                          f"INSERT INTO patient SELECT n, 'Patient ' || n, md5(n::text) FROM generate_series(1, {ROWS}) n; INSERT INTO visit SELECT n, 1 + n % 40, 'Besuch' FROM generate_series(1, 200) n;"
@@ -165,6 +188,12 @@ class Road(unittest.TestCase):
         rules = self.office.directory / "regeln.toml"
         rules.write_text(RULES, encoding="utf-8")
         self.office.run("sync", "apply", str(rules)).check()
+
+    def open_office(self):
+        self.office = Office(demo=None).start()
+        self.addCleanup(self.office.close)
+        self.line = Line(self.office.port, self.random)
+        self.addCleanup(self.line.close)
 
     def cut_while(self, running):
         """The line is gone for a moment, then there again; the sync goes on, or the next one does."""
@@ -221,6 +250,25 @@ class Road(unittest.TestCase):
         self.assertEqual(self.office.psql("SELECT count(*) FROM sync.change WHERE state IN ('accepted', 'applying')", database="verbund_mid"), "0")
         self.assertEqual(int(self.office.psql("SELECT count(*) FROM sync.change WHERE state = 'rejected'", database="verbund_mid")),
                          sum(tablet.rows("SELECT count(*) FROM verbund_reject")[0][0] for tablet in tablets))
+
+
+@needs_networks
+class Packets(Road):
+    def open_office(self):
+        self.office = Office(demo=None)
+        self.line = Cable(self.office)
+        self.addCleanup(self.line.close)
+        self.addCleanup(self.office.close)
+        self.office.init()
+        config = self.office.data / "config" / "verbund.toml"
+        config.write_text(config.read_text(encoding="utf-8").replace("[listen]\n", f'[listen]\nnames = ["{self.line.net["praxis"].address}"]\n', 1), encoding="utf-8")
+        self.office.start()
+        print(f"the line: {self.line.machine.rough()}", flush=True)
+
+    def test_at_rest_everybody_has_what_is_his(self):
+        """Given the same on a network whose packets are late and lost and whose cable is pulled now and then, When office and devices have worked, Then at rest the same holds."""
+        super().test_at_rest_everybody_has_what_is_his()
+        self.assertGreater(self.line.machine.lost(), 20, "packets were lost")
 
 
 if __name__ == "__main__":

@@ -276,7 +276,7 @@ Result<DeviceService::HeldRow> DeviceService::held(std::uint64_t id, const std::
   if (rows->null(0, 2)) return found;
   found.cursor = Csn{parse_u64(rows->text(0, 2)).value_or(0)};
   found.acknowledged = WallTime{microseconds{static_cast<std::int64_t>(parse_u64(rows->text(0, 4)).value_or(0))}};
-  const bool inside = rows->text(0, 1) == "t", moved = rows->text(0, 5) == "t";
+  const bool inside = !rows->null(0, 0) && rows->text(0, 1) == "t", moved = rows->text(0, 5) == "t";
   using What = HeldRow::What;
   if (rows->text(0, 3) != "t") found.what = What::kUnknown;
   else if (inside) found.what = found.version <= *found.cursor && !moved ? What::kCurrent : What::kOlder;
