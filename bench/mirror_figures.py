@@ -148,21 +148,34 @@ def held(side):
     return done.json() if done.code == 0 else []
 
 
+def plain_copy(pair):
+    """Seconds of pg_basebackup alone, over the connection that the mirror's node uses."""
+    role = superuser(pair.office, "SELECT rolname FROM pg_roles WHERE rolname LIKE 'verbund_mirror_%' ORDER BY oid DESC LIMIT 1")
+    password = (pair.mirror.data / "secrets" / "pair").read_text().strip()
+    with tempfile.TemporaryDirectory(prefix="verbund-bench-") as scratch:
+        superuser(pair.office, "CHECKPOINT")
+        start = time.monotonic()
+        subprocess.run(["pg_basebackup", "-D", f"{scratch}/copy", "-X", "stream", "-c", "fast", "--no-password", "-d",
+                        f"host=127.0.0.1 port={pair.office.database_port} user={role} sslmode=require"],
+                       check=True, env={**os.environ, "PGPASSWORD": password, "PATH": os.environ["PATH"] + ":/usr/lib/postgresql/15/bin"})
+        return time.monotonic() - start
+
+
 def first_copy(rows=FILL_ROWS):
-    """Seconds of `mirror join` (with verification), of its copying alone, and of pg_basebackup alone over the same connection, right after it."""
+    """Seconds of `mirror join` (with verification), of its copying alone, and of pg_basebackup alone, before and behind it. A first mirror that joins is not counted: whoever
+    reads a table first after it was filled waits for the disk, which is still writing it."""
     pair = Pair(rows)
     try:
-        superuser(pair.office, "CHECKPOINT")  # or the first of the two writes what was just filled
-        joined = pair.join()
-        log = (pair.mirror.data / "secrets" / "pair").read_text().strip()
-        with tempfile.TemporaryDirectory(prefix="verbund-bench-") as scratch:
-            superuser(pair.office, "CHECKPOINT")
-            start = time.monotonic()
-            subprocess.run(["pg_basebackup", "-D", f"{scratch}/copy", "-X", "stream", "-c", "fast", "--no-password", "-d",
-                            f"host=127.0.0.1 port={pair.office.database_port} user=verbund_mirror_2 sslmode=require"],
-                           check=True, env={**os.environ, "PGPASSWORD": log, "PATH": os.environ["PATH"] + ":/usr/lib/postgresql/15/bin"})
-            plain = time.monotonic() - start
-        return {"join_s": joined, "copy_s": pair.copied_ms / 1000, "pg_basebackup_s": plain}
+        pair.join()
+        plain_copy(pair)
+        before = plain_copy(pair)
+        pair.mirror.close()
+        pair.mirror = Mirror(pair.office)
+        superuser(pair.office, "CHECKPOINT")
+        start = time.monotonic()
+        said = json.loads(pair.mirror.join(invite(pair.office, "--replace")).check().output.splitlines()[-1])
+        joined = time.monotonic() - start
+        return {"join_s": joined, "copy_s": said["copied_ms"] / 1000, "pg_basebackup_s": (before + plain_copy(pair)) / 2}
     finally:
         pair.close()
 
