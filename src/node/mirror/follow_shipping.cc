@@ -156,7 +156,7 @@ Result<std::string> LogFetcher::get(const std::string& path, const std::map<std:
   request.path = path;
   request.query = query;
   request.headers["authorization"] = "Bearer " + settings_.secret;
-  auto response = net::http_request(settings_.production, request, kPatience, stop_.get_token());
+  auto response = line_.request(request, kPatience, stop_.get_token());
   if (!response) return pass(response);
   if (response->status == 200) return std::move(response->body);
   auto object = object_of(response->body);

@@ -51,6 +51,7 @@ class LogFetcher {
   [[nodiscard]] std::filesystem::path incoming() const { return settings_.server / "incoming"; }
 
   const LogFetcherSettings settings_;
+  net::HttpClient line_{settings_.production};  // of the thread
   const Clock& clock_;
   Log& log_;
   std::optional<postgres::Connection> connection_;  // the thread's

@@ -116,7 +116,7 @@ Status Follower::hear() {
     request.body = json::serialize(body);
   }
   const auto asked = clock_.now();
-  auto response = net::http_request(settings_.production, request, kPatience, stop_.get_token());
+  auto response = line_.request(request, kPatience, stop_.get_token());
   if (!response) return pass(response);
   if (response->status == 200) return take(response->body, asked);
   auto object = object_of(response->body);

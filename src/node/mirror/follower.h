@@ -70,6 +70,7 @@ class Follower {
   void count();
 
   FollowerSettings settings_;
+  net::HttpClient line_{settings_.production};  // of the thread; stays open: what is asked each second costs no handshake
   const Clock& clock_;
   Log& log_;
   Gauge &folder_files_, &folder_bytes_, &bytes_, &seconds_, &age_, &streaming_, &safe_, &promote_;

@@ -11,7 +11,9 @@ Result<std::string> PairLine::post(const std::string& path, std::string body, se
   request.path = path;
   request.body = std::move(body);
   request.headers["authorization"] = "Bearer " + secret;
-  auto response = net::http_request(production, request, patience, stop);
+  const std::lock_guard guard(kept->mutex);
+  if (!kept->client) kept->client = std::make_unique<net::HttpClient>(production);
+  auto response = kept->client->request(request, patience, stop);
   if (!response) return pass(response);
   if (response->status == 200) return std::move(response->body);
   auto object = object_of(response->body);

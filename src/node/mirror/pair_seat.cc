@@ -331,7 +331,11 @@ Result<net::HttpResponse> PairSeat::speak(const Peer& other, const std::string& 
     endpoint.ca_pem = ca_pem_;
     request.headers["authorization"] = "Bearer " + secret_;
   }
-  return net::http_request(endpoint, request, kPatience);
+  const std::lock_guard guard(speaking_);
+  if (!line_.client || line_.host != host || line_.port != endpoint.port || line_.ca_pem != endpoint.ca_pem) {
+    line_ = {host, endpoint.ca_pem, endpoint.port, std::make_unique<net::HttpClient>(endpoint)};
+  }
+  return line_.client->request(request, kPatience);
 }
 
 Result<mirror::PairStatus> PairSeat::send(const mirror::PairStatus& status) {

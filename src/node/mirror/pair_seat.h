@@ -113,6 +113,14 @@ class PairSeat final : public PairHands {
   std::atomic<bool> paired_ = false;
 
   std::mutex peer_file_;                  // held while the peer is written; before mutex_
+  /// Open to where the other machine answered last.
+  struct Line {
+    std::string host, ca_pem;
+    std::uint16_t port = 0;
+    std::unique_ptr<net::HttpClient> client;
+  };
+  mutable std::mutex speaking_;           // line_; held while somebody speaks
+  mutable Line line_;
   mutable std::mutex mutex_;              // what follows
   mutable std::condition_variable changed_;
   std::optional<Peer> peer_;
