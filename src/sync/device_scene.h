@@ -21,13 +21,15 @@ class Loopback final : public DeviceTransport {
     if (arrived) arrived(call);
     auto answer = scene_.service().handle(call, "127.0.0.1");
     if (after && !after(call)) return fail(ErrorCode::kNotReachable, "the answer did not arrive");
-    if (!answer) return server::error_answer(answer.error());
+    if (!answer) answer = server::error_answer(answer.error());
     received += answer->body.size();
+    if (seen) seen(call, *answer);
     return answer;
   }
   [[nodiscard]] std::string address() const override { return answers_at; }
   std::function<bool(const DeviceCall&)> before, after;
   std::string answers_at;  ///< as of a transport that knows several places
+  std::function<void(const DeviceCall&, const DeviceAnswer&)> seen;  ///< what came back
   std::function<void(const DeviceCall&)> arrived;  ///< before it is handled
   int calls = 0;
   std::size_t received = 0;

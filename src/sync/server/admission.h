@@ -1,6 +1,7 @@
 #pragma once
 /// Whose turn it is where a sync costs much: a device that begins anew reads all its rows from a snapshot. Few at once, the others in the order in which they came. Pure: no
 /// clock, no thread of its own; whoever uses it locks.
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -13,7 +14,7 @@ namespace verbund::sync::server {
 class Admission {
  public:
   /// `forgotten_after`: who has not asked for so long has no place any more.
-  Admission(std::size_t at_once, nanoseconds forgotten_after) : at_once_(at_once), forgotten_after_(forgotten_after) {}
+  Admission(std::size_t at_once, nanoseconds forgotten_after) : at_once_(std::max<std::size_t>(1, at_once)), forgotten_after_(forgotten_after) {}
 
   /// Nothing: go ahead, until `over`. Else the place in the line, from 1.
   std::optional<std::size_t> ask(std::uint64_t device, TimePoint now);

@@ -60,7 +60,7 @@ DeviceAnswer error_answer(const Error& error) {
 }
 
 DeviceService::DeviceService(ServiceSettings settings, SettleSurroundings surroundings, Directory& directory)
-    : settings_(std::move(settings)), surroundings_(surroundings), directory_(directory), folders_(settings_.folders, {surroundings.mid_tier, directory, [this](const DeviceIdentity& device, const std::string& name) { return bound_of(device, name); }, surroundings.clock, surroundings.log}), admission_(settings_.first_syncs, kPlaceKept), writers_(std::make_unique<os::WorkerPool>(settings_.writers, 10'000)) {}
+    : settings_(std::move(settings)), surroundings_(surroundings), directory_(directory), folders_(settings_.folders, {surroundings.mid_tier, directory, [this](const DeviceIdentity& device, const std::string& name) { return bound_of(device, name); }, surroundings.clock, surroundings.log, settings_.reading}), admission_(settings_.first_syncs, kPlaceKept), writers_(std::make_unique<os::WorkerPool>(settings_.writers, 10'000)) {}
 
 DeviceService::~DeviceService() {
   const std::scoped_lock lock(mutex_);

@@ -32,6 +32,7 @@ struct ServiceSettings {
   seconds background_every{300};        ///< devices are asked to come so often by themselves
   /// Up to where the mirror has the log of the mid-tier's server on its disk; nothing: there is no mirror. From any thread. None: replication slots alone say it
   std::function<std::optional<Lsn>()> mirror_has = {};
+  milliseconds reading{2'000};          ///< of new files in a folder, within one call of a device
   Folders folders = {};                 ///< of [sync.folders]
   std::function<std::vector<std::string>()> servers = {};  ///< where else the office may be found; from any thread. None: nowhere
 };

@@ -15,7 +15,6 @@ namespace {
 using postgres::Connection;
 
 constexpr seconds kDatabaseWait{10};
-constexpr milliseconds kReading{2'000};      // of one call; then the device asks again
 constexpr milliseconds kAskAgain{500};
 constexpr std::uint64_t kLeftFree = 1ULL << 30U;
 constexpr std::uint64_t kLargest = 16ULL << 30U;  // of a file from a device, when the rule says nothing
@@ -126,7 +125,7 @@ Result<DeviceAnswer> FolderService::list(Connection& mid_tier, const View& view,
   FolderPage page;
   page.cursor.shape = std::move(*shape);
   if (view.rule.direction == Direction::kUp) return DeviceAnswer{200, encode(page)};
-  auto left = index_.look(mid_tier, view.rule.files.folder, kReading);
+  auto left = index_.look(mid_tier, view.rule.files.folder, surroundings_.reading);
   if (!left) return pass(left, phrase("subscription {}", view.rule.name));
   if (*left > 0) return DeviceAnswer{202, boost::json::serialize(boost::json::object{{"left", *left}, {"retry_ms", kAskAgain.count()}})};
   if (auto within = within_limits(mid_tier, view); !within) return pass(within);

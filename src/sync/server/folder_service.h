@@ -22,6 +22,7 @@ struct FolderSurroundings {
   std::function<Result<Bound>(const DeviceIdentity&, const std::string& subscription)> bound;
   const Clock& clock;
   Log& log;
+  milliseconds reading;  ///< of new files, within one call; then the device asks again
 };
 
 class FolderService {
